@@ -1,0 +1,46 @@
+"""Everything a plugin author imports: the marker, the specs, the roles, the needs.
+
+`from afterburn_core.plugin import hookimpl, AnalyzerSpec, MetricSpec, WeightsNeed` is the whole of it. Importing this
+package imports no torch.
+"""
+
+from __future__ import annotations
+
+from afterburn_core.plugin.hookspecs import hookimpl
+from afterburn_core.plugin.specs import (
+    AnalyzerSpec,
+    BackendSpec,
+    CommandSpec,
+    ComponentFinished,
+    DetectorSpec,
+    ExecutorSpec,
+    MetricSpec,
+    ProbeSetSpec,
+    ReaderSpec,
+    ReporterSpec,
+    RuleSpec,
+    RunFinished,
+    RunStarted,
+    SignerSpec,
+)
+from afterburn_core.run.needs import DocumentsNeed, WeightsNeed
+
+__all__ = [
+    "AnalyzerSpec",
+    "BackendSpec",
+    "CommandSpec",
+    "ComponentFinished",
+    "DetectorSpec",
+    "DocumentsNeed",
+    "ExecutorSpec",
+    "MetricSpec",
+    "ProbeSetSpec",
+    "ReaderSpec",
+    "ReporterSpec",
+    "RuleSpec",
+    "RunFinished",
+    "RunStarted",
+    "SignerSpec",
+    "WeightsNeed",
+    "hookimpl",
+]

@@ -1,0 +1,67 @@
+"""What the core itself brings, through the same hooks as everybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from afterburn_core.plugin.hookspecs import hookimpl
+from afterburn_core.plugin.specs import BackendSpec, ExecutorSpec, ReaderSpec, ReporterSpec
+from afterburn_core.run.references import SubjectReference
+
+
+@hookimpl
+def afterburn_backends() -> Iterable[BackendSpec]:
+    yield BackendSpec(
+        name="core.checkpoint",
+        summary="Hugging Face directories, hub ids, PEFT adapters and single weight files",
+        capabilities=("documents", "weights", "lora"),
+        factory="afterburn_core.backends.checkpoint:open_subject",
+    )
+
+
+@hookimpl(trylast=True)
+def afterburn_select_backend(reference: SubjectReference) -> str | None:
+    return "core.checkpoint" if reference.scheme in {"path", "hub"} else None
+
+
+@hookimpl
+def afterburn_readers() -> Iterable[ReaderSpec]:
+    yield ReaderSpec(
+        name="core.safetensors",
+        summary="safetensors files, header validated, bytes read in place",
+        suffixes=(".safetensors",),
+        factory="afterburn_core.backends.safetensors_file:read_index",
+    )
+    yield ReaderSpec(
+        name="core.torch",
+        summary="torch.save files, weights only, memory-mapped",
+        suffixes=(".bin", ".pt", ".pth"),
+        factory="afterburn_core.backends.torch_file:read_index",
+    )
+
+
+@hookimpl
+def afterburn_executors() -> Iterable[ExecutorSpec]:
+    yield ExecutorSpec(
+        name="core.local",
+        summary="Threads of this process, one per core",
+        factory="afterburn_core.run.executor:LocalExecutor",
+    )
+
+
+@hookimpl
+def afterburn_reporters() -> Iterable[ReporterSpec]:
+    for name, summary, suffixes, media_type in (
+        ("json", "The result document itself", (".json",), "application/json"),
+        ("html", "One file that opens offline, with charts", (".html", ".htm"), "text/html"),
+        ("markdown", "For pull requests and model cards", (".md", ".markdown"), "text/markdown"),
+        ("junit", "Findings as test cases", (".junit.xml", ".xml"), "application/xml"),
+        ("sarif", "Findings for code scanning", (".sarif", ".sarif.json"), "application/sarif+json"),
+    ):
+        yield ReporterSpec(
+            name=f"core.{name}",
+            summary=summary,
+            suffixes=suffixes,
+            media_type=media_type,
+            factory=f"afterburn_core.report.{name}:render",
+        )

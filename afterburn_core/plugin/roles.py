@@ -1,0 +1,80 @@
+"""What the factories in specs return, as protocols: nobody inherits from the core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeVar
+
+import attrs
+
+from afterburn_core.judge.evidence import Evidence
+from afterburn_core.result.model import Finding, Measurement, Notification, Subject
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class ArtifactPayload:
+    """A file an analyzer wants kept beside the document."""
+
+    id: str
+    """Unique in the run, `<plugin>.<noun_phrase>`; also the file's stem."""
+    suffix: str
+    """With its dot: `.json`, `.safetensors`."""
+    media_type: str
+    summary: str
+    content: bytes
+
+
+@attrs.frozen(kw_only=True)
+class AnalyzerContext:
+    """What an analyzer may know before the first observation."""
+
+    subjects: tuple[Subject, ...]
+    seed: int
+    """The analyzer's own child seed; the only randomness it may use."""
+    device: str = "cpu"
+
+
+@attrs.frozen(kw_only=True)
+class AnalyzerOutput:
+    """What an analyzer found: numbers with uncertainty, files, remarks."""
+
+    measurements: tuple[Measurement, ...] = ()
+    artifacts: tuple[ArtifactPayload, ...] = ()
+    notifications: tuple[Notification, ...] = ()
+
+
+class Analyzer(Protocol):
+    """An accumulator over the observations of a pass.
+
+    `observe` is called once per observation, in any order, by one thread per instance; `merge` takes in another
+    instance that saw other observations, and gives the same output as one instance that saw all of them.
+    """
+
+    def begin(self, context: AnalyzerContext) -> None: ...
+
+    def observe(self, item: Any) -> None: ...
+
+    def merge(self, other: Any) -> None: ...
+
+    def finish(self) -> AnalyzerOutput: ...
+
+
+Detector = Callable[[Evidence], Iterable[Finding]]
+
+
+class Executor(Protocol):
+    """Runs tasks on `workers` workers; worker `i` never runs two tasks at once."""
+
+    @property
+    def workers(self) -> int: ...
+
+    def run(self, tasks: Sequence[T], work: Callable[[int, T], None]) -> Literal["done", "interrupted"]:
+        """Calls `work(worker, task)` for every task. The first exception stops the rest and is raised.
+
+        Ctrl-C ends it with `interrupted` after the tasks under way have finished.
+        """
+
+
+OptionValues = Mapping[str, Any]

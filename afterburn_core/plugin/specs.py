@@ -1,0 +1,187 @@
+"""What hooks return: frozen, declarative specs with a lazy `"module:attr"` factory.
+
+A spec says everything the core must know before any of the plugin's mathematics is imported: names, needs, metrics,
+rules, options. Importing a module that builds specs must not import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from afterburn_core.result.model import Direction, Level
+from afterburn_core.run.needs import Capability, Need
+
+
+@attrs.frozen(kw_only=True)
+class MetricSpec:
+    """One metric id: its meaning is declared once and written into every document that uses it."""
+
+    id: str
+    """`<plugin>.<noun_phrase>`, lower snake, never reused or removed."""
+    summary: str
+    """One line; the formula where it is short."""
+    unit: str = "1"
+    direction: Direction = "none"
+    low: float | None = None
+    high: float | None = None
+    version: int = 1
+
+
+@attrs.frozen(kw_only=True)
+class RuleSpec:
+    """One rule id: what a finding under it means and what to do next."""
+
+    id: str
+    summary: str
+    help: str
+    level: Level
+    """Highest level its findings take."""
+    metrics: tuple[str, ...]
+    """Metrics it cannot do without. If none of them was measured the rule is `open`, or `not_applicable` where the
+    subjects by their kind cannot offer them."""
+    version: int = 1
+
+
+@attrs.frozen(kw_only=True)
+class AnalyzerSpec:
+    """Measures. `factory(options)` returns an `afterburn_core.plugin.roles.Analyzer`."""
+
+    name: str
+    summary: str
+    needs: tuple[Need, ...]
+    metrics: tuple[MetricSpec, ...]
+    factory: str
+    options: type | None = None
+    """Frozen attrs class with defaults for every field; unknown keys are refused."""
+    version: int = 1
+
+
+@attrs.frozen(kw_only=True)
+class DetectorSpec:
+    """Judges. `factory(options)` returns a pure function from `Evidence` to findings."""
+
+    name: str
+    summary: str
+    rules: tuple[RuleSpec, ...]
+    factory: str
+    options: type | None = None
+    version: int = 1
+
+
+@attrs.frozen(kw_only=True)
+class ReporterSpec:
+    """Shows. `factory` names the pure function `render(view: ResultView) -> bytes` itself."""
+
+    name: str
+    summary: str
+    suffixes: tuple[str, ...]
+    """File name endings that pick it, longest match first: `.html`, `.junit.xml`."""
+    media_type: str
+    factory: str
+
+
+@attrs.frozen(kw_only=True)
+class BackendSpec:
+    """Opens subjects. `factory` names `open_subject(reference, role, base) -> OpenSubject`."""
+
+    name: str
+    summary: str
+    capabilities: tuple[Capability, ...]
+    factory: str
+    available: str | None = None
+    """`"module:attr"` of a function that returns why the backend cannot run here, or `None` if it can."""
+    example: str | None = None
+    """`"module:attr"` of a function `write(directory, tensors) -> Path` that saves tensors in the backend's own format
+    and returns what a user would name on the command line. The conformance kit compares what the backend reads with
+    what was written; without it, the kit offers a Hugging Face directory."""
+
+
+@attrs.frozen(kw_only=True)
+class ReaderSpec:
+    """Reads a file format of weights. `factory` names `read_index(path) -> WeightFile`."""
+
+    name: str
+    summary: str
+    suffixes: tuple[str, ...]
+    factory: str
+
+
+@attrs.frozen(kw_only=True)
+class ProbeSetSpec:
+    """A set of prompts. `factory` names a function that returns its items."""
+
+    name: str
+    summary: str
+    licence: str
+    factory: str
+
+
+@attrs.frozen(kw_only=True)
+class SignerSpec:
+    """Signs bytes. `factory(options)` returns an object with `sign(data: bytes) -> bytes` and `public_key`."""
+
+    name: str
+    summary: str
+    factory: str
+    options: type | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ExecutorSpec:
+    """Runs the tasks of a pass. `factory(workers)` returns an `afterburn_core.plugin.roles.Executor`."""
+
+    name: str
+    summary: str
+    factory: str
+
+
+@attrs.frozen(kw_only=True)
+class CommandSpec:
+    """A subcommand of the CLI. `factory` names a `click.Command`, imported when the command is used."""
+
+    name: str
+    summary: str
+    factory: str
+
+
+Spec = (
+    AnalyzerSpec
+    | DetectorSpec
+    | ReporterSpec
+    | BackendSpec
+    | ReaderSpec
+    | ProbeSetSpec
+    | SignerSpec
+    | ExecutorSpec
+    | CommandSpec
+)
+
+
+@attrs.frozen(kw_only=True)
+class RunStarted:
+    """A run is about to execute its plan."""
+
+    run_id: str
+    components: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class ComponentFinished:
+    """One component ended, whichever way."""
+
+    run_id: str
+    component: str
+    status: str
+    seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class RunFinished:
+    """The document is complete; `document` is its JSON form, a copy nobody else sees."""
+
+    run_id: str
+    status: str
+    document: Mapping[str, Any]
