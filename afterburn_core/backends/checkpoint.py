@@ -1,0 +1,305 @@
+"""The checkpoint backend: Hugging Face directories, hub ids, PEFT adapters and single weight files.
+
+Opening reads headers and configuration only. Weights are read raw, never through a model class, which could fold
+norms, cast or tie behind our back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from afterburn_core.backends.adapter import AdapterSource, read_adapter
+from afterburn_core.backends.documents import FILES, read_documents, read_json
+from afterburn_core.backends.tensors import TensorInfo, WeightFile, WeightSource
+from afterburn_core.errors import SubjectError
+from afterburn_core.plugin.registry import Registry, load_factory
+from afterburn_core.result.model import Role
+from afterburn_core.run.digests import SubjectFile
+from afterburn_core.run.naming import is_buffer
+from afterburn_core.run.references import SubjectReference
+from afterburn_core.run.subjects import OpenSubject, SubjectFacts
+
+if TYPE_CHECKING:
+    import torch
+
+NAME = "core.checkpoint"
+_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+_SINGLES = ("model.safetensors", "pytorch_model.bin")
+# files that trainers leave beside weights and that are no weights
+_NOT_WEIGHTS = ("optimizer", "scheduler", "rng_state", "training_args", "scaler", "random_states", "adapter_")
+
+
+@attrs.frozen(kw_only=True)
+class FilesSource:
+    """The tensors of several weight files under one namespace."""
+
+    files: tuple[WeightFile, ...]
+    tensors: Mapping[str, TensorInfo]
+    aliases: Mapping[str, str]
+    owner: Mapping[str, int]
+    """Index into `files` by tensor name."""
+
+    def read(self, name: str, start: int, stop: int) -> torch.Tensor:
+        return self.files[self.owner[name]].read(name, start, stop)
+
+    def position(self, name: str) -> tuple[int, int]:
+        number = self.owner[name]
+        offsets: Mapping[str, int] = getattr(self.files[number], "offsets", {})
+        return number, offsets.get(name, 0)
+
+
+@attrs.frozen(kw_only=True)
+class Checkpoint:
+    """An opened subject with its own weight files."""
+
+    facts: SubjectFacts
+    files: tuple[SubjectFile, ...]
+    source: WeightSource
+    directory: Path
+    opened: tuple[WeightFile, ...]
+
+    def weights(self) -> WeightSource:
+        return self.source
+
+    def documents(self) -> Mapping[str, Mapping[str, Any] | None]:
+        return read_documents(self.directory)
+
+    def close(self) -> None:
+        for file in self.opened:
+            file.close()
+
+
+@attrs.frozen(kw_only=True)
+class AdapterSubject:
+    """An adapter on an opened base, which it does not close."""
+
+    facts: SubjectFacts
+    files: tuple[SubjectFile, ...]
+    source: AdapterSource
+    directory: Path
+    base: OpenSubject
+    adapter_file: WeightFile
+
+    def weights(self) -> WeightSource:
+        return self.source
+
+    def documents(self) -> Mapping[str, Mapping[str, Any] | None]:
+        """The base's documents, replaced by those that stand beside the adapter."""
+        own = read_documents(self.directory)
+        return {name: own.get(name) or document for name, document in self.base.documents().items()}
+
+    def close(self) -> None:
+        self.adapter_file.close()
+
+
+def open_subject(
+    reference: SubjectReference, *, role: Role, base: OpenSubject | None, registry: Registry
+) -> OpenSubject:
+    """Opens what a reference names.
+
+    Raises:
+        SubjectError: nothing usable is there; the message says what was found and what would do.
+    """
+    path, revision = _locate(reference)
+    if path.is_dir() and (path / "adapter_config.json").is_file():
+        return _open_adapter(reference, path, role, base, registry)
+    directory = path if path.is_dir() else path.parent
+    paths = _weight_files(path) if path.is_dir() else (path,)
+    source, opened = _open_files(paths, registry)
+    if path.is_dir():
+        _check_index(path, source, opened)
+    config = _own_config(path) or {}
+    tensors = {n: t for n, t in source.tensors.items() if n not in source.aliases and not is_buffer(n, t.shape)}
+    dtypes: Counter[str] = Counter()
+    for info in tensors.values():
+        dtypes[info.dtype] += info.numel
+    facts = SubjectFacts(
+        role=role,
+        kind="checkpoint",
+        label=reference.label,
+        backend=NAME,
+        capabilities=("documents", "weights") if path.is_dir() else ("weights",),
+        bytes=sum(file.stat().st_size for file in paths),
+        tensors=len(source.tensors),
+        parameters=sum(info.numel for info in tensors.values()),
+        dtypes=dict(sorted(dtypes.items())),
+        architecture=next(iter(config.get("architectures") or ()), None),
+        model_type=config.get("model_type"),
+        revision=revision,
+        properties={"tied": is_tied(config)},
+    )
+    extra = [directory / name for name in (*FILES, *_INDEXES)] if path.is_dir() else []
+    files = tuple(SubjectFile(path=file, relative=file.name) for file in (*paths, *extra) if file.is_file())
+    return Checkpoint(facts=facts, files=files, source=source, directory=directory, opened=opened)
+
+
+def is_tied(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration ties the output head to the input embedding; transformers' default is yes."""
+    text = config.get("text_config")
+    nested = text.get("tie_word_embeddings") if isinstance(text, Mapping) else None
+    own = config.get("tie_word_embeddings")
+    chosen = own if own is not None else nested
+    return bool(config) and (chosen is None or bool(chosen))
+
+
+def _own_config(path: Path) -> dict[str, Any] | None:
+    return read_json(path / "config.json") if path.is_dir() else None
+
+
+def _locate(reference: SubjectReference) -> tuple[Path, str | None]:
+    if reference.scheme == "path" and reference.path is not None:
+        return reference.path, None
+    if reference.scheme != "hub" or reference.hub_id is None:
+        raise SubjectError(f"{reference.text}: the checkpoint backend opens directories, files and hub ids only")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise SubjectError(
+            f"{reference.text}: hub ids need huggingface_hub; pip install 'afterburn-core[run]' or give a directory"
+        ) from error
+    patterns = ["*.safetensors", "*.safetensors.index.json", *FILES]
+    try:
+        local = snapshot_download(reference.hub_id, revision=reference.revision, allow_patterns=patterns)
+    except Exception as error:  # the client raises its own, its transport's and the system's errors
+        detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SubjectError(
+            f"{reference.text}: cannot be fetched from the hub ({detail}); check the id and the network, "
+            "or give a local directory"
+        ) from error
+    return Path(local), Path(local).name
+
+
+def _weight_files(directory: Path) -> tuple[Path, ...]:
+    """The weight files of a model directory, safetensors before pickles."""
+    for name in _INDEXES:
+        index = read_json(directory / name)
+        if index is None:
+            continue
+        mapping = index.get("weight_map")
+        if not isinstance(mapping, dict) or not mapping:
+            raise SubjectError(f"{directory / name}: has no weight_map; save the checkpoint again")
+        shards = sorted(set(mapping.values()))
+        missing = [shard for shard in shards if not (directory / shard).is_file()]
+        if missing:
+            named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+            raise SubjectError(f"{directory}: {len(missing)} of {len(shards)} shards are missing: {named}; fetch them")
+        return tuple(directory / shard for shard in shards)
+    for name in _SINGLES:
+        if (directory / name).is_file():
+            return (directory / name,)
+    for suffix in (".safetensors", ".bin", ".pt", ".pth"):
+        found = sorted(p for p in directory.glob(f"*{suffix}") if not p.name.startswith(_NOT_WEIGHTS))
+        if found:
+            return tuple(found)
+    present = sorted(p.name for p in directory.iterdir())
+    state = "is empty" if not present else f"holds no weights (found {', '.join(present[:4])})"
+    raise SubjectError(f"{directory}: {state}; give a directory with model.safetensors or its shards")
+
+
+def _open_files(paths: Sequence[Path], registry: Registry) -> tuple[FilesSource, tuple[WeightFile, ...]]:
+    opened: list[WeightFile] = []
+    owner: dict[str, int] = {}
+    tensors: dict[str, TensorInfo] = {}
+    aliases: dict[str, str] = {}
+    try:
+        for number, path in enumerate(paths):
+            file: WeightFile = load_factory(_reader(path, registry))(path)
+            opened.append(file)
+            for name, info in file.tensors.items():
+                if name in owner:
+                    raise SubjectError(f"{path}: tensor {name!r} is also in {paths[owner[name]].name}; keep one of them")
+                owner[name], tensors[name] = number, info
+            aliases.update(file.aliases)
+    except BaseException:
+        for file in opened:
+            file.close()
+        raise
+    return FilesSource(files=tuple(opened), tensors=tensors, aliases=aliases, owner=owner), tuple(opened)
+
+
+def _reader(path: Path, registry: Registry) -> str:
+    for registered in registry.specs("reader"):
+        if path.name.endswith(tuple(registered.spec.suffixes)):
+            return str(registered.spec.factory)
+    known = sorted(suffix for registered in registry.specs("reader") for suffix in registered.spec.suffixes)
+    raise SubjectError(f"{path}: no installed reader for {path.suffix or 'files without suffix'!r}; known: {', '.join(known)}")
+
+
+def _check_index(directory: Path, source: FilesSource, opened: Sequence[WeightFile]) -> None:
+    """An index that promises tensors its shards do not hold means a half-written checkpoint."""
+    for name in _INDEXES:
+        index = read_json(directory / name)
+        if index is None:
+            continue
+        lost = sorted(set(index["weight_map"]) - source.tensors.keys())
+        if lost:
+            for file in opened:
+                file.close()
+            raise SubjectError(f"{directory / name}: {len(lost)} tensors are in no shard, such as {lost[0]!r}")
+        return
+
+
+def _open_adapter(
+    reference: SubjectReference, path: Path, role: Role, base: OpenSubject | None, registry: Registry
+) -> AdapterSubject:
+    config = read_json(path / "adapter_config.json") or {}
+    if base is None:
+        named = config.get("base_model_name_or_path")
+        hint = f"its configuration names {named!r}" if named else "its configuration names none"
+        raise SubjectError(f"{path}: is an adapter and needs its base ({hint}); give it with --base")
+    candidates = [path / name for name in ("adapter_model.safetensors", "adapter_model.bin")]
+    weights = next((file for file in candidates if file.is_file()), None)
+    if weights is None:
+        raise SubjectError(f"{path}: has adapter_config.json but no adapter_model.safetensors; save the adapter again")
+    file: WeightFile = load_factory(_reader(weights, registry))(weights)
+    try:
+        adapter = read_adapter(path, config, file, base.weights())
+    except BaseException:
+        file.close()
+        raise
+    facts = SubjectFacts(
+        role=role,
+        kind="adapter",
+        label=reference.label,
+        backend=NAME,
+        capabilities=("documents", "weights", "lora"),
+        bytes=weights.stat().st_size,
+        tensors=len(file.tensors),
+        parameters=sum(info.numel for info in file.tensors.values()),
+        dtypes=dict(sorted(_count(file.tensors).items())),
+        architecture=base.facts.architecture,
+        model_type=base.facts.model_type,
+        properties=adapter.description,
+    )
+    names = (weights.name, *FILES)
+    files = tuple(SubjectFile(path=path / name, relative=name) for name in names if (path / name).is_file())
+    return AdapterSubject(
+        facts=facts, files=files, source=adapter, directory=path, base=base, adapter_file=file
+    )
+
+
+def _count(tensors: Mapping[str, TensorInfo]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for info in tensors.values():
+        counts[info.dtype] += info.numel
+    return counts
+
+
+def adapter_base(path: Path) -> str | None:
+    """The base an adapter directory names, resolved beside it where it is a relative path; `None` for no adapter."""
+    config = read_json(path / "adapter_config.json") if path.is_dir() else None
+    named = (config or {}).get("base_model_name_or_path")
+    if not isinstance(named, str):
+        return None
+    for candidate in (path / named, path.parent / named):
+        if candidate.exists():
+            return str(candidate)
+    return named
+
+
+__all__ = ["AdapterSubject", "Checkpoint", "FilesSource", "adapter_base", "is_tied", "open_subject"]

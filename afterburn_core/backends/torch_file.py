@@ -1,0 +1,94 @@
+"""Reads `torch.save` files, opened once, memory-mapped, weights only: a pickle that carries code is refused."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from afterburn_core.backends.tensors import TORCH_DTYPES, TensorInfo
+from afterburn_core.errors import SubjectError
+
+if TYPE_CHECKING:
+    import torch
+
+_NESTS = ("state_dict", "model_state_dict", "module", "model")
+
+
+@attrs.frozen(kw_only=True)
+class TorchFile:
+    """An opened `torch.save` file."""
+
+    path: Path
+    tensors: Mapping[str, TensorInfo]
+    aliases: Mapping[str, str]
+    """Names whose tensors share storage, offset and shape with an earlier name: tied weights."""
+    values: dict[str, torch.Tensor]
+
+    def read(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Elements `start` to `stop` of the flattened tensor."""
+        return self.values[name].reshape(-1)[start:stop].clone()
+
+    def close(self) -> None:
+        self.values.clear()
+
+
+def read_index(path: Path) -> TorchFile:
+    """Opens a file and finds the state dict in it, at the top or under a usual name.
+
+    Raises:
+        SubjectError: not a torch file, a pickle with anything but plain data, or no tensors in it.
+    """
+    import torch
+
+    try:
+        loaded = _load(path)
+    except pickle.UnpicklingError as error:
+        raise SubjectError(
+            f"{path}: refused, because unpickling it would run code or build objects other than tensors; "
+            "convert it to safetensors where you trust its origin"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SubjectError(f"{path}: cannot be read as a torch file ({detail}); it may be truncated") from error
+    state = _state_dict(loaded)
+    values = {name: value.detach() for name, value in state.items() if isinstance(value, torch.Tensor)}
+    if not values:
+        raise SubjectError(f"{path}: holds no tensors; give the file with the model's state dict")
+    names = {getattr(torch, torch_name): name for name, torch_name in TORCH_DTYPES.items()}
+    tensors, aliases = {}, {}
+    first: dict[tuple[Any, ...], str] = {}
+    for name, value in values.items():
+        if value.dtype not in names:
+            raise SubjectError(f"{path}: tensor {name!r} has dtype {value.dtype}, which this version does not read")
+        tensors[name] = TensorInfo(name=name, dtype=names[value.dtype], shape=tuple(value.shape))
+        key = (value.untyped_storage().data_ptr(), value.storage_offset(), tuple(value.shape), value.stride())
+        if value.numel() and key in first:
+            aliases[name] = first[key]
+        first.setdefault(key, name)
+    return TorchFile(path=path, tensors=tensors, aliases=aliases, values=values)
+
+
+def _load(path: Path) -> Any:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as error:
+        # files written before torch 1.6 cannot be mapped; they still load
+        if "mmap" not in str(error):
+            raise
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _state_dict(loaded: Any) -> Mapping[str, Any]:
+    """Descends through the wrappers trainers put around a state dict."""
+    while isinstance(loaded, Mapping):
+        nested = next((key for key in _NESTS if isinstance(loaded.get(key), Mapping)), None)
+        if nested is None:
+            return loaded
+        loaded = loaded[nested]
+    return {}

@@ -1,0 +1,78 @@
+"""Options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from afterburn_core.run.configuration import FAIL_ON, METHODS, Settings, load_settings
+
+Command = Callable[..., Any]
+
+
+def debug_option(command: Command) -> Command:
+    """`--debug`, looked up by the outermost error handler."""
+    return click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(command)
+
+
+def output_option(command: Command) -> Command:
+    """`-o FILE`, repeatable."""
+    return click.option(
+        "-o",
+        "--output",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="Write a report; the suffix picks the format: .html .json .md .junit.xml .sarif. Repeats.",
+    )(command)
+
+
+def subject_options(command: Command) -> Command:
+    """What to compare and how to read it: everything `plan` needs."""
+    decorators = (
+        click.option("--base", metavar="MODEL", help="Base model: directory, weight file or hub id[@revision]."),
+        click.option("--trained", metavar="MODEL", help="Trained model: as --base, or a PEFT adapter directory."),
+        click.option("--method", type=click.Choice(METHODS), help="Declared training method; recorded."),
+        click.option("--config", type=click.Path(path_type=Path), help="Configuration file [default: .afterburn.yaml]."),
+        click.option("--plugins", metavar="A,B", help="Only these plugins, besides the core."),
+        click.option("--backend", metavar="NAME", help="Open subjects with this backend."),
+        click.option("--threads", type=int, metavar="N", help="Worker threads [default: all cores]."),
+        click.option("--strict", is_flag=True, default=None, help="Stop if any plugin has a problem."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output."),
+        debug_option,
+    )
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+def run_options(command: Command) -> Command:
+    """How to run: everything besides the subjects that `diagnose` and its short forms take."""
+    decorators = (
+        output_option,
+        click.option("--run-dir", type=click.Path(path_type=Path), help="Where the run goes [default: afterburn-runs/…]."),
+        click.option("--cache-dir", type=click.Path(path_type=Path), help="Where the cache is [default: ~/.cache/afterburn]."),
+        click.option("--cache/--no-cache", default=None, help="Reuse results of equal inputs [default: yes]."),
+        click.option("--seed", type=int, help="Seed of the run [default: 0]."),
+        click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N [default: auto]."),
+        click.option("--policy", type=click.Path(path_type=Path), help="Policy file (YAML) for the verdict."),
+        click.option("--fail-on", type=click.Choice(FAIL_ON), help="Lowest level of a failed rule that fails the run."),
+        click.option("--excerpts/--no-excerpts", default=None, help="Show texts in the document [default: yes]."),
+        click.option("--quiet", is_flag=True, help="No summary and no progress."),
+    )
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+def settings_from(flags: dict[str, Any]) -> Settings:
+    """Settings from the flags of a command and the configuration file; flags win."""
+    values = {key: value for key, value in flags.items() if key not in {"as_json", "config", "quiet"}}
+    if values.get("plugins") is not None:
+        values["plugins"] = tuple(name.strip() for name in values["plugins"].split(",") if name.strip())
+    if "output" in values:
+        values["output"] = tuple(str(path) for path in values["output"]) or None
+    values = {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
+    return load_settings(flags.get("config"), values)

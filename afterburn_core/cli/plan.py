@@ -1,0 +1,60 @@
+"""`afterburn plan`: what a diagnose would do and cost, before any weight is read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from afterburn_core.cli.options import settings_from, subject_options
+
+
+@click.command()
+@subject_options
+def plan(**flags: Any) -> None:
+    """Show what a diagnose would do and cost. Reads headers and configuration only."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from afterburn_core.plugin.registry import Registry
+    from afterburn_core.run.diagnose import open_pair
+
+    settings = settings_from(flags)
+    registry = Registry.discover(only=settings.plugins, strict=settings.strict)
+    opened = open_pair(settings, registry)
+    try:
+        planned = opened.plan
+    finally:
+        opened.close()
+    if flags["as_json"]:
+        click.echo(json.dumps(planned.to_dict(), indent=1, sort_keys=True))
+        return
+    console = Console()
+    for facts in planned.subjects:
+        kind = facts.architecture or facts.kind
+        line = f"{facts.role}: {facts.label} ({kind}, {facts.parameters:,} parameters, {_size(facts.bytes)})"
+        console.print(Text(line), highlight=False)
+    table = Table("pass", "serves", "reads", "about", box=None, pad_edge=False)
+    table.add_row("hash files", "identity of both subjects", _size(planned.digest_bytes), _time(planned.digest_seconds))
+    for item in planned.passes:
+        table.add_row(item.kind, ", ".join(item.analyzers), _size(item.bytes), _time(item.seconds))
+    console.print(table)
+    console.print(Text(f"then judged by: {', '.join(planned.detectors) or 'nothing'}"), highlight=False)
+    for skipped in planned.skipped:
+        console.print(Text(f"skipped: {skipped.component}: {skipped.reason}"), highlight=False)
+    if not planned.passes:
+        console.print(Text("nothing would be measured; install a plugin, such as ./plugins/weight"), highlight=False)
+
+
+def _size(count: int) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000  # type: ignore[assignment]
+    return ""
+
+
+def _time(seconds: float) -> str:
+    return "< 1 s" if seconds < 1 else f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,129 @@
+"""Runs detectors: every registered rule yields a finding, whatever is missing or breaks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from afterburn_core.errors import PluginError
+from afterburn_core.judge.evidence import Evidence
+from afterburn_core.plugin.registry import Registered, build_options, load_factory
+from afterburn_core.plugin.specs import DetectorSpec, RuleSpec
+from afterburn_core.result.identity import fingerprint
+from afterburn_core.result.model import Execution, Finding, Produced, RuleDescriptor, Scope
+
+_SUBJECTS = ("base", "trained")
+
+
+@attrs.frozen(kw_only=True)
+class Judgement:
+    """Findings of all detectors with the record of their execution."""
+
+    findings: tuple[Finding, ...]
+    executions: tuple[Execution, ...]
+
+
+def rule_descriptors(detectors: Sequence[Registered]) -> tuple[RuleDescriptor, ...]:
+    """The rules in force, sorted by id."""
+    rules = [
+        RuleDescriptor(
+            id=rule.id,
+            summary=rule.summary,
+            help=rule.help,
+            level=rule.level,
+            detector=registered.spec.name,
+            version=rule.version,
+        )
+        for registered in detectors
+        for rule in registered.spec.rules
+    ]
+    return tuple(sorted(rules, key=lambda rule: rule.id))
+
+
+def detect(
+    evidence: Evidence, detectors: Sequence[Registered], options: Mapping[str, Mapping[str, Any]]
+) -> Judgement:
+    """Findings of every detector on the same evidence.
+
+    A rule whose metrics were not measured is `open`, or `not_applicable` where the analyzers were skipped because
+    the subjects by their kind cannot offer what they need. A detector that raises leaves its rules open.
+
+    Raises:
+        ConfigError: options name unknown keys.
+    """
+    findings: list[Finding] = []
+    executions: list[Execution] = []
+    for registered in sorted(detectors, key=lambda r: r.spec.name):
+        spec: DetectorSpec = registered.spec
+        configured = build_options(spec.options, options.get(spec.name, {}), spec.name)
+        started, reason = time.perf_counter(), None
+        missing = {rule.id: _missing(rule, evidence) for rule in spec.rules}
+        own = [found for rule in spec.rules if (found := missing[rule.id])]
+        ready = [rule for rule in spec.rules if missing[rule.id] is None]
+        if ready:
+            try:
+                found = _call(spec, configured, evidence, {rule.id for rule in ready})
+                silent = [rule for rule in ready if rule.id not in {finding.rule for finding in found}]
+                own += [*found, *(_open(rule, "the detector gave no finding") for rule in silent)]
+            except Exception as error:  # a detector may raise anything; its rules stay open
+                reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                own += [_open(rule, f"{spec.name} failed ({reason})") for rule in ready]
+        findings += own
+        executions.append(
+            Execution(
+                component=spec.name,
+                kind="detector",
+                plugin=registered.plugin.name,
+                status="ok" if reason is None else "failed",
+                reason=reason,
+                seconds=round(time.perf_counter() - started, 3),
+                produced=Produced(findings=len(own)),
+            )
+        )
+    findings.sort(key=lambda finding: (finding.rule, finding.fingerprint, finding.message))
+    return Judgement(findings=tuple(findings), executions=tuple(executions))
+
+
+def _call(spec: DetectorSpec, options: Any, evidence: Evidence, ready: set[str]) -> list[Finding]:
+    detector = load_factory(spec.factory)(options)
+    found = [finding for finding in detector(evidence) if finding.rule in ready or _undeclared(finding, spec)]
+    prints = [finding.fingerprint for finding in found]
+    if len(set(prints)) != len(prints):
+        raise PluginError(f"{spec.name} gave two findings for one rule and place")
+    return found
+
+
+def _undeclared(finding: Finding, spec: DetectorSpec) -> bool:
+    if finding.rule not in {rule.id for rule in spec.rules}:
+        raise PluginError(f"{spec.name} gave a finding under {finding.rule!r}, which it does not declare")
+    return False
+
+
+def _missing(rule: RuleSpec, evidence: Evidence) -> Finding | None:
+    absent = [metric for metric in rule.metrics if not evidence.all(metric)]
+    if not absent:
+        return None
+    skipped = [e for e in evidence.executions if e.kind == "analyzer" and e.status == "skipped" and not e.applicable]
+    owners = {execution.component for execution in skipped}
+    if all(evidence.metric_owners.get(metric) in owners for metric in absent):
+        reason = next((e.reason for e in skipped), "") or ""
+        return _finding(rule, "not_applicable", "none", f"{rule.summary}: not applicable, {reason}")
+    return _open(rule, f"not measured: {', '.join(absent)}")
+
+
+def _open(rule: RuleSpec, why: str) -> Finding:
+    return _finding(rule, "open", "warning", f"{rule.summary}: open, {why}")
+
+
+def _finding(rule: RuleSpec, kind: Any, level: Any, message: str) -> Finding:
+    return Finding(
+        rule=rule.id,
+        kind=kind,
+        level=level,
+        message=message,
+        subjects=_SUBJECTS,
+        fingerprint=fingerprint(rule.id, _SUBJECTS, Scope()),
+    )

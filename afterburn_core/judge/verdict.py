@@ -1,0 +1,144 @@
+"""The verdict: a pure function of the document's facts and the policy.
+
+It passes only if everything that was planned ran, everything that ran is still in the document, every rule has a
+finding, and no finding stands against it. Taking anything away can therefore never turn another verdict into a pass.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from afterburn_core.judge.policy import Policy
+from afterburn_core.result.model import (
+    LEVELS,
+    Artifact,
+    Execution,
+    Finding,
+    Measurement,
+    Reason,
+    RuleDescriptor,
+    Run,
+    Verdict,
+)
+
+EXIT_CODES = {"pass": 0, "fail": 1, "incomplete": 3}
+TABLE_MEDIA_TYPE = "application/vnd.afterburn.measurements+jsonl"
+
+
+def decide(
+    *,
+    run: Run,
+    executions: Sequence[Execution],
+    measurements: Sequence[Measurement],
+    findings: Sequence[Finding],
+    rules: Sequence[RuleDescriptor],
+    artifacts: Sequence[Artifact],
+    policy: Policy,
+) -> Verdict:
+    """The verdict under a policy, with every reason against a pass.
+
+    Args:
+        run: its status and the components it planned.
+        executions: what became of each component.
+        measurements: those in the document itself.
+        findings: all findings.
+        rules: all rules that were in force.
+        artifacts: a table of measurements among them counts with its rows.
+        policy: what fails and what may be missing.
+    """
+    reasons = [
+        *_failures(findings, policy),
+        *_unfinished(run, executions, policy),
+        *_lost(executions, measurements, findings, artifacts),
+        *_open(findings, rules, policy),
+    ]
+    tabled = sum(a.entries or 0 for a in artifacts if a.media_type == TABLE_MEDIA_TYPE)
+    if not tabled and not any(m.status == "ok" for m in measurements):
+        reasons.append(Reason(effect="incomplete", message="nothing was measured"))
+    failed = [reason for reason in reasons if reason.effect == "fail"]
+    reference = policy.reference()
+    if failed:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        summary = f"Fail: {failed[0].message}{more}"
+        return Verdict(status="fail", policy=reference, summary=summary, reasons=tuple(reasons))
+    if reasons:
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        summary = f"Incomplete: {reasons[0].message}{more}"
+        return Verdict(status="incomplete", policy=reference, summary=summary, reasons=tuple(reasons))
+    kinds = Counter(finding.kind for finding in findings)
+    review = f"; {_count(kinds['review'], 'finding')} to review" if kinds["review"] else ""
+    summary = f"Pass: {_count(len(rules), 'rule')} judged, none failed{review}"
+    return Verdict(status="pass", policy=reference, summary=summary)
+
+
+def _failures(findings: Sequence[Finding], policy: Policy) -> Iterator[Reason]:
+    for finding in findings:
+        against = finding.kind == "fail" and _at_or_above(finding.level, policy.fail_on)
+        against = against or (finding.kind == "review" and policy.review == "fail")
+        if against and finding.suppression is None:
+            yield Reason(
+                effect="fail", message=finding.message, rule=finding.rule, fingerprint=finding.fingerprint
+            )
+
+
+def _at_or_above(level: str, bar: str) -> bool:
+    return bar != "never" and LEVELS.index(level) >= LEVELS.index(bar)  # type: ignore[arg-type]
+
+
+def _unfinished(run: Run, executions: Sequence[Execution], policy: Policy) -> Iterator[Reason]:
+    if run.status != "complete":
+        yield Reason(effect="incomplete", message=f"the run was {run.status}")
+    by_component = {execution.component: execution for execution in executions}
+    for component in run.components:
+        execution = by_component.get(component)
+        if component in policy.optional:
+            continue
+        if execution is None:
+            yield Reason(effect="incomplete", message=f"{component} was planned but left no record")
+        elif execution.status == "skipped" and not execution.applicable:
+            continue
+        elif execution.status != "ok":
+            yield Reason(effect="incomplete", message=f"{component} {execution.status}: {execution.reason}")
+
+
+def _lost(
+    executions: Sequence[Execution],
+    measurements: Sequence[Measurement],
+    findings: Sequence[Finding],
+    artifacts: Sequence[Artifact],
+) -> Iterator[Reason]:
+    """Entries that executions counted but the document no longer has, and evidence that is gone."""
+    tables = [artifact for artifact in artifacts if artifact.media_type == TABLE_MEDIA_TYPE]
+    present = {
+        "measurements": len(measurements) + sum(table.entries or 0 for table in tables),
+        "findings": len(findings),
+        "artifacts": len(artifacts) - len(tables),
+    }
+    for name, count in present.items():
+        recorded = sum(getattr(execution.produced, name) for execution in executions)
+        if recorded != count:
+            message = f"{count} {name} are present where {recorded} were recorded"
+            yield Reason(effect="incomplete", message=message)
+    if not tables:
+        known = {measurement.id for measurement in measurements}
+        for finding in findings:
+            if set(finding.measurements) - known:
+                message = f"evidence of {finding.rule} is missing"
+                yield Reason(effect="incomplete", message=message, rule=finding.rule, fingerprint=finding.fingerprint)
+
+
+def _open(findings: Sequence[Finding], rules: Sequence[RuleDescriptor], policy: Policy) -> Iterator[Reason]:
+    judged = {finding.rule for finding in findings}
+    for rule in rules:
+        if rule.id not in judged and rule.id not in policy.optional:
+            yield Reason(effect="incomplete", message=f"rule {rule.id} has no finding", rule=rule.id)
+    for finding in findings:
+        if finding.kind == "open" and finding.rule not in policy.optional:
+            yield Reason(
+                effect="incomplete", message=finding.message, rule=finding.rule, fingerprint=finding.fingerprint
+            )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

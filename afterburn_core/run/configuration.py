@@ -1,0 +1,166 @@
+"""Configuration: what flags and `.afterburn.yaml` hold, merged, checked and frozen before anything opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import attrs
+import cattrs
+import yaml
+
+from afterburn_core.errors import ConfigError
+from afterburn_core.plugin.registry import suggestion
+
+FILE_NAMES = (".afterburn.yaml", ".afterburn.yml")
+
+Method = Literal["sft", "dpo", "rlhf", "rlvr", "grpo", "lora", "qlora", "unknown"]
+METHODS: tuple[str, ...] = get_args(Method)
+FAIL_ON: tuple[str, ...] = ("note", "warning", "error", "never")
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Everything a run can be told. The names are those of the flags, with underscores."""
+
+    base: str | None = None
+    trained: str | None = None
+    method: Method = "unknown"
+    plugins: tuple[str, ...] | None = None
+    """Plugins that take part besides the core; `None` means all installed ones."""
+    backend: str | None = None
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+    executor: str = "core.local"
+    run_dir: str | None = None
+    cache_dir: str | None = None
+    cache: bool = True
+    strict: bool = False
+    policy: str | None = None
+    fail_on: Literal["note", "warning", "error", "never"] | None = None
+    """Lowest level of a `fail` finding that fails the verdict; overrides the policy's."""
+    excerpts: bool = True
+    """False keeps texts of files, prompts and outputs out of the document."""
+    output: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    """Options of analyzers and detectors, by component name."""
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.seed < 2**53:
+            raise ConfigError(f"seed: {self.seed} is not between 0 and 2**53 - 1")
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError(f"threads: {self.threads} is not at least 1")
+
+
+def load_settings(path: Path | None, flags: Mapping[str, Any], start: Path | None = None) -> Settings:
+    """Settings from a configuration file and flags; a flag that is not `None` wins.
+
+    Args:
+        path: the file given by `--config`, or `None` to look for `.afterburn.yaml` from `start` upwards.
+        flags: values by field name; `None` means not given.
+        start: where to begin looking; the working directory if absent.
+
+    Raises:
+        ConfigError: the file is missing or malformed, or a key is unknown or of the wrong type.
+    """
+    found = path if path is not None else _find(start or Path.cwd())
+    values = _read(found) if found is not None else {}
+    where = found.name if found is not None else "flags"
+    if found is not None:
+        values = _resolve_paths(values, found.parent)
+    merged = {**values, **{key: value for key, value in flags.items() if value is not None}}
+    return structure(merged, Settings, where)
+
+
+def structure(values: Mapping[str, Any], kind: type, where: str) -> Any:
+    """An instance of the attrs class `kind`, strictly: unknown keys and wrong types are refused by name.
+
+    Raises:
+        ConfigError: one line with the place, the fault and the nearest known key.
+    """
+    known = {field.name for field in attrs.fields(kind)}
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key {key!r}{suggestion(str(key), known)}")
+    try:
+        return _CONVERTER.structure(dict(values), kind)
+    except ConfigError:
+        raise
+    except Exception as error:  # cattrs raises groups of whatever the hooks raise
+        problems = cattrs.transform_error(error, path="$", format_exception=_fault)
+        raise ConfigError(f"{where}: {'; '.join(problems)}") from error
+
+
+def _fault(error: BaseException, kind: type | None) -> str:
+    return str(error) or type(error).__name__
+
+
+def _strict(kind: type, names: str) -> Any:
+    def hook(value: Any, _: Any) -> Any:
+        if kind is float and type(value) is int:
+            return float(value)
+        if type(value) is not kind:
+            raise ConfigError(f"expected {names}, got {value!r}")
+        return value
+
+    return hook
+
+
+def _make_converter() -> cattrs.Converter:
+    # cattrs turns "3" into 3 and "false" into True; configuration must say what it means
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    for kind, names in ((str, "text"), (int, "an integer"), (float, "a number"), (bool, "true or false")):
+        converter.register_structure_hook(kind, _strict(kind, names))
+    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
+    return converter
+
+
+def _texts(value: Any, _: Any) -> tuple[str, ...]:
+    if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise ConfigError(f"expected a list of texts, got {value!r}")
+
+
+_CONVERTER = _make_converter()
+
+
+def _find(start: Path) -> Path | None:
+    for directory in (start.resolve(), *start.resolve().parents):
+        for name in FILE_NAMES:
+            if (directory / name).is_file():
+                return directory / name
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error.__class__.__name__}); give an existing YAML file") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}: not valid YAML{line}: {getattr(error, 'problem', error)}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected keys and values, got {type(values).__name__}")
+    return values
+
+
+def _resolve_paths(values: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Relative paths in a file mean relative to that file."""
+    resolved = dict(values)
+    for key in ("base", "trained"):
+        value = resolved.get(key)
+        if isinstance(value, str) and (directory / value).exists():
+            resolved[key] = str(directory / value)
+    for key in ("run_dir", "cache_dir"):
+        if isinstance(resolved.get(key), str):
+            resolved[key] = str(directory / resolved[key])
+    policy = resolved.get("policy")
+    if isinstance(policy, str) and (directory / policy).exists():
+        resolved["policy"] = str(directory / policy)
+    return resolved

@@ -1,0 +1,362 @@
+"""The whole pipeline: settings in, result document and run directory out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from afterburn_core import __version__
+from afterburn_core.backends.checkpoint import adapter_base
+from afterburn_core.errors import ConfigError, SubjectError
+from afterburn_core.judge.detect import detect, rule_descriptors
+from afterburn_core.judge.evidence import Evidence
+from afterburn_core.judge.policy import Policy, load_policy
+from afterburn_core.judge.verdict import decide
+from afterburn_core.plugin.registry import Registered, Registry, load_factory
+from afterburn_core.plugin.specs import RunFinished, RunStarted
+from afterburn_core.result import codec, table
+from afterburn_core.result.model import (
+    SCHEMA_VERSION,
+    Artifact,
+    Descriptors,
+    Environment,
+    Execution,
+    FileDigest,
+    Finding,
+    Input,
+    MetricDescriptor,
+    Result,
+    Run,
+    Subject,
+    Tool,
+)
+from afterburn_core.run.cache import RowCache, cache_key, default_cache_dir
+from afterburn_core.run.configuration import Settings
+from afterburn_core.run.digests import FileState, digest_files, file_state
+from afterburn_core.run.directory import RESULT, artifact_reader, check_writable, prepare, write_artifacts
+from afterburn_core.run.execute import Bench, Collected, execute
+from afterburn_core.run.executor import available_cores
+from afterburn_core.run.plan import Plan, make_plan
+from afterburn_core.run.progress import Progress, Silent
+from afterburn_core.run.references import parse_reference
+from afterburn_core.run.subjects import OpenSubject, describe, open_subject
+from afterburn_core.run.sums import VERSION as SUMS_VERSION
+
+_PACKAGES = ("torch", "numpy", "transformers", "safetensors", "peft")
+
+
+@attrs.frozen(kw_only=True)
+class Completed:
+    """A finished run."""
+
+    result: Result
+    directory: Path
+
+
+@attrs.frozen(kw_only=True)
+class Opened:
+    """Both subjects, opened, with the plan for them."""
+
+    base: OpenSubject
+    trained: OpenSubject
+    plan: Plan
+    analyzers: tuple[Registered, ...]
+    detectors: tuple[Registered, ...]
+
+    def close(self) -> None:
+        self.trained.close()
+        self.base.close()
+
+
+def open_pair(settings: Settings, registry: Registry) -> Opened:
+    """Opens both subjects and plans, reading headers and configuration only.
+
+    Raises:
+        ConfigError: a subject is not named.
+        SubjectError: a subject cannot be opened.
+    """
+    if settings.trained is None:
+        raise ConfigError("no trained model; give it with --trained")
+    trained_reference = parse_reference(settings.trained)
+    base_text = settings.base
+    if base_text is None and trained_reference.path is not None:
+        base_text = adapter_base(trained_reference.path)
+    if base_text is None:
+        raise ConfigError("no base model; give it with --base (only an adapter can name its own)")
+    base = open_subject(parse_reference(base_text), "base", registry, backend=settings.backend)
+    try:
+        trained = open_subject(trained_reference, "trained", registry, backend=settings.backend, base=base)
+    except BaseException:
+        base.close()
+        raise
+    analyzers, detectors = registry.specs("analyzer"), registry.specs("detector")
+    threads = settings.threads or available_cores()
+    plan = make_plan((base.facts, trained.facts), analyzers, detectors, threads=threads)
+    return Opened(base=base, trained=trained, plan=plan, analyzers=analyzers, detectors=detectors)
+
+
+def diagnose(
+    settings: Settings, registry: Registry, *, command: str = "diagnose", progress: Progress | None = None
+) -> Completed:
+    """Runs everything and writes `result.json` into the run directory.
+
+    Raises:
+        AfterburnError: the input or the environment does not allow it; finished work stays in the cache.
+    """
+    progress = progress or Silent()
+    policy = effective_policy(settings)
+    known = {r.spec.name for role in ("analyzer", "detector") for r in registry.specs(role)}
+    for name in settings.options:
+        if name not in known:
+            registry.get("analyzer", name)
+    opened = open_pair(settings, registry)
+    try:
+        directory = prepare(Path(settings.run_dir) if settings.run_dir else None, opened.trained.facts.label)
+        return _run(settings, registry, policy, opened, directory, command, progress)
+    finally:
+        opened.close()
+
+
+def effective_policy(settings: Settings) -> Policy:
+    """The policy file with what flags override."""
+    policy = load_policy(Path(settings.policy) if settings.policy else None)
+    return attrs.evolve(policy, fail_on=settings.fail_on) if settings.fail_on else policy
+
+
+def _run(
+    settings: Settings,
+    registry: Registry,
+    policy: Policy,
+    opened: Opened,
+    directory: Path,
+    command: str,
+    progress: Progress,
+) -> Completed:
+    started = _now()
+    threads = settings.threads or available_cores()
+    device = _device(settings.device, opened.plan)
+    files = [*opened.base.files, *opened.trained.files]
+    before = {file.path: file_state(file.path) for file in files}
+    digests = _digest(opened, threads, progress)
+    subjects = _subjects(opened, digests)
+    run_id = cache_key(
+        {
+            "subjects": [subject.digest for subject in subjects],
+            "components": list(opened.plan.components),
+            "options": {name: dict(values) for name, values in settings.options.items()},
+            "seed": settings.seed,
+            "versions": {plugin.name: plugin.version for plugin in registry.plugins.values()},
+        }
+    )[:32]
+    cache = _cache(settings, subjects)
+    executor = load_factory(registry.get("executor", settings.executor).spec.factory)(threads)
+    registry.notify(RunStarted(run_id=run_id, components=opened.plan.components))
+    bench = Bench(
+        registry=registry,
+        executor=executor,
+        seed=settings.seed,
+        device=device,
+        options=settings.options,
+        progress=progress,
+        cache=cache,
+    )
+    try:
+        collected = execute(opened.plan, opened.analyzers, opened.base, opened.trained, subjects, bench, run_id)
+    finally:
+        if cache:
+            cache.close()
+    _require_unchanged(before, cache)
+    run = Run(
+        id=run_id,
+        status="interrupted" if collected.interrupted else "complete",
+        started_at=started,
+        finished_at=_now(),
+        command=command,
+        tool=Tool(name="afterburn", version=__version__),
+        environment=_environment(executor.workers, device),
+        components=opened.plan.components,
+        seed=settings.seed,
+        method=settings.method,
+        configuration=_configuration(settings),
+    )
+    artifacts = write_artifacts(directory, collected.producers, collected.payloads)
+    result = assemble(run, subjects, collected, artifacts, directory, registry, opened, settings, policy)
+    result = table.spill(result, directory)
+    codec.write(directory / RESULT, result)
+    registry.notify(RunFinished(run_id=run_id, status=run.status, document=codec.to_dict(result)))
+    return Completed(result=result, directory=directory)
+
+
+def assemble(
+    run: Run,
+    subjects: tuple[Subject, ...],
+    collected: Collected,
+    artifacts: tuple[Artifact, ...],
+    directory: Path,
+    registry: Registry,
+    opened: Opened,
+    settings: Settings,
+    policy: Policy,
+) -> Result:
+    """Judges what was collected and puts the document together."""
+    evidence = Evidence(
+        subjects=subjects,
+        measurements=collected.measurements,
+        executions=collected.executions,
+        read_artifact=artifact_reader(directory, artifacts),
+        metric_owners={metric.id: r.spec.name for r in opened.analyzers for metric in r.spec.metrics},
+        excerpts=settings.excerpts,
+    )
+    judgement = detect(evidence, opened.detectors, {**settings.options, **policy.options})
+    executions = (*collected.executions, *judgement.executions)
+    rules = rule_descriptors(opened.detectors)
+    verdict = decide(
+        run=run,
+        executions=executions,
+        measurements=collected.measurements,
+        findings=judgement.findings,
+        rules=rules,
+        artifacts=artifacts,
+        policy=policy,
+    )
+    reference = policy.reference()
+    problems = [attrs.asdict(problem) for problem in registry.problems]
+    return Result(
+        schema_version=SCHEMA_VERSION,
+        run=run,
+        subjects=subjects,
+        inputs=(Input(id="policy", kind="policy", label=reference.name, sha256=reference.sha256),),
+        descriptors=Descriptors(
+            metrics=_metric_descriptors(opened.analyzers),
+            rules=rules,
+            plugins=tuple(registry.plugins[name].descriptor() for name in sorted(registry.plugins)),
+        ),
+        executions=executions,
+        measurements=collected.measurements,
+        findings=judgement.findings,
+        verdict=verdict,
+        artifacts=artifacts,
+        properties={"plugin_problems": problems} if problems else {},
+    )
+
+
+def _metric_descriptors(analyzers: Sequence[Registered]) -> tuple[MetricDescriptor, ...]:
+    metrics = [
+        MetricDescriptor(
+            id=metric.id,
+            summary=metric.summary,
+            unit=metric.unit,
+            direction=metric.direction,
+            version=metric.version,
+            low=metric.low,
+            high=metric.high,
+        )
+        for registered in analyzers
+        for metric in registered.spec.metrics
+    ]
+    return tuple(sorted(metrics, key=lambda metric: metric.id))
+
+
+def _digest(opened: Opened, threads: int, progress: Progress) -> tuple[tuple[FileDigest, ...], tuple[FileDigest, ...]]:
+    files = [*opened.base.files, *opened.trained.files]
+    progress.begin("hashing files", sum(file.path.stat().st_size for file in files), "bytes")
+    try:
+        base = digest_files(opened.base.files, threads, progress.advance)
+        return base, digest_files(opened.trained.files, threads, progress.advance)
+    finally:
+        progress.end()
+
+
+def _subjects(opened: Opened, digests: tuple[tuple[FileDigest, ...], tuple[FileDigest, ...]]) -> tuple[Subject, ...]:
+    on = "base" if opened.trained.facts.kind == "adapter" else None
+    return (
+        describe(opened.base.facts, digests[0]),
+        describe(opened.trained.facts, digests[1], base=on),
+    )
+
+
+def _cache(settings: Settings, subjects: tuple[Subject, ...]) -> RowCache | None:
+    if not settings.cache:
+        return None
+    description = {
+        "kind": "weight_sums",
+        "version": SUMS_VERSION,
+        "core": __version__,
+        "subjects": [{"digest": subject.digest, "backend": subject.backend} for subject in subjects],
+    }
+    root = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cache {root}: cannot be created ({error.strerror}); use --cache-dir or --no-cache") from error
+    check_writable(root, "--cache-dir, or use --no-cache")
+    return RowCache(root, cache_key(description), description)
+
+
+def _require_unchanged(before: dict[Path, FileState], cache: RowCache | None) -> None:
+    for path, state in before.items():
+        if file_state(path) != state:
+            if cache:
+                cache.discard()
+            raise SubjectError(
+                f"{path}: changed while it was being read, so the numbers would mix two versions; "
+                "run again when nothing writes to it"
+            )
+
+
+def _device(name: str, plan: Plan) -> str:
+    if not any(planned.kind == "weights" for planned in plan.passes):
+        return "none"
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.split(":")[0]
+    if kind == "mps":
+        raise ConfigError("device mps: it has no float64, which the sums need; use --device cpu")
+    if kind not in {"cpu", "cuda"}:
+        raise ConfigError(f"device {name!r}: unknown; use auto, cpu or cuda")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda: this torch sees no GPU; use --device cpu")
+    return name
+
+
+def _environment(threads: int, device: str) -> Environment:
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return Environment(
+        os=platform.system(),
+        machine=platform.machine(),
+        python=platform.python_version(),
+        threads=threads,
+        device=device,
+        packages=packages,
+    )
+
+
+def _configuration(settings: Settings) -> dict[str, Any]:
+    """What shaped the numbers; places on this machine are left out."""
+    return {
+        "backend": settings.backend or "auto",
+        "cache": settings.cache,
+        "device": settings.device,
+        "excerpts": settings.excerpts,
+        "executor": settings.executor,
+        "options": {name: dict(values) for name, values in settings.options.items()},
+        "plugins": "all" if settings.plugins is None else list(settings.plugins),
+        "strict": settings.strict,
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,82 @@
+"""Content digests of files, and the proof that files did not change while they were read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import attrs
+
+from afterburn_core.errors import SubjectError
+from afterburn_core.result.model import FileDigest
+
+_CHUNK = 1 << 20
+
+
+@attrs.frozen(kw_only=True)
+class SubjectFile:
+    """A file that belongs to a subject."""
+
+    path: Path
+    relative: str
+    """POSIX path below the subject's directory."""
+
+
+@attrs.frozen(kw_only=True)
+class FileState:
+    """What identifies an unchanged file without reading it: size, modification time and inode."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+def file_state(path: Path) -> FileState:
+    """The present state of a file.
+
+    Raises:
+        SubjectError: it is gone or cannot be read.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise SubjectError(f"{path}: cannot be read ({error.strerror}); it was there when the run began") from error
+    return FileState(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+
+
+def digest_files(
+    files: Sequence[SubjectFile], threads: int, advance: Callable[[int], None] = lambda count: None
+) -> tuple[FileDigest, ...]:
+    """SHA-256 of every file, in parallel, sorted by relative path.
+
+    Args:
+        files: what to hash.
+        threads: files hashed at once; hashing releases the interpreter's lock.
+        advance: called with the number of bytes just hashed.
+    """
+    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+        digests = list(pool.map(lambda file: _digest(file, advance), files))
+    return tuple(sorted(digests, key=lambda digest: digest.path.encode()))
+
+
+def _digest(file: SubjectFile, advance: Callable[[int], None]) -> FileDigest:
+    digest, size, buffer = hashlib.sha256(), 0, bytearray(_CHUNK)
+    view = memoryview(buffer)
+    try:
+        with open(file.path, "rb", buffering=0) as stream:
+            while count := stream.readinto(buffer):
+                digest.update(view[:count])
+                size += count
+                advance(count)
+    except OSError as error:
+        raise SubjectError(f"{file.path}: cannot be read ({error.strerror})") from error
+    return FileDigest(path=file.relative, size=size, sha256=digest.hexdigest())
+
+
+def combined_digest(files: Iterable[FileDigest]) -> str:
+    """Identity of a set of files: sha256 over their `sha256  path` lines, sorted by path, as `sha256sum` writes them."""
+    lines = sorted((file.path.encode(), f"{file.sha256}  {file.path}\n".encode()) for file in files)
+    return hashlib.sha256(b"".join(line for _, line in lines)).hexdigest()

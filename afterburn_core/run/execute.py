@@ -1,0 +1,300 @@
+"""Executes a plan: opens nothing itself, runs the passes, keeps every component apart from the others' faults."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from afterburn_core.errors import AfterburnError, PluginError
+from afterburn_core.plugin.registry import Registered, Registry, build_options, load_factory
+from afterburn_core.plugin.roles import Analyzer, AnalyzerContext, AnalyzerOutput, ArtifactPayload, Executor
+from afterburn_core.plugin.specs import AnalyzerSpec, ComponentFinished
+from afterburn_core.result.model import Execution, ExecutionStatus, Measurement, Notification, Produced, Subject
+from afterburn_core.run.align import AlignedTensor, Side, align, states
+from afterburn_core.run.cache import RowCache
+from afterburn_core.run.needs import WeightsNeed
+from afterburn_core.run.observations import DocumentPair
+from afterburn_core.run.plan import Plan, PlannedPass
+from afterburn_core.run.progress import Progress
+from afterburn_core.run.seeds import child_seed
+from afterburn_core.run.subjects import OpenSubject, require_comparable
+
+
+class Guarded:
+    """An analyzer that cannot harm the others: its first exception is kept, and it is left alone from then on."""
+
+    def __init__(self, analyzer: Analyzer) -> None:
+        self._analyzer = analyzer
+        self.error: str | None = None
+        self.seconds = 0.0
+
+    def begin(self, context: AnalyzerContext) -> None:
+        self._call(self._analyzer.begin, context)
+
+    def observe(self, item: Any) -> None:
+        self._call(self._analyzer.observe, item)
+
+    def merge(self, other: Guarded) -> None:
+        self.error = self.error or other.error
+        self.seconds += other.seconds
+        self._call(self._analyzer.merge, other._analyzer)
+
+    def finish(self) -> AnalyzerOutput:
+        output = self._call(self._analyzer.finish)
+        return output if isinstance(output, AnalyzerOutput) else AnalyzerOutput()
+
+    def _call(self, method: Any, *arguments: Any) -> Any:
+        if self.error is not None:
+            return None
+        started = time.perf_counter()
+        try:
+            return method(*arguments)
+        except Exception as error:  # a third party's analyzer may raise anything
+            # a fault of a file or of the disk is everybody's, and is not the analyzer's
+            if isinstance(error, AfterburnError) and not isinstance(error, PluginError):
+                raise
+            self.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            return None
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+@attrs.frozen(kw_only=True)
+class Collected:
+    """What the analyzers of a run produced."""
+
+    measurements: tuple[Measurement, ...]
+    payloads: tuple[ArtifactPayload, ...]
+    producers: Mapping[str, str]
+    """Analyzer that made each payload, by payload id."""
+    executions: tuple[Execution, ...]
+    interrupted: bool
+
+
+@attrs.frozen(kw_only=True)
+class Bench:
+    """What the passes work with."""
+
+    registry: Registry
+    executor: Executor
+    seed: int
+    device: str
+    options: Mapping[str, Mapping[str, Any]]
+    progress: Progress
+    cache: RowCache | None = None
+
+
+def execute(
+    plan: Plan, analyzers: Sequence[Registered], base: OpenSubject, trained: OpenSubject, subjects: tuple[Subject, ...],
+    bench: Bench, run_id: str,
+) -> Collected:  # fmt: skip
+    """Runs every pass of a plan and finishes its analyzers.
+
+    Ctrl-C during a pass keeps what tensors and documents were finished; roll-ups over part of a model are dropped,
+    because they would look like statements about the whole.
+
+    Raises:
+        ConfigError: options name unknown keys.
+        SubjectError: a file turned out unreadable, or nothing of the two subjects can be compared.
+    """
+    specs: dict[str, Registered] = {registered.spec.name: registered for registered in analyzers}
+    instances = {
+        name: [_instance(specs[name].spec, subjects, bench) for _ in range(bench.executor.workers)]
+        for name in plan.analyzers
+    }
+    executions: list[Execution] = []
+    interrupted: str | None = None
+    for planned in plan.passes:
+        riders = [instances[name] for name in planned.analyzers]
+        if interrupted is not None:
+            executions.append(_pass_execution(planned, "interrupted", 0.0, interrupted))
+            continue
+        started = time.perf_counter()
+        if planned.kind == "documents":
+            counters, notes, stopped = _documents(planned, base, trained, riders), (), None
+        else:
+            counters, notes, stopped = _weights(planned, base, trained, riders, bench)
+        interrupted = stopped
+        status: ExecutionStatus = "ok" if stopped is None else "interrupted"
+        executions.append(
+            _pass_execution(planned, status, time.perf_counter() - started, stopped, counters, notes)
+        )
+        _tell(bench, run_id, executions[-1])
+    measurements: list[Measurement] = []
+    payloads: list[ArtifactPayload] = []
+    producers: dict[str, str] = {}
+    for name in plan.analyzers:
+        output, execution = _finish(specs[name], instances[name], interrupted)
+        measurements += output.measurements
+        payloads += output.artifacts
+        producers.update({payload.id: name for payload in output.artifacts})
+        executions.append(execution)
+        _tell(bench, run_id, execution)
+    for skipped in plan.skipped:
+        executions.append(
+            Execution(
+                component=skipped.component,
+                kind="analyzer",
+                plugin=skipped.plugin,
+                status="skipped",
+                seconds=0.0,
+                reason=skipped.reason,
+                applicable=skipped.applicable,
+            )
+        )
+    return Collected(
+        measurements=tuple(measurements),
+        payloads=tuple(payloads),
+        producers=producers,
+        executions=tuple(executions),
+        interrupted=interrupted is not None,
+    )
+
+
+def _instance(spec: AnalyzerSpec, subjects: tuple[Subject, ...], bench: Bench) -> Guarded:
+    options = build_options(spec.options, bench.options.get(spec.name, {}), spec.name)
+    guarded = Guarded(load_factory(spec.factory)(options))
+    guarded.begin(AnalyzerContext(subjects=subjects, seed=child_seed(bench.seed, spec.name), device=bench.device))
+    return guarded
+
+
+def _documents(
+    planned: PlannedPass, base: OpenSubject, trained: OpenSubject, riders: Sequence[Sequence[Guarded]]
+) -> dict[str, int]:
+    left, right = base.documents(), trained.documents()
+    names = sorted(left.keys() | right.keys())
+    for name in names:
+        pair = DocumentPair(name=name, base=left.get(name), trained=right.get(name))
+        for rider in riders:
+            rider[0].observe(pair)
+    return {"documents": len(names)}
+
+
+def _weights(
+    planned: PlannedPass, base: OpenSubject, trained: OpenSubject, riders: Sequence[Sequence[Guarded]], bench: Bench
+) -> tuple[dict[str, int], tuple[Notification, ...], str | None]:
+    from afterburn_core.run.weights_pass import WeightsPass
+
+    aligned = align(_side(base), _side(trained))
+    compared = sum(tensor.compared for tensor in aligned)
+    require_comparable(base.facts, trained.facts, compared)
+    bench.progress.begin("comparing weights", compared, "parameters")
+    need = planned.need
+    sweep = WeightsPass(
+        base.weights(),
+        trained.weights(),
+        aligned,
+        executor=bench.executor,
+        analyzers=[[rider[worker] for rider in riders] for worker in range(bench.executor.workers)],
+        cache=bench.cache,
+        device=bench.device,
+        with_values=isinstance(need, WeightsNeed) and "tensors" in need.quantities,
+        progress=bench.progress,
+    )
+    try:
+        outcome = sweep.run()
+    finally:
+        bench.progress.end()
+    counters = {
+        "tensors": len(aligned),
+        "from_cache": outcome.from_cache,
+        "bytes_read": outcome.bytes_read,
+        **{state: count for state, count in sorted(states(aligned).items())},
+    }
+    stopped = None
+    if outcome.interrupted:
+        stopped = f"stopped by the user after {outcome.pairs} of {len(aligned)} tensors; run again to go on from there"
+    return counters, _alignment_notes(aligned), stopped
+
+
+def _side(subject: OpenSubject) -> Side:
+    source = subject.weights()
+    return Side(
+        tensors=source.tensors,
+        aliases=source.aliases,
+        tied=bool(subject.facts.properties.get("tied", False)) or subject.facts.kind == "adapter",
+        vocabulary=lambda: subject.documents().get("vocabulary"),
+    )
+
+
+def _alignment_notes(aligned: Sequence[AlignedTensor]) -> tuple[Notification, ...]:
+    return tuple(
+        Notification(level="note", message=f"{tensor.name}: {tensor.reason}")
+        for tensor in aligned
+        if tensor.state == "reshaped" and tensor.explained
+    )
+
+
+def _finish(
+    registered: Registered, instances: Sequence[Guarded], interrupted: str | None
+) -> tuple[AnalyzerOutput, Execution]:
+    spec: AnalyzerSpec = registered.spec
+    merged = instances[0]
+    for other in instances[1:]:
+        merged.merge(other)
+    output = merged.finish()
+    reason = merged.error or _fault(output, spec)
+    status: ExecutionStatus = "ok"
+    if reason is not None:
+        output, status = AnalyzerOutput(), "failed"
+    elif interrupted is not None and any(isinstance(need, WeightsNeed) for need in spec.needs):
+        whole = tuple(m for m in output.measurements if m.scope.tensor is not None)
+        output, status, reason = attrs.evolve(output, measurements=whole), "interrupted", interrupted
+    execution = Execution(
+        component=spec.name,
+        kind="analyzer",
+        plugin=registered.plugin.name,
+        status=status,
+        seconds=round(merged.seconds, 3),
+        reason=reason,
+        produced=Produced(measurements=len(output.measurements), artifacts=len(output.artifacts)),
+        notifications=output.notifications,
+    )
+    return output, execution
+
+
+def _fault(output: AnalyzerOutput, spec: AnalyzerSpec) -> str | None:
+    """What makes an analyzer's output unusable: ids it does not own, repeated ids, values that are no numbers."""
+    declared = {metric.id for metric in spec.metrics}
+    seen: set[str] = set()
+    for measurement in output.measurements:
+        if measurement.metric not in declared:
+            return f"measured {measurement.metric!r}, which {spec.name} does not declare"
+        if measurement.id in seen:
+            return f"gave {measurement.id!r} twice"
+        if measurement.value is not None and not math.isfinite(measurement.value):
+            return f"gave {measurement.value} for {measurement.id!r}; undefined values need a reason instead"
+        seen.add(measurement.id)
+    return None
+
+
+def _pass_execution(
+    planned: PlannedPass,
+    status: ExecutionStatus,
+    seconds: float,
+    reason: str | None,
+    counters: Mapping[str, int] | None = None,
+    notes: tuple[Notification, ...] = (),
+) -> Execution:
+    return Execution(
+        component=planned.component,
+        kind="pass",
+        plugin="core",
+        status=status,
+        seconds=round(seconds, 3),
+        reason=reason,
+        counters=dict(counters or {}),
+        notifications=notes,
+    )
+
+
+def _tell(bench: Bench, run_id: str, execution: Execution) -> None:
+    bench.registry.notify(
+        ComponentFinished(
+            run_id=run_id, component=execution.component, status=execution.status, seconds=execution.seconds
+        )
+    )

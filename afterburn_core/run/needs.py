@@ -1,0 +1,56 @@
+"""What an analyzer asks for. Needs are declared in specs and merged by the planner into the fewest passes.
+
+This module is imported by every plugin's entry point, so it stays free of torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal
+
+import attrs
+
+Capability = Literal["weights", "lora", "documents", "forward", "generate", "steer"]
+PassKind = Literal["documents", "weights"]
+WeightQuantity = Literal["sums", "tensors"]
+
+DOCUMENTS = ("config", "generation_config", "tokenizer", "chat_template", "vocabulary")
+
+
+@attrs.frozen(kw_only=True)
+class DocumentsNeed:
+    """Parsed configuration, tokenizer and template files of both subjects: one `DocumentPair` each."""
+
+    kind: ClassVar[PassKind] = "documents"
+    capability: ClassVar[Capability] = "documents"
+    documents: tuple[str, ...] = DOCUMENTS
+
+
+@attrs.frozen(kw_only=True)
+class WeightsNeed:
+    """The streamed comparison of all tensors: one `WeightPair` each.
+
+    `sums` are the float64 sums every norm is made of, computed once and shared by all analyzers; `tensors` says
+    that the analyzer also reads the values (`WeightPair.base_values()`), which rules out serving the pair from the
+    cache without opening the files.
+    """
+
+    kind: ClassVar[PassKind] = "weights"
+    capability: ClassVar[Capability] = "weights"
+    quantities: tuple[WeightQuantity, ...] = ("sums",)
+
+
+Need = DocumentsNeed | WeightsNeed
+
+
+def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
+    """The union of all needs of a kind, by kind, in the order passes run; independent of the order given."""
+    needs = tuple(needs)
+    merged: dict[PassKind, Need] = {}
+    documents = {d for need in needs if isinstance(need, DocumentsNeed) for d in need.documents}
+    if documents:
+        merged["documents"] = DocumentsNeed(documents=tuple(sorted(documents)))
+    quantities = {q for need in needs if isinstance(need, WeightsNeed) for q in need.quantities}
+    if quantities:
+        merged["weights"] = WeightsNeed(quantities=tuple(sorted(quantities)))
+    return merged

@@ -1,0 +1,63 @@
+"""What passes hand to analyzers. An analyzer never opens a model; it asks the observation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from afterburn_core.backends.tensors import TensorInfo
+from afterburn_core.result.model import Scope
+from afterburn_core.run.align import State
+from afterburn_core.run.sums import PairSums
+
+if TYPE_CHECKING:
+    import torch
+
+
+@attrs.frozen(kw_only=True)
+class WeightPair:
+    """One tensor of base and trained, aligned, with the quantities computed once for all analyzers."""
+
+    name: str
+    """Canonical name."""
+    scope: Scope
+    state: State
+    base: TensorInfo | None
+    trained: TensorInfo | None
+    compared: int
+    """Parameters that were compared."""
+    union: int
+    """Parameters in the union of both sides; 0 for buffers and for weights counted under another name."""
+    explained: bool
+    """False when parameters are left out for no good reason."""
+    reason: str | None = None
+    """Why it is not, or not fully, compared."""
+    sums: PairSums | None = None
+    """`None` when nothing is compared."""
+    read_values: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = attrs.field(default=None, repr=False, eq=False)
+
+    def values(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Base and trained as float64 tensors of the same shape, rows aligned; read from disk when called.
+
+        Only analyzers whose need lists `tensors` may call it.
+        """
+        if self.read_values is None:
+            raise RuntimeError(f"{self.name}: values were not asked for; add 'tensors' to the need's quantities")
+        return self.read_values()
+
+    @property
+    def renamed(self) -> bool:
+        """Whether the two checkpoints spell the name differently."""
+        return self.base is not None and self.trained is not None and self.base.name != self.trained.name
+
+
+@attrs.frozen(kw_only=True)
+class DocumentPair:
+    """One kind of document of both subjects, parsed; `None` where a subject has none."""
+
+    name: str
+    """`config`, `generation_config`, `tokenizer`, `chat_template` or `vocabulary`."""
+    base: Mapping[str, Any] | None
+    trained: Mapping[str, Any] | None

@@ -1,0 +1,68 @@
+"""How a subject is named on the command line, parsed without touching a model."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+from afterburn_core.errors import SubjectError
+
+Scheme = Literal["path", "hub", "recorded", "api"]
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+|[A-Za-z0-9][\w.-]*")
+
+
+@attrs.frozen(kw_only=True)
+class SubjectReference:
+    """A parsed name of a subject."""
+
+    text: str
+    """As the user wrote it."""
+    scheme: Scheme
+    path: Path | None = None
+    """For `path` and `recorded`."""
+    hub_id: str | None = None
+    revision: str | None = None
+    url: str | None = None
+    model: str | None = None
+    """For `api`: the model's name at the endpoint."""
+
+    @property
+    def label(self) -> str:
+        """What reports call the subject: never an absolute path."""
+        if self.path is not None:
+            return self.path.resolve().name
+        return self.hub_id or self.model or "endpoint"
+
+
+def parse_reference(text: str) -> SubjectReference:
+    """Parses a directory, file, hub id (`org/name@revision`), `recorded:FILE` or `api:URL#model`.
+
+    An existing path always wins over a hub id of the same spelling; a text that looks like a path is never taken
+    for a hub id, so that a mistyped directory is an error and not a download.
+
+    Raises:
+        SubjectError: the text is empty, or is a path that does not exist.
+    """
+    if not text.strip():
+        raise SubjectError("the subject's name is empty; give a directory, a weight file or a hub id")
+    if text.startswith("recorded:"):
+        path = Path(text.removeprefix("recorded:")).expanduser()
+        return SubjectReference(text=text, scheme="recorded", path=path)
+    if text.startswith("api:"):
+        url, _, model = text.removeprefix("api:").partition("#")
+        return SubjectReference(text=text, scheme="api", url=url, model=model or None)
+    path = Path(text).expanduser()
+    if path.exists():
+        return SubjectReference(text=text, scheme="path", path=path)
+    name, _, revision = text.partition("@")
+    looks_like_path = text.startswith((".", "/", "~", "\\")) or name.count("/") != 1 or bool(path.suffix in _SUFFIXES)
+    if looks_like_path or not _HUB_ID.fullmatch(name):
+        raise SubjectError(f"{text}: no such file or directory; check the path (a hub id has the form org/name)")
+    return SubjectReference(text=text, scheme="hub", hub_id=name, revision=revision or None)
+
+
+_SUFFIXES = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".json"}

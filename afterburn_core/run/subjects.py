@@ -1,0 +1,138 @@
+"""Subjects as the runner sees them: opened by a backend, described without reading weights, identified by content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from afterburn_core.backends.tensors import WeightSource
+from afterburn_core.errors import PluginError, SubjectError
+from afterburn_core.plugin.registry import Registry, load_factory
+from afterburn_core.result.model import FileDigest, Role, Subject, SubjectKind
+from afterburn_core.run.digests import SubjectFile, combined_digest
+from afterburn_core.run.needs import Capability
+from afterburn_core.run.references import SubjectReference
+
+
+@attrs.frozen(kw_only=True)
+class SubjectFacts:
+    """What is known of a subject from its file headers and configuration alone; the planner's input."""
+
+    role: Role
+    kind: SubjectKind
+    label: str
+    backend: str
+    capabilities: tuple[Capability, ...]
+    bytes: int
+    """Size of the weight files."""
+    tensors: int
+    parameters: int
+    """Parameters stored, shared storage counted once."""
+    dtypes: Mapping[str, int] = attrs.field(factory=dict)
+    """Parameters by stored dtype."""
+    architecture: str | None = None
+    model_type: str | None = None
+    revision: str | None = None
+    properties: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+class OpenSubject(Protocol):
+    """What a backend's factory returns."""
+
+    @property
+    def facts(self) -> SubjectFacts: ...
+
+    @property
+    def files(self) -> Sequence[SubjectFile]:
+        """Every file whose content can influence the result."""
+        ...
+
+    def weights(self) -> WeightSource:
+        """All tensors under one namespace. Asked for only if `weights` is among the capabilities."""
+        ...
+
+    def documents(self) -> Mapping[str, Mapping[str, Any] | None]:
+        """Parsed configuration files by document name (`run.needs.DOCUMENTS`)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@attrs.frozen(kw_only=True)
+class Control:
+    """A null or benign twin of the trained model, to be evaluated beside it in every pass.
+
+    `kind` names the generator (`matched`, `resample`, `rounding`, `scrambled`) or is `subject` for a model given by
+    the user; `n` is how many of them there are.
+    """
+
+    kind: str
+    n: int = 1
+    reference: SubjectReference | None = None
+
+
+def open_subject(
+    reference: SubjectReference,
+    role: Role,
+    registry: Registry,
+    *,
+    backend: str | None = None,
+    base: OpenSubject | None = None,
+) -> OpenSubject:
+    """Opens a subject with the named backend, or with the one that plugins and core choose for it.
+
+    Args:
+        reference: the parsed name.
+        role: what the subject is in this run.
+        registry: where backends are looked up.
+        backend: name of a backend; absent means automatic.
+        base: the opened base, for a trained subject that is an adapter on it.
+
+    Raises:
+        PluginError: no such backend, or it cannot run here.
+        SubjectError: the subject cannot be opened.
+    """
+    name = backend or registry.select_backend(reference)
+    spec = registry.get("backend", name).spec
+    if spec.available is not None:
+        missing = load_factory(spec.available)()
+        if missing:
+            raise PluginError(f"backend {name!r} cannot run here: {missing}")
+    opened: OpenSubject = load_factory(spec.factory)(reference, role=role, base=base, registry=registry)
+    return opened
+
+
+def describe(facts: SubjectFacts, files: Sequence[FileDigest], *, base: str | None = None) -> Subject:
+    """The subject's entry in the document."""
+    return Subject(
+        id=facts.role,
+        role=facts.role,
+        kind=facts.kind,
+        label=facts.label,
+        digest=combined_digest(files),
+        backend=facts.backend,
+        revision=facts.revision,
+        architecture=facts.architecture,
+        model_type=facts.model_type,
+        parameters=facts.parameters,
+        dtypes=facts.dtypes,
+        base=base,
+        files=tuple(files),
+        properties=facts.properties,
+    )
+
+
+def require_comparable(base: SubjectFacts, trained: SubjectFacts, matched: int) -> None:
+    """Refuses a pair that has nothing in common.
+
+    Raises:
+        SubjectError: no tensor of the two could be compared.
+    """
+    if matched == 0:
+        raise SubjectError(
+            f"nothing to compare: base {base.label!r} is {base.architecture or 'of unknown architecture'}, trained "
+            f"{trained.label!r} is {trained.architecture or 'of unknown architecture'}, and they share no tensor of "
+            "equal shape; give a trained model that started from this base"
+        )

@@ -1,0 +1,208 @@
+"""Findings of the weight plugin: pure functions from measurements to judgements."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from afterburn_core.judge.evidence import Evidence
+from afterburn_core.result.identity import fingerprint
+from afterburn_core.result.model import Example, Finding, FindingKind, Level, Measurement, Scope
+from afterburn_weight.documents import ARTIFACT
+from afterburn_weight.options import ChangeOptions
+
+_PAIR = ("base", "trained")
+_EXCERPT = 300
+# configuration keys that decide what the network computes
+_LOUD = ("rope", "architectures", "model_type", "tie_word_embeddings", "hidden", "num_", "token_id", "norm_eps", "window")
+
+
+class Judge:
+    """Detector `weight.judge`."""
+
+    def __init__(self, options: ChangeOptions) -> None:
+        self._options = options
+
+    def __call__(self, evidence: Evidence) -> Iterator[Finding]:
+        yield self._change(evidence)
+        yield self._coverage(evidence)
+        yield from self._nonfinite(evidence)
+        yield self._rounding(evidence)
+        for name, noun in (
+            ("config", "configuration key"),
+            ("generation_config", "decoding default"),
+            ("tokenizer", "tokenizer setting"),
+            ("chat_template", "chat template"),
+            ("vocabulary", "token"),
+        ):
+            yield self._document(evidence, name, noun)
+
+    def _change(self, evidence: Evidence) -> Finding:
+        relative = evidence.get("weight.delta.relative")
+        fraction = evidence.get("weight.delta.changed_fraction")
+        tensors = [m for m in evidence.tensors("weight.delta.changed_fraction") if m.value is not None]
+        moved = list(evidence.tensors("weight.delta.norm"))
+        if relative is None or fraction is None or fraction.value is None or not tensors:
+            return _finding("weight.change", "open", "warning", "No tensor could be compared")
+        by_tensor = {m.scope.tensor: m for m in moved}
+        changed = [m for m in tensors if m.value or (by_tensor[m.scope.tensor].value or 0) > 0]
+        if not changed:
+            message = f"No weight differs: all {len(tensors)} compared tensors are bit-identical"
+            return _finding("weight.change", "pass", "none", message, [relative, fraction])
+        places = _largest(evidence, self._options.top)
+        size = f"relative change {_percent(relative.value)}" if relative.value is not None else "base norm is zero"
+        where = f", most in {_name(places[0].scope)} ({_percent(places[0].value)})" if places else ""
+        message = (
+            f"Training changed {len(changed)} of {len(tensors)} tensors and {_percent(fraction.value)} of the entries: "
+            f"{size}{where}"
+        )
+        return _finding("weight.change", "informational", "note", message, [relative, fraction, *places])
+
+    def _coverage(self, evidence: Evidence) -> Finding:
+        rule = "weight.incomplete_coverage"
+        whole, unexplained = evidence.get("weight.coverage"), evidence.get("weight.coverage.unexplained")
+        if whole is None or unexplained is None or whole.value is None or unexplained.value is None:
+            return _finding(rule, "open", "warning", "Coverage could not be computed: there are no parameters")
+        parts = [m for m in evidence.tensors("weight.coverage")]
+        examples = [Example(label=m.scope.tensor or "", note=m.reason) for m in parts[: self._options.examples]]
+        if unexplained.value > 0:
+            message = (
+                f"{_percent(unexplained.value)} of the parameters could not be compared ({_count(len(parts), 'tensor')}); "
+                f"coverage is {_percent(whole.value)}"
+            )
+            return _finding(rule, "review", "warning", message, [whole, unexplained, *parts], examples)
+        if whole.value < 1:
+            message = f"{_percent(whole.value)} of the parameters compared; the rest belongs to added or removed tokens"
+            return _finding(rule, "pass", "none", message, [whole, unexplained, *parts], examples)
+        return _finding(rule, "pass", "none", "All parameters were compared", [whole, unexplained])
+
+    def _nonfinite(self, evidence: Evidence) -> Iterator[Finding]:
+        rule = "weight.nonfinite_values"
+        broken = [m for m in evidence.all("weight.nonfinite") if m.scope.tensor is not None]
+        total = evidence.get("weight.nonfinite")
+        if not broken:
+            if total is not None and total.value == 0:
+                yield _finding(rule, "pass", "none", "All weights are finite", [total])
+            return
+        for measurement in broken:
+            side, tensor = measurement.subjects[0], measurement.scope.tensor
+            message = f"{tensor} of the {side} model holds {measurement.value:.0f} NaN or infinite values"
+            yield _finding(
+                rule, "fail", "error", message, [measurement], scope=measurement.scope, subjects=measurement.subjects
+            )
+
+    def _rounding(self, evidence: Evidence) -> Finding:
+        rule = "weight.below_rounding"
+        ratio = evidence.get("weight.rounding.ratio")
+        if ratio is None or ratio.value is None:
+            return _finding(rule, "open", "warning", "The change cannot be set against rounding: a norm is zero")
+        floors = [m for s in _PAIR if (m := evidence.get("weight.rounding.floor", subjects=(s,))) is not None]
+        if ratio.value == 0:
+            return _finding(rule, "pass", "none", "Nothing changed, so nothing is near rounding", [ratio, *floors])
+        fraction = evidence.value("weight.delta.changed_fraction")
+        if fraction == 0:
+            message = "The trained weights are the base re-encoded in another dtype: rounding alone explains the change"
+            return _finding(rule, "review", "note", message, [ratio, *floors])
+        times = f"{ratio.value:.2g} times the rounding floor of the stored dtype"
+        if ratio.value < self._options.rounding_ratio:
+            message = f"The change is {times}: by size alone it cannot be told from rounding"
+            return _finding(rule, "review", "note", message, [ratio, *floors])
+        return _finding(rule, "pass", "none", f"The change is {times}", [ratio, *floors])
+
+    def _document(self, evidence: Evidence, name: str, noun: str) -> Finding:
+        rule, measured = f"weight.{name}_change", evidence.get(f"weight.{name}.changed")
+        if measured is None or measured.value is None:
+            reason = measured.reason if measured else "not measured"
+            return _finding(rule, "not_applicable", "none", f"No {noun} to compare: {reason}", _some(measured))
+        if measured.value == 0:
+            return _finding(rule, "pass", "none", f"No {noun} differs", [measured])
+        rows: Sequence[dict[str, Any]] = (evidence.read_artifact(ARTIFACT) or {}).get(name, ())
+        shown = rows[: self._options.examples]
+        examples = [_example(row, evidence.excerpts) for row in shown]
+        names = ", ".join(str(row["key"]) for row in shown[:3])
+        message = f"{_count(int(measured.value), noun)} changed" + (f": {names}" if names and name != "vocabulary" else "")
+        loud = name in {"chat_template", "generation_config", "tokenizer"} or any(
+            str(row["key"]).rpartition(".")[2].startswith(_LOUD) for row in rows
+        )
+        level: Level = "warning" if loud else "note"
+        kind: FindingKind = "review" if loud else "informational"
+        artifacts = (ARTIFACT,) if rows else ()
+        return _finding(rule, kind, level, message, [measured], examples, artifacts=artifacts)
+
+
+def _largest(evidence: Evidence, top: int) -> list[Measurement]:
+    """Places of the largest relative change: layer × module cells, else tensors outside any layer."""
+    cells = [
+        m
+        for m in evidence.all("weight.delta.relative")
+        if m.value is not None and m.scope.tensor is None and m.scope.layer is not None and m.scope.module is not None
+    ]
+    loose = [m for m in evidence.tensors("weight.delta.relative") if m.value is not None and m.scope.layer is None]
+    return sorted([*cells, *loose], key=lambda m: (-(m.value or 0.0), m.id))[:top]
+
+
+def _finding(
+    rule: str,
+    kind: FindingKind,
+    level: Level,
+    message: str,
+    measurements: Sequence[Measurement] = (),
+    examples: Sequence[Example] = (),
+    *,
+    scope: Scope | None = None,
+    subjects: tuple[str, ...] = _PAIR,
+    artifacts: tuple[str, ...] = (),
+) -> Finding:
+    place = scope or Scope()
+    return Finding(
+        rule=rule,
+        kind=kind,
+        level=level,
+        message=message,
+        fingerprint=fingerprint(rule, subjects, place),
+        subjects=subjects,
+        scope=place,
+        measurements=tuple(m.id for m in measurements),
+        examples=tuple(examples),
+        artifacts=artifacts,
+    )
+
+
+def _some(measurement: Measurement | None) -> list[Measurement]:
+    return [] if measurement is None else [measurement]
+
+
+def _example(row: dict[str, Any], excerpts: bool) -> Example:
+    sides = {side: _text(row[side], excerpts) for side in _PAIR if side in row}
+    return Example(label=str(row["key"]), note=None if len(sides) == 2 else f"only in {next(iter(sides))}", **sides)
+
+
+def _text(value: Any, excerpts: bool) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    if not excerpts:
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()} ({len(text)} characters)"
+    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}… ({len(text)} characters)"
+
+
+def _name(scope: Scope) -> str:
+    if scope.tensor is not None:
+        return scope.tensor
+    stack = f"{scope.subset} " if scope.subset else ""
+    return f"{stack}layer {scope.layer} {scope.module}"
+
+
+def _percent(value: float | None) -> str:
+    if value is None:
+        return "undefined"
+    percent = 100 * value
+    if percent == 0:
+        return "0 %"
+    if value < 1 and percent > 99.95:  # 99.999 must not read as all
+        return f"{percent:.6g} %" if percent < 99.9999995 else "just under 100 %"
+    return f"{percent:.3g} %"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

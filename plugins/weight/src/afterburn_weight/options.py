@@ -1,0 +1,18 @@
+"""Options of the weight plugin's components; light, so that specs can name them."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class ChangeOptions:
+    """Options of `weight.judge`."""
+
+    rounding_ratio: float = 1.0
+    """A model-wide relative change below this multiple of the rounding floor is for review. One rounding of every
+    entry has a ratio of 1 by definition of the floor."""
+    top: int = 5
+    """How many places the message on the change names as evidence."""
+    examples: int = 20
+    """How many changed configuration keys, tokens or tensors a finding shows."""
