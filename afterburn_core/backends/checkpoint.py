@@ -212,7 +212,9 @@ def _open_files(paths: Sequence[Path], registry: Registry) -> tuple[FilesSource,
             opened.append(file)
             for name, info in file.tensors.items():
                 if name in owner:
-                    raise SubjectError(f"{path}: tensor {name!r} is also in {paths[owner[name]].name}; keep one of them")
+                    raise SubjectError(
+                        f"{path}: tensor {name!r} is also in {paths[owner[name]].name}; keep one of them"
+                    )
                 owner[name], tensors[name] = number, info
             aliases.update(file.aliases)
     except BaseException:
@@ -227,7 +229,9 @@ def _reader(path: Path, registry: Registry) -> str:
         if path.name.endswith(tuple(registered.spec.suffixes)):
             return str(registered.spec.factory)
     known = sorted(suffix for registered in registry.specs("reader") for suffix in registered.spec.suffixes)
-    raise SubjectError(f"{path}: no installed reader for {path.suffix or 'files without suffix'!r}; known: {', '.join(known)}")
+    raise SubjectError(
+        f"{path}: no installed reader for {path.suffix or 'files without suffix'!r}; known: {', '.join(known)}"
+    )
 
 
 def _check_index(directory: Path, source: FilesSource, opened: Sequence[WeightFile]) -> None:
@@ -278,9 +282,7 @@ def _open_adapter(
     )
     names = (weights.name, *FILES)
     files = tuple(SubjectFile(path=path / name, relative=name) for name in names if (path / name).is_file())
-    return AdapterSubject(
-        facts=facts, files=files, source=adapter, directory=path, base=base, adapter_file=file
-    )
+    return AdapterSubject(facts=facts, files=files, source=adapter, directory=path, base=base, adapter_file=file)
 
 
 def _count(tensors: Mapping[str, TensorInfo]) -> Counter[str]:

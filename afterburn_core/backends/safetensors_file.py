@@ -50,7 +50,7 @@ class SafetensorsFile:
         if stop == start:
             return torch.empty(0, dtype=dtype)
         buffer = torch.empty((stop - start) * size, dtype=torch.uint8)
-        view = memoryview(buffer.numpy())
+        view = memoryview(buffer.numpy().data)
         position, done = self.offsets[name] + start * size, 0
         while done < len(view):
             # one call moves at most 2 GiB on Linux
@@ -88,7 +88,9 @@ def _parse(path: Path, descriptor: int) -> tuple[dict[str, int], dict[str, Tenso
         raise SubjectError(f"{path}: {size} bytes are too few for a safetensors file; download or save it again")
     (length,) = struct.unpack("<Q", os.pread(descriptor, 8, 0))
     if length > MAX_HEADER or 8 + length > size:
-        raise SubjectError(f"{path}: header of {length} bytes does not fit the file; it is truncated or not safetensors")
+        raise SubjectError(
+            f"{path}: header of {length} bytes does not fit the file; it is truncated or not safetensors"
+        )
     header = _header(path, os.pread(descriptor, length, 8))
     start = 8 + length
     offsets: dict[str, int] = {}
@@ -108,7 +110,9 @@ def _parse(path: Path, descriptor: int) -> tuple[dict[str, int], dict[str, Tenso
         position = end
     if start + position != size:
         state = "truncated" if start + position > size else "followed by bytes that belong to no tensor"
-        raise SubjectError(f"{path}: {state} ({size} bytes, header describes {start + position}); save or fetch it again")
+        raise SubjectError(
+            f"{path}: {state} ({size} bytes, header describes {start + position}); save or fetch it again"
+        )
     return offsets, tensors
 
 

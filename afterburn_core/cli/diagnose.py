@@ -15,7 +15,7 @@ from afterburn_core.run.configuration import Settings
 @subject_options
 @run_options
 @click.pass_context
-def diagnose(ctx: click.Context, **flags: Any) -> None:
+def diagnose(ctx: click.Context, /, **flags: Any) -> None:
     """Compare a base model with a trained one: everything the installed plugins can say.
 
     \b
@@ -30,7 +30,7 @@ def diagnose(ctx: click.Context, **flags: Any) -> None:
 @subject_options
 @run_options
 @click.pass_context
-def weight_diff(ctx: click.Context, **flags: Any) -> None:
+def weight_diff(ctx: click.Context, /, **flags: Any) -> None:
     """Compare the weights alone."""
     settings = settings_from(flags)
     ctx.exit(run_and_report("weight-diff", settings, ("weight",), flags["as_json"], flags["quiet"]))

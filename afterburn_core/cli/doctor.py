@@ -55,7 +55,7 @@ def _stack() -> list[Check]:
             module = __import__(name)
             detail = str(getattr(module, "__version__", "present"))
             checks.append(Check(name=name, ok=True, detail=detail))
-        except Exception as error:  # broken wheels raise whatever they like on import
+        except Exception as error:  # noqa: BLE001 - broken wheels raise whatever they like on import
             detail = f"not importable ({type(error).__name__})"
             checks.append(Check(name=name, ok=False, detail=detail, remedy="pip install 'afterburn-core[run]'"))
     torch = sys.modules.get("torch")
@@ -95,7 +95,7 @@ def _installation() -> list[Check]:
     checks = [
         Check(
             name="installation",
-            ok=afterburn_core.__file__ is not None and not doubled,
+            ok=getattr(afterburn_core, "__file__", None) is not None and not doubled,
             detail=f"installed twice: {', '.join(doubled)}" if doubled else "one copy",
             remedy="remove the stale copy (build/, *.egg-info) or use a fresh environment",
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attrs
 import click
 
 from afterburn_core.cli.options import debug_option, output_option
@@ -32,7 +31,7 @@ def judge(
 
     from rich.console import Console
 
-    from afterburn_core.judge.policy import load_policy
+    from afterburn_core.judge.policy import load_policy, overridden
     from afterburn_core.judge.rejudge import rejudge
     from afterburn_core.judge.verdict import EXIT_CODES
     from afterburn_core.plugin.registry import Registry
@@ -46,9 +45,7 @@ def judge(
     registry = Registry.discover()
     for target in output:
         check_output(target, registry)
-    policy = load_policy(policy_path)
-    if fail_on is not None:
-        policy = attrs.evolve(policy, fail_on=fail_on)
+    policy = overridden(load_policy(policy_path), fail_on)
     directory = directory_of(path)
     judged = rejudge(codec.read(path), directory, registry, policy)
     view = ResultView(judged, directory)

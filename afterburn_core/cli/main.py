@@ -115,7 +115,7 @@ def run(arguments: list[str], prog_name: str = "afterburn") -> int:
         return 0
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}", USAGE, arguments)
-    except Exception as error:  # a defect of ours: say so instead of showing a stranger a traceback
+    except Exception as error:  # noqa: BLE001 - a defect of ours: say so instead of showing a stranger a traceback
         message = f"internal error: {type(error).__name__}: {error}; run again with --debug and report it"
         return _fail(message, USAGE, arguments)
 

@@ -35,7 +35,9 @@ def subject_options(command: Command) -> Command:
         click.option("--base", metavar="MODEL", help="Base model: directory, weight file or hub id[@revision]."),
         click.option("--trained", metavar="MODEL", help="Trained model: as --base, or a PEFT adapter directory."),
         click.option("--method", type=click.Choice(METHODS), help="Declared training method; recorded."),
-        click.option("--config", type=click.Path(path_type=Path), help="Configuration file [default: .afterburn.yaml]."),
+        click.option(
+            "--config", type=click.Path(path_type=Path), help="Configuration file [default: .afterburn.yaml]."
+        ),
         click.option("--plugins", metavar="A,B", help="Only these plugins, besides the core."),
         click.option("--backend", metavar="NAME", help="Open subjects with this backend."),
         click.option("--threads", type=int, metavar="N", help="Worker threads [default: all cores]."),
@@ -52,8 +54,12 @@ def run_options(command: Command) -> Command:
     """How to run: everything besides the subjects that `diagnose` and its short forms take."""
     decorators = (
         output_option,
-        click.option("--run-dir", type=click.Path(path_type=Path), help="Where the run goes [default: afterburn-runs/…]."),
-        click.option("--cache-dir", type=click.Path(path_type=Path), help="Where the cache is [default: ~/.cache/afterburn]."),
+        click.option(
+            "--run-dir", type=click.Path(path_type=Path), help="Where the run goes [default: afterburn-runs/…]."
+        ),
+        click.option(
+            "--cache-dir", type=click.Path(path_type=Path), help="Where the cache is [default: ~/.cache/afterburn]."
+        ),
         click.option("--cache/--no-cache", default=None, help="Reuse results of equal inputs [default: yes]."),
         click.option("--seed", type=int, help="Seed of the run [default: 0]."),
         click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N [default: auto]."),

@@ -43,9 +43,7 @@ def rule_descriptors(detectors: Sequence[Registered]) -> tuple[RuleDescriptor, .
     return tuple(sorted(rules, key=lambda rule: rule.id))
 
 
-def detect(
-    evidence: Evidence, detectors: Sequence[Registered], options: Mapping[str, Mapping[str, Any]]
-) -> Judgement:
+def detect(evidence: Evidence, detectors: Sequence[Registered], options: Mapping[str, Mapping[str, Any]]) -> Judgement:
     """Findings of every detector on the same evidence.
 
     A rule whose metrics were not measured is `open`, or `not_applicable` where the analyzers were skipped because
@@ -61,7 +59,7 @@ def detect(
         configured = build_options(spec.options, options.get(spec.name, {}), spec.name)
         started, reason = time.perf_counter(), None
         missing = {rule.id: _missing(rule, evidence) for rule in spec.rules}
-        own = [found for rule in spec.rules if (found := missing[rule.id])]
+        own = [finding for finding in missing.values() if finding is not None]
         ready = [rule for rule in spec.rules if missing[rule.id] is None]
         if ready:
             try:

@@ -36,6 +36,15 @@ class Policy:
         return PolicyReference(name=self.name, sha256=hashlib.sha256(text.encode()).hexdigest())
 
 
+def overridden(policy: Policy, fail_on: str | None) -> Policy:
+    """The policy with the bar that a flag gives, if one is given; the name says so."""
+    if fail_on is None or fail_on == policy.fail_on:
+        return policy
+    values = {**attrs.asdict(policy), "fail_on": fail_on, "name": f"{policy.name}, fail on {fail_on}"}
+    changed: Policy = structure(values, Policy, "flags")
+    return changed
+
+
 def load_policy(path: Path | None) -> Policy:
     """The policy in a YAML file, or the default one.
 

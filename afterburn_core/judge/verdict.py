@@ -77,13 +77,11 @@ def _failures(findings: Sequence[Finding], policy: Policy) -> Iterator[Reason]:
         against = finding.kind == "fail" and _at_or_above(finding.level, policy.fail_on)
         against = against or (finding.kind == "review" and policy.review == "fail")
         if against and finding.suppression is None:
-            yield Reason(
-                effect="fail", message=finding.message, rule=finding.rule, fingerprint=finding.fingerprint
-            )
+            yield Reason(effect="fail", message=finding.message, rule=finding.rule, fingerprint=finding.fingerprint)
 
 
 def _at_or_above(level: str, bar: str) -> bool:
-    return bar != "never" and LEVELS.index(level) >= LEVELS.index(bar)  # type: ignore[arg-type]
+    return bar != "never" and LEVELS.index(level) >= LEVELS.index(bar)
 
 
 def _unfinished(run: Run, executions: Sequence[Execution], policy: Policy) -> Iterator[Reason]:

@@ -163,9 +163,7 @@ def _classify(
             return _by_rows(fate, left, right, row_map)
     if left.shape != right.shape:
         reason = f"shapes differ: {_text(left.shape)} in base, {_text(right.shape)} in trained"
-        return attrs.evolve(
-            fate, state="reshaped", reason=reason, explained=False, union=max(left.numel, right.numel)
-        )
+        return attrs.evolve(fate, state="reshaped", reason=reason, explained=False, union=max(left.numel, right.numel))
     spans = (Span(base=0, trained=0, count=left.numel),) if left.numel else ()
     return attrs.evolve(fate, spans=spans, union=left.numel)
 
@@ -174,7 +172,8 @@ def _has_token_rows(left: TensorInfo, right: TensorInfo, rows: _RowMaps, scope: 
     """Whether rows stand for tokens: same width, and as many rows as the embeddings have."""
     if not left.shape or not right.shape or left.shape[1:] != right.shape[1:]:
         return False
-    return scope.module in {"embed", "head"} or (left.shape[0], right.shape[0]) in rows.sizes and left.shape != right.shape
+    resized = left.shape != right.shape and (left.shape[0], right.shape[0]) in rows.sizes
+    return resized or scope.module in {"embed", "head"}
 
 
 def _by_rows(fate: AlignedTensor, left: TensorInfo, right: TensorInfo, row_map: RowMap) -> AlignedTensor:
@@ -202,7 +201,11 @@ def _unsupported(name: str, left: TensorInfo, right: TensorInfo, base: Side, tra
 def _resolve_tied(aligned: list[AlignedTensor], base: Side, trained: Side) -> list[AlignedTensor]:
     """Weights that share storage, and output heads that a tie flag leaves out, are counted once."""
     embedding = next(
-        (t for t in aligned if t.scope.module == "embed" and t.base and t.trained and t.state in {"matched", "reshaped"}),
+        (
+            t
+            for t in aligned
+            if t.scope.module == "embed" and t.base and t.trained and t.state in {"matched", "reshaped"}
+        ),
         None,
     )
     resolved = []

@@ -71,7 +71,8 @@ def load_settings(path: Path | None, flags: Mapping[str, Any], start: Path | Non
     if found is not None:
         values = _resolve_paths(values, found.parent)
     merged = {**values, **{key: value for key, value in flags.items() if value is not None}}
-    return structure(merged, Settings, where)
+    settings: Settings = structure(merged, Settings, where)
+    return settings
 
 
 def structure(values: Mapping[str, Any], kind: type, where: str) -> Any:

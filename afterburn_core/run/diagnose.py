@@ -16,7 +16,7 @@ from afterburn_core.backends.checkpoint import adapter_base
 from afterburn_core.errors import ConfigError, SubjectError
 from afterburn_core.judge.detect import detect, rule_descriptors
 from afterburn_core.judge.evidence import Evidence
-from afterburn_core.judge.policy import Policy, load_policy
+from afterburn_core.judge.policy import Policy, load_policy, overridden
 from afterburn_core.judge.verdict import decide
 from afterburn_core.plugin.registry import Registered, Registry, load_factory
 from afterburn_core.plugin.specs import RunFinished, RunStarted
@@ -26,9 +26,7 @@ from afterburn_core.result.model import (
     Artifact,
     Descriptors,
     Environment,
-    Execution,
     FileDigest,
-    Finding,
     Input,
     MetricDescriptor,
     Result,
@@ -125,8 +123,7 @@ def diagnose(
 
 def effective_policy(settings: Settings) -> Policy:
     """The policy file with what flags override."""
-    policy = load_policy(Path(settings.policy) if settings.policy else None)
-    return attrs.evolve(policy, fail_on=settings.fail_on) if settings.fail_on else policy
+    return overridden(load_policy(Path(settings.policy) if settings.policy else None), settings.fail_on)
 
 
 def _run(
@@ -294,7 +291,9 @@ def _cache(settings: Settings, subjects: tuple[Subject, ...]) -> RowCache | None
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cache {root}: cannot be created ({error.strerror}); use --cache-dir or --no-cache") from error
+        raise ConfigError(
+            f"cache {root}: cannot be created ({error.strerror}); use --cache-dir or --no-cache"
+        ) from error
     check_writable(root, "--cache-dir, or use --no-cache")
     return RowCache(root, cache_key(description), description)
 

@@ -77,6 +77,6 @@ def _digest(file: SubjectFile, advance: Callable[[int], None]) -> FileDigest:
 
 
 def combined_digest(files: Iterable[FileDigest]) -> str:
-    """Identity of a set of files: sha256 over their `sha256  path` lines, sorted by path, as `sha256sum` writes them."""
+    """Identity of a set of files: sha256 over their `sha256  path` lines, sorted by path, as `sha256sum` has them."""
     lines = sorted((file.path.encode(), f"{file.sha256}  {file.path}\n".encode()) for file in files)
     return hashlib.sha256(b"".join(line for _, line in lines)).hexdigest()

@@ -37,7 +37,9 @@ def prepare(run_dir: Path | None, label: str) -> Path:
     try:
         (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"run directory {run_dir}: cannot be created ({error.strerror}); give another --run-dir") from error
+        raise ConfigError(
+            f"run directory {run_dir}: cannot be created ({error.strerror}); give another --run-dir"
+        ) from error
     check_writable(run_dir, "--run-dir")
     return run_dir
 
@@ -52,10 +54,14 @@ def check_writable(directory: Path, flag: str) -> None:
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        raise ConfigError(f"{directory}: cannot be written ({error.strerror}); choose another place with {flag}") from error
+        raise ConfigError(
+            f"{directory}: cannot be written ({error.strerror}); choose another place with {flag}"
+        ) from error
 
 
-def write_artifacts(directory: Path, producers: Mapping[str, str], payloads: Sequence[ArtifactPayload]) -> tuple[Artifact, ...]:
+def write_artifacts(
+    directory: Path, producers: Mapping[str, str], payloads: Sequence[ArtifactPayload]
+) -> tuple[Artifact, ...]:
     """Writes payloads under `artifacts/` and describes them, sorted by id.
 
     Args:

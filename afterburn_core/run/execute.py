@@ -76,6 +76,16 @@ class Collected:
 
 
 @attrs.frozen(kw_only=True)
+class Swept:
+    """How one pass went."""
+
+    counters: Mapping[str, int] = attrs.field(factory=dict)
+    notes: tuple[Notification, ...] = ()
+    stopped: str | None = None
+    """Why it ended early, if it did."""
+
+
+@attrs.frozen(kw_only=True)
 class Bench:
     """What the passes work with."""
 
@@ -114,15 +124,11 @@ def execute(
             executions.append(_pass_execution(planned, "interrupted", 0.0, interrupted))
             continue
         started = time.perf_counter()
-        if planned.kind == "documents":
-            counters, notes, stopped = _documents(planned, base, trained, riders), (), None
-        else:
-            counters, notes, stopped = _weights(planned, base, trained, riders, bench)
-        interrupted = stopped
-        status: ExecutionStatus = "ok" if stopped is None else "interrupted"
-        executions.append(
-            _pass_execution(planned, status, time.perf_counter() - started, stopped, counters, notes)
-        )
+        sweep = _documents if planned.kind == "documents" else _weights
+        swept = sweep(planned, base, trained, riders, bench)
+        interrupted = swept.stopped
+        status: ExecutionStatus = "ok" if swept.stopped is None else "interrupted"
+        executions.append(_pass_execution(planned, status, time.perf_counter() - started, swept.stopped, swept))
         _tell(bench, run_id, executions[-1])
     measurements: list[Measurement] = []
     payloads: list[ArtifactPayload] = []
@@ -163,20 +169,20 @@ def _instance(spec: AnalyzerSpec, subjects: tuple[Subject, ...], bench: Bench) -
 
 
 def _documents(
-    planned: PlannedPass, base: OpenSubject, trained: OpenSubject, riders: Sequence[Sequence[Guarded]]
-) -> dict[str, int]:
+    planned: PlannedPass, base: OpenSubject, trained: OpenSubject, riders: Sequence[Sequence[Guarded]], bench: Bench
+) -> Swept:
     left, right = base.documents(), trained.documents()
     names = sorted(left.keys() | right.keys())
     for name in names:
         pair = DocumentPair(name=name, base=left.get(name), trained=right.get(name))
         for rider in riders:
             rider[0].observe(pair)
-    return {"documents": len(names)}
+    return Swept(counters={"documents": len(names)})
 
 
 def _weights(
     planned: PlannedPass, base: OpenSubject, trained: OpenSubject, riders: Sequence[Sequence[Guarded]], bench: Bench
-) -> tuple[dict[str, int], tuple[Notification, ...], str | None]:
+) -> Swept:
     from afterburn_core.run.weights_pass import WeightsPass
 
     aligned = align(_side(base), _side(trained))
@@ -203,12 +209,12 @@ def _weights(
         "tensors": len(aligned),
         "from_cache": outcome.from_cache,
         "bytes_read": outcome.bytes_read,
-        **{state: count for state, count in sorted(states(aligned).items())},
+        **dict(sorted(states(aligned).items())),
     }
     stopped = None
     if outcome.interrupted:
         stopped = f"stopped by the user after {outcome.pairs} of {len(aligned)} tensors; run again to go on from there"
-    return counters, _alignment_notes(aligned), stopped
+    return Swept(counters=counters, notes=_alignment_notes(aligned), stopped=stopped)
 
 
 def _side(subject: OpenSubject) -> Side:
@@ -277,8 +283,7 @@ def _pass_execution(
     status: ExecutionStatus,
     seconds: float,
     reason: str | None,
-    counters: Mapping[str, int] | None = None,
-    notes: tuple[Notification, ...] = (),
+    swept: Swept | None = None,
 ) -> Execution:
     return Execution(
         component=planned.component,
@@ -287,8 +292,8 @@ def _pass_execution(
         status=status,
         seconds=round(seconds, 3),
         reason=reason,
-        counters=dict(counters or {}),
-        notifications=notes,
+        counters=dict(swept.counters) if swept else {},
+        notifications=swept.notes if swept else (),
     )
 
 

@@ -53,9 +53,7 @@ class SumsKernel:
             stored: dtypes of the checkpoints, in which bits are compared and rounding steps taken.
         """
         steps = range(0, base.numel(), self.block)
-        return combine(
-            self._block(base[i : i + self.block], trained[i : i + self.block], stored) for i in steps
-        )
+        return combine(self._block(base[i : i + self.block], trained[i : i + self.block], stored) for i in steps)
 
     def single(self, values: torch.Tensor, stored: torch.dtype) -> PairSums:
         """Sums of elements that both sides share, such as those an adapter leaves alone; 1-D."""

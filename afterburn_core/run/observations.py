@@ -36,7 +36,9 @@ class WeightPair:
     """Why it is not, or not fully, compared."""
     sums: PairSums | None = None
     """`None` when nothing is compared."""
-    read_values: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = attrs.field(default=None, repr=False, eq=False)
+    read_values: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = attrs.field(
+        default=None, repr=False, eq=False
+    )
 
     def values(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Base and trained as float64 tensors of the same shape, rows aligned; read from disk when called.

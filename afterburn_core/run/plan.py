@@ -107,9 +107,7 @@ def make_plan(
         if lacking:
             who = [f.role for f in subjects if not set(lacking) <= set(f.capabilities)]
             reason = f"needs {' and '.join(lacking)}, which {' and '.join(who)} cannot offer"
-            skipped.append(
-                Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False)
-            )
+            skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
         else:
             running.append(spec)
     merged = merge_needs(need for spec in running for need in spec.needs)

@@ -95,9 +95,7 @@ def map_rows(
     used_base, used_trained = set(base_vocabulary.values()), set(trained_vocabulary.values())
     padding = (i for i in range(min(base_rows, trained_rows)) if i not in used_base and i not in used_trained)
     pairs = _one_to_one(sorted([*pairs, *((i, i) for i in padding)]))
-    return RowMap(
-        runs=_runs(pairs), removed=base_rows - len(pairs), added=trained_rows - len(pairs), by="token"
-    )
+    return RowMap(runs=_runs(pairs), removed=base_rows - len(pairs), added=trained_rows - len(pairs), by="token")
 
 
 def _one_to_one(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:

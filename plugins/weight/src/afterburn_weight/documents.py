@@ -17,7 +17,9 @@ from afterburn_core.run.observations import DocumentPair
 
 ARTIFACT = "weight.document_differences"
 # the writing library's version, the path a model was loaded from, and file-format bookkeeping
-WRITTEN_BY = frozenset({"transformers_version", "_name_or_path", "name_or_path", "_commit_hash", "torch_dtype", "dtype"})
+WRITTEN_BY = frozenset(
+    {"transformers_version", "_name_or_path", "name_or_path", "_commit_hash", "torch_dtype", "dtype"}
+)
 _LISTED = 2000
 
 

@@ -16,7 +16,17 @@ from afterburn_weight.options import ChangeOptions
 _PAIR = ("base", "trained")
 _EXCERPT = 300
 # configuration keys that decide what the network computes
-_LOUD = ("rope", "architectures", "model_type", "tie_word_embeddings", "hidden", "num_", "token_id", "norm_eps", "window")
+_LOUD = (
+    "rope",
+    "architectures",
+    "model_type",
+    "tie_word_embeddings",
+    "hidden",
+    "num_",
+    "token_id",
+    "norm_eps",
+    "window",
+)
 
 
 class Judge:
@@ -65,11 +75,12 @@ class Judge:
         whole, unexplained = evidence.get("weight.coverage"), evidence.get("weight.coverage.unexplained")
         if whole is None or unexplained is None or whole.value is None or unexplained.value is None:
             return _finding(rule, "open", "warning", "Coverage could not be computed: there are no parameters")
-        parts = [m for m in evidence.tensors("weight.coverage")]
+        parts = list(evidence.tensors("weight.coverage"))
         examples = [Example(label=m.scope.tensor or "", note=m.reason) for m in parts[: self._options.examples]]
         if unexplained.value > 0:
             message = (
-                f"{_percent(unexplained.value)} of the parameters could not be compared ({_count(len(parts), 'tensor')}); "
+                f"{_percent(unexplained.value)} of the parameters could not be compared "
+                f"({_count(len(parts), 'tensor')}); "
                 f"coverage is {_percent(whole.value)}"
             )
             return _finding(rule, "review", "warning", message, [whole, unexplained, *parts], examples)
@@ -122,7 +133,9 @@ class Judge:
         shown = rows[: self._options.examples]
         examples = [_example(row, evidence.excerpts) for row in shown]
         names = ", ".join(str(row["key"]) for row in shown[:3])
-        message = f"{_count(int(measured.value), noun)} changed" + (f": {names}" if names and name != "vocabulary" else "")
+        message = f"{_count(int(measured.value), noun)} changed" + (
+            f": {names}" if names and name != "vocabulary" else ""
+        )
         loud = name in {"chat_template", "generation_config", "tokenizer"} or any(
             str(row["key"]).rpartition(".")[2].startswith(_LOUD) for row in rows
         )

@@ -1,0 +1,123 @@
+"""The key figures at the head of every report."""
+
+from __future__ import annotations
+
+import attrs
+
+from afterburn_core.report import numbers
+from afterburn_core.report.evidence import COVERAGE, FLOOR, FLOOR_RATIO, RELATIVE, Evidence
+from afterburn_core.report.presentation import kind_counts, place, shown
+from afterburn_core.result.model import Result
+
+NOT_MEASURED = "Not measured"
+
+
+@attrs.frozen(kw_only=True)
+class Card:
+    """One key figure."""
+
+    label: str
+    value: str
+    note: str
+    known: bool = True
+    """False when the figure could not be had; then `value` says so in words."""
+
+
+def cards(result: Result, evidence: Evidence) -> tuple[Card, ...]:
+    """The key figures, the size of the change first."""
+    weights = "weight" in evidence.families or any(e.plugin == "weight" for e in result.executions)
+    builders = (_relative, _tensors, _coverage, _largest, _floor) if weights else ()
+    return (*(build(evidence) for build in builders), _exactness(evidence), _rules(result))
+
+
+def _relative(evidence: Evidence) -> Card:
+    item = evidence.whole.get(RELATIVE)
+    label = "Relative change"
+    if item is None:
+        return Card(label=label, value=NOT_MEASURED, note="no figure for the whole model", known=False)
+    note = "norm of the change over norm of the base weights"
+    return Card(
+        label=label,
+        value=shown(item, evidence),
+        note=note if item.value is not None else item.reason or "no reason given",
+        known=item.value is not None,
+    )
+
+
+def _tensors(evidence: Evidence) -> Card:
+    tally = evidence.tensors
+    label = "Tensors changed"
+    if tally is None:
+        return Card(label=label, value=NOT_MEASURED, note="no figures per tensor", known=False)
+    note = f"{tally.undefined:,} could not be measured" if tally.undefined else "in at least one stored value"
+    return Card(label=label, value=f"{tally.changed:,} of {tally.total:,}", note=note)
+
+
+def _coverage(evidence: Evidence) -> Card:
+    item = evidence.whole.get(COVERAGE)
+    if item is None or item.value is None:
+        reason = item.reason if item is not None and item.reason else "how much was compared is unknown"
+        return Card(label="Coverage", value=NOT_MEASURED, note=reason, known=False)
+    note = "of all parameters were compared"
+    return Card(label="Coverage", value=numbers.percent(item.value), note=note)
+
+
+def _largest(evidence: Evidence) -> Card:
+    if not evidence.most_changed:
+        tally = evidence.tensors
+        if tally is not None and not tally.changed and not tally.undefined:
+            return Card(label="Largest change", value="None", note="every tensor measured is unchanged")
+        return Card(label="Largest change", value=NOT_MEASURED, note="no figures per tensor", known=False)
+    item = evidence.most_changed[0]
+    return Card(
+        label="Largest change",
+        value=shown(item, evidence),
+        note=f"in {place(attrs.evolve(item.scope, tensor=None)) if item.scope.layer is not None else place(item.scope)}",
+    )
+
+
+def _floor(evidence: Evidence) -> Card:
+    label = "Above rounding"
+    given, relative, floor = (evidence.whole.get(metric) for metric in (FLOOR_RATIO, RELATIVE, FLOOR))
+    ratio = given.value if given is not None else None
+    change = relative.value if relative is not None else None
+    if ratio is None and change is not None and floor is not None and floor.value:
+        ratio = change / floor.value
+    if ratio is None:
+        return Card(label=label, value=NOT_MEASURED, note="the stored type's rounding floor is unknown", known=False)
+    if ratio == 0:
+        return Card(label=label, value="No change", note="nothing to set against the rounding floor")
+    note = "the rounding floor of the stored type"
+    if ratio < 1:
+        note += ": not separable from rounding"
+    return Card(label=label, value=numbers.times(ratio), note=note)
+
+
+def _exactness(evidence: Evidence) -> Card:
+    if not evidence.total:
+        return Card(label="Evidence", value="None", note="the run holds no measurements", known=False)
+    value, note = f"{evidence.total:,}", "measurements, nothing approximated"
+    if evidence.approximate:
+        note = f"measurements, {evidence.approximate:,} of them approximate"
+    if evidence.undefined:
+        note += f"; {evidence.undefined:,} undefined, with reasons"
+    if evidence.unread:
+        note += f"; {evidence.unread:,} more lie in tables that were not at hand"
+    return Card(label="Evidence", value=value, note=note)
+
+
+def _rules(result: Result) -> Card:
+    counts = kind_counts(tuple(f for f in result.findings if f.suppression is None))
+    waived = sum(f.suppression is not None for f in result.findings)
+    judged = sum(counts.get(kind, 0) for kind in ("fail", "review", "open", "pass")) + waived
+    label = "Rules passed"
+    if not judged:
+        return Card(label=label, value="None judged", note="no findings does not mean a pass", known=False)
+    others = ", ".join(
+        f"{counts[kind]} {word}"
+        for kind, word in (("fail", "failed"), ("review", "to review"), ("open", "undecided"))
+        if kind in counts
+    )
+    passed = counts.get("pass", 0)
+    others = ", ".join(filter(None, (others, f"{waived} waived" if waived else "")))
+    return Card(label=label, value=f"{passed:,} of {judged:,}", note=others or "nothing left open")

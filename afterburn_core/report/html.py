@@ -1,0 +1,168 @@
+"""The report for people: one file that opens from disk, asks nothing of any network, and starts with the answer."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from afterburn_core.report import numbers, presentation
+from afterburn_core.report.cards import cards
+from afterburn_core.report.contrast import contrast
+from afterburn_core.report.drawings import Drawing, drawings
+from afterburn_core.report.evidence import Evidence, collect
+from afterburn_core.report.families import tables
+from afterburn_core.report.inert import guard, json_island, visible
+from afterburn_core.report.json import document
+from afterburn_core.report.spilled import Spilled, pick
+from afterburn_core.resources import template_dir
+
+if TYPE_CHECKING:
+    from afterburn_core.result.view import ResultView
+
+_SCRIPTS = ("format", "document", "theme", "table", "tables", "charts", "page")
+
+
+@attrs.frozen(kw_only=True)
+class HtmlOptions:
+    """How much to show. Whatever is left out is counted on the page."""
+
+    top: int = 15
+    """Tensors in the list of largest changes."""
+    findings: int = 500
+    measurements: int = 25
+    """Measurements shown with one finding."""
+    examples: int = 10
+    """Examples shown with one finding."""
+    lines: int = 200
+    """Lines in the table of one family of metrics."""
+    spilled: int = 20_000
+    """Rows taken along from tables beside the document."""
+    charts: int = 24
+    chart_bytes: int = 2_000_000
+    files: int = 200
+    """Files listed for one subject."""
+
+
+def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
+    """The report as one HTML file; the same document always gives the same bytes."""
+    chosen = options or HtmlOptions()
+    result = view.result
+    evidence = collect(view, top=chosen.top)
+    spilled = pick(view, limit=chosen.spilled)
+    charts = drawings(result, view.directory, limit=chosen.charts, max_bytes=chosen.chart_bytes)
+    library = _script((template_dir("report") / "vendor" / "plotly-cartesian.min.js").read_text(encoding="utf-8"))
+    program = _script(_program(template_dir("report")))
+    families = tables(evidence, limit=chosen.lines)
+    ordered = presentation.order_findings(result.findings)
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            result=result,
+            evidence=evidence,
+            options=chosen,
+            cards=cards(result, evidence),
+            concerns=presentation.concerns(result),
+            findings=ordered[: chosen.findings],
+            findings_total=len(ordered),
+            counts=presentation.kind_counts(ordered),
+            documents=tuple(f for f in ordered if presentation.is_document_change(f)),
+            weights=next((f for f in families if f.name == "weight"), None),
+            families=tuple(f for f in families if f.name != "weight"),
+            drawings=charts,
+            spilled=spilled,
+            unfinished=presentation.unfinished(result),
+            policy=_policy(library, program),
+            library=library,
+            program=program,
+            document_island=Markup(guard(document(view))),
+            figures_island=Markup(json_island(_figures(evidence, spilled, charts))),
+        )
+    )
+    return page.encode()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(template_dir("report")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        numbers=numbers,
+        presentation=presentation,
+        contrast=contrast,
+    )
+    environment.filters["pretty"] = _pretty
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Every text of the document passes through `visible`; markup of ours is left alone."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=dict)
+
+
+def _program(folder: Path) -> str:
+    parts = ((folder / "scripts" / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
+    return '(function () {\n"use strict";\n' + "\n".join(parts) + "})();\n"
+
+
+def _script(source: str) -> Markup:
+    """A program that cannot end its own element; inside strings and patterns the added backslash means nothing."""
+    unix = source.replace("\r\n", "\n")
+    return Markup("\n" + re.sub(r"(?i)<(?=/script|script|!--)", r"<\\", unix))
+
+
+def _policy(*scripts: Markup) -> str:
+    """A content security policy under which only these scripts run and nothing is ever fetched."""
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    parts = (
+        "default-src 'none'",
+        f"script-src {hashes}",
+        "style-src 'unsafe-inline'",  # Plotly sets styles on the elements it draws
+        "img-src data: blob:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+    return "; ".join(parts)
+
+
+def _figures(evidence: Evidence, spilled: Spilled, charts: tuple[Drawing, ...]) -> dict[str, Any]:
+    grids = []
+    for grid in evidence.grids:
+        descriptor = evidence.metrics.get(grid.metric)
+        unit = descriptor.unit if descriptor else "1"
+        grids.append(
+            {
+                "metric": grid.metric,
+                "subjects": presentation.who(grid.subjects),
+                "summary": descriptor.summary if descriptor else "",
+                "unit": unit,
+                "share": numbers.is_share(grid.metric, unit),
+                **grid.chart(),
+            }
+        )
+    return {
+        "contrast": list(evidence.contrast),
+        "grids": grids,
+        "shares": sorted(m.id for m in evidence.metrics.values() if numbers.is_share(m.id, m.unit)),
+        "spilled": spilled.packed(),
+        "drawings": {chart.id: chart.figure for chart in charts if chart.figure is not None},
+    }

@@ -1,0 +1,167 @@
+"""A summary for a pull request, a model card or a chat: short tables, nothing in them active."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from afterburn_core.report import numbers, presentation
+from afterburn_core.report.cards import cards
+from afterburn_core.report.evidence import Evidence, collect
+from afterburn_core.report.inert import code, markdown
+from afterburn_core.result.model import Example, Finding, Result
+
+if TYPE_CHECKING:
+    from afterburn_core.result.view import ResultView
+
+
+@attrs.frozen(kw_only=True)
+class MarkdownOptions:
+    """How much to show. Whatever is left out is counted in the text."""
+
+    findings: int = 30
+    examples: int = 3
+    top: int = 10
+    excerpt: int = 300
+    """Characters of an example's text."""
+
+
+def render(view: ResultView, options: MarkdownOptions | None = None) -> bytes:
+    """The report as GitHub-flavoured Markdown."""
+    chosen = options or MarkdownOptions()
+    result = view.result
+    evidence = collect(view, top=chosen.top)
+    blocks = [
+        *_answer(result),
+        *_figures(result, evidence),
+        *_findings(result, evidence, chosen),
+        *_most_changed(evidence, chosen),
+        *_executions(result),
+        *_provenance(result),
+    ]
+    return ("\n\n".join(blocks) + "\n").encode()
+
+
+def _answer(result: Result) -> list[str]:
+    verdict = result.verdict
+    names = " → ".join(code(s.label) for s in result.subjects if s.role in ("base", "trained"))
+    blocks = [
+        f"## Afterburn: {presentation.VERDICT_WORDS[verdict.status]}",
+        names,
+        f"**{markdown(verdict.summary)}**",
+        markdown(presentation.concerns(result)),
+    ]
+    if verdict.reasons:
+        blocks.append("\n".join(f"- {reason.effect}: {markdown(reason.message)}" for reason in verdict.reasons))
+    return [block for block in blocks if block]
+
+
+def _figures(result: Result, evidence: Evidence) -> list[str]:
+    rows = [(markdown(c.label), f"**{markdown(c.value)}**", markdown(c.note)) for c in cards(result, evidence)]
+    return [_table(("Figure", "Value", "Meaning"), rows)]
+
+
+def _findings(result: Result, evidence: Evidence, options: MarkdownOptions) -> list[str]:
+    if not result.findings:
+        return ["### Findings", "No rule was judged. This is not a pass."]
+    ordered = presentation.order_findings(result.findings)
+    blocks = ["### Findings"]
+    blocks.append(f"{numbers.count(len(ordered), 'finding')}: {presentation.counted(ordered)}.")
+    rows = [_finding_row(finding) for finding in ordered[: options.findings]]
+    blocks.append(_table(("Outcome", "Level", "Rule", "Place", "Message"), rows))
+    if len(ordered) > options.findings:
+        blocks.append(f"{len(ordered) - options.findings} more findings are in the result document.")
+    for finding in ordered[: options.findings]:
+        if finding.kind in ("fail", "review") and (finding.measurements or finding.examples):
+            blocks.append(_details(finding, evidence, options))
+    return blocks
+
+
+def _finding_row(finding: Finding) -> tuple[str, ...]:
+    kind = presentation.KIND_WORDS[finding.kind]
+    message = markdown(finding.message)
+    if finding.suppression is not None:
+        message += f" *Waived: {markdown(presentation.waiver(finding.suppression))}*"
+    return kind, finding.level, code(finding.rule), code(presentation.place(finding.scope)), message
+
+
+def _details(finding: Finding, evidence: Evidence, options: MarkdownOptions) -> str:
+    title = f"Evidence for {code(finding.rule)} at {code(presentation.place(finding.scope))}"
+    blocks = [f"<details><summary>{title}</summary>"]
+    cited = [evidence.cited[identifier] for identifier in finding.measurements if identifier in evidence.cited]
+    if cited:
+        rows = [
+            (
+                code(m.metric),
+                markdown(presentation.who(m.subjects)),
+                code(presentation.place(m.scope)),
+                markdown(presentation.shown(m, evidence)),
+                markdown("; ".join(presentation.details(m, evidence))),
+            )
+            for m in cited[: options.top]
+        ]
+        blocks.append(_table(("Metric", "Subjects", "Place", "Value", "How sure"), rows))
+        if len(cited) > options.top:
+            blocks.append(f"{len(cited) - options.top} more measurements are in the result document.")
+    if finding.examples:
+        rows = [_example_row(example, options.excerpt) for example in finding.examples[: options.examples]]
+        blocks.append(_table(("Example", "Base", "Trained", "Note"), rows))
+        if len(finding.examples) > options.examples:
+            blocks.append(f"{len(finding.examples) - options.examples} more examples are in the result document.")
+    return "\n\n".join([*blocks, "</details>"])
+
+
+def _example_row(example: Example, limit: int) -> tuple[str, ...]:
+    texts = (example.label, example.base, example.trained, example.note)
+    return tuple(markdown(_excerpt(text or "", limit)) for text in texts)
+
+
+def _excerpt(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
+
+
+def _most_changed(evidence: Evidence, options: MarkdownOptions) -> list[str]:
+    if not evidence.most_changed:
+        return []
+    rows = [(code(presentation.place(m.scope)), presentation.shown(m, evidence)) for m in evidence.most_changed]
+    tally = evidence.tensors
+    of = f" of {numbers.count(tally.total, 'tensor')}" if tally is not None else ""
+    return [
+        "### What changed most",
+        f"The {len(rows)}{of} with the largest relative change.",
+        _table(("Tensor", "Change"), rows),
+    ]
+
+
+def _executions(result: Result) -> list[str]:
+    missing = presentation.unfinished(result)
+    if not missing:
+        return []
+    reasons = {e.component: f"{e.status}: {e.reason or 'no reason given'}" for e in result.executions}
+    rows = [(code(name), markdown(reasons.get(name, "planned, but left no trace"))) for name in missing]
+    return ["### Did not finish", _table(("Component", "What happened"), rows)]
+
+
+def _provenance(result: Result) -> list[str]:
+    rows = [
+        (
+            code(s.id),
+            code(s.label),
+            s.kind,
+            f"{s.parameters:,}" if s.parameters is not None else "unknown",
+            code(s.digest),
+        )
+        for s in result.subjects
+    ]
+    run = result.run
+    tail = f"{markdown(run.tool.name)} {markdown(run.tool.version)}, run {code(run.id)}, seed {run.seed}, policy "
+    tail += f"{code(result.verdict.policy.name)}, schema {markdown(result.schema_version)}"
+    table = _table(("Subject", "Name", "Kind", "Parameters", "Digest"), rows)
+    return [f"<details><summary>Provenance</summary>\n\n{table}\n\n{tail}.\n\n</details>"]
+
+
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [heads, tuple("---" for _ in heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

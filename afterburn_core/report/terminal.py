@@ -1,0 +1,153 @@
+"""The summary a terminal shows: verdict, figures, what changed most, findings. Reads at 60 columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from afterburn_core.report import numbers, presentation
+from afterburn_core.report.cards import cards
+from afterburn_core.report.evidence import Evidence, collect
+from afterburn_core.report.inert import one_line
+from afterburn_core.result.model import Finding, FindingKind, Result
+
+if TYPE_CHECKING:
+    from afterburn_core.result.view import ResultView
+
+_VERDICT_STYLES = {
+    "pass": "bold black on cyan",
+    "fail": "bold white on red",
+    "incomplete": "bold black on yellow",
+}
+_KIND_STYLES: dict[FindingKind, str] = {
+    "fail": "bold red",
+    "review": "bold yellow",
+    "open": "magenta",
+    "informational": "blue",
+    "pass": "cyan",
+    "not_applicable": "dim",
+}
+_WIDE = 90
+
+
+def summary(view: ResultView, console: Console, *, findings: int = 12, top: int = 5) -> None:
+    """Prints the answer and what it rests on; whatever is left out is counted.
+
+    Passed and inapplicable rules are counted rather than listed.
+    """
+    result = view.result
+    evidence = collect(view, top=top)
+    wide = console.width >= _WIDE
+    parts = [
+        _verdict(result),
+        _figures(result, evidence, wide),
+        _most_changed(evidence),
+        _findings(result, findings, wide),
+        _unfinished(result),
+    ]
+    for part in parts:
+        if part is not None:
+            console.print(part, highlight=False)
+
+
+def _verdict(result: Result) -> Group:
+    status = result.verdict.status
+    badge = Text(f" {presentation.VERDICT_WORDS[status].upper()} ", style=_VERDICT_STYLES[status])
+    lines = [
+        badge.append_text(Text(f" {one_line(result.verdict.summary)}", style="bold not reverse default on default"))
+    ]
+    names = " → ".join(s.label for s in result.subjects if s.role in ("base", "trained"))
+    if names:
+        lines.append(Text(one_line(names), style="dim"))
+    lines.append(Text(presentation.concerns(result)))
+    lines.extend(Text(f"• {reason.effect}: {one_line(reason.message)}") for reason in result.verdict.reasons)
+    return Group(*lines)
+
+
+def _figures(result: Result, evidence: Evidence, wide: bool) -> Padding:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold", no_wrap=wide)
+    if wide:
+        table.add_column(style="dim", overflow="fold")
+    for card in cards(result, evidence):
+        value = Text(one_line(card.value), style="bold" if card.known else "italic")
+        note = Text(one_line(card.note), style="dim")
+        if wide:
+            table.add_row(card.label, value, note)
+        else:
+            table.add_row(card.label, Text.assemble(value, " ", note))
+    return Padding(table, (1, 0, 0, 0))
+
+
+def _most_changed(evidence: Evidence) -> Group | None:
+    if not evidence.most_changed:
+        return None
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    for item in evidence.most_changed:
+        table.add_row(presentation.shown(item, evidence), Text(one_line(presentation.place(item.scope))))
+    return Group(Text("\nWhat changed most", style="bold"), table)
+
+
+def _findings(result: Result, limit: int, wide: bool) -> Group:
+    heading = Text("\nFindings", style="bold")
+    if not result.findings:
+        return Group(heading, Text("No rule was judged. This is not a pass."))
+    ordered = presentation.order_findings(result.findings)
+    pressing = [finding for finding in ordered if finding.kind not in ("pass", "not_applicable")]
+    parts: list[Text | Table] = [heading, Text(presentation.counted(ordered))]
+    if pressing:
+        parts.append(_table(pressing[:limit]) if wide else _stacked(pressing[:limit]))
+    if len(pressing) > limit:
+        parts.append(Text(f"{len(pressing) - limit} more findings are in the report.", style="dim"))
+    return Group(*parts)
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=False)
+    table.add_column("Outcome", no_wrap=True)
+    table.add_column("Rule", overflow="fold", max_width=34)
+    table.add_column("Message", overflow="fold")
+    for finding in findings:
+        table.add_row(_kind(finding), Text(one_line(finding.rule)), _message(finding))
+    return table
+
+
+def _stacked(findings: list[Finding]) -> Text:
+    lines = []
+    for finding in findings:
+        lines.append(Text.assemble(_kind(finding), "  ", Text(one_line(finding.rule), style="bold")))
+        lines.append(Text("  ").append_text(_message(finding)))
+    return Text("\n").join(lines)
+
+
+def _kind(finding: Finding) -> Text:
+    return Text(presentation.KIND_WORDS[finding.kind], style=_KIND_STYLES[finding.kind])
+
+
+def _message(finding: Finding) -> Text:
+    message = Text(one_line(finding.message))
+    if finding.scope.key() != "model":
+        message.append(f" ({one_line(presentation.place(finding.scope))})", style="dim")
+    if finding.suppression is not None:
+        message.append(f" Waived: {one_line(presentation.waiver(finding.suppression))}", style="italic")
+    return message
+
+
+def _unfinished(result: Result) -> Group | None:
+    missing = presentation.unfinished(result)
+    if not missing:
+        return None
+    executions = {execution.component: execution for execution in result.executions}
+    lines = [Text(f"\n{numbers.count(len(missing), 'component')} did not finish", style="bold")]
+    for name in missing:
+        execution = executions.get(name)
+        reason = f"{execution.status}: {execution.reason}" if execution else "planned, but left no trace"
+        lines.append(Text(f"• {one_line(name)}: {one_line(reason)}"))
+    return Group(*lines)

@@ -1,0 +1,191 @@
+"""Which module may import what, and rules of the source that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("huggingface_hub", "numpy", "pandas", "peft", "safetensors", "scipy", "tokenizers", "torch", "transformers")
+PLUGIN_SOURCES = tuple(sorted(ROOT.glob("plugins/*/src/*")))
+SOURCES = tuple(
+    sorted(
+        file
+        for folder in (ROOT / "afterburn_core", *PLUGIN_SOURCES)
+        for file in folder.rglob("*.py")
+        if "__pycache__" not in file.parts
+    )
+)
+ENTRY_POINTS = tuple(sorted(f"afterburn_{folder.parent.parent.name}.plugin" for folder in PLUGIN_SOURCES))
+TORCH_FREE = ("certify", "cli", "judge", "plugin", "report", "result")
+"""Packages of the core that work on a stored document, on a host without the model stack."""
+
+
+def relative(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def run(code: str) -> str:
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "afterburn_core",
+        "afterburn_core.__main__",
+        "afterburn_core.cli.main",
+        "afterburn_core.plugin",
+        "afterburn_core.testing.isolation",
+        *ENTRY_POINTS,
+    ],
+)
+def test_importing_it_imports_nothing_heavy(module: str) -> None:
+    heavy = run(f"import sys, {module}; print(*[name for name in {HEAVY!r} if name in sys.modules])")
+    assert not heavy.split()
+
+
+def test_building_the_registry_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from afterburn_core.plugin.registry import Registry; registry = Registry.discover(strict=True); "
+        f"print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert not run(code).split()
+
+
+def test_what_works_on_stored_documents_imports_with_the_model_stack_blocked() -> None:
+    modules = [
+        relative(file).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for file in SOURCES
+        for package in TORCH_FREE
+        if relative(file).startswith(f"afterburn_core/{package}/")
+    ]
+    assert len(modules) > len(TORCH_FREE)
+    code = f"""
+import importlib, sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {HEAVY!r}:
+            raise ImportError(name + " is blocked")
+
+sys.meta_path.insert(0, Blocked())
+for module in {modules!r}:
+    importlib.import_module(module)
+"""
+    run(code)
+
+
+def test_every_plugin_of_the_checkout_is_installed() -> None:
+    installed = {entry.value for entry in entry_points(group="afterburn_core.plugins")}
+    assert installed >= set(ENTRY_POINTS)
+
+
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def test_no_assert_statement_guards_anything() -> None:
+    """`python -O` removes them, so nothing may depend on one."""
+    found = [
+        f"{relative(file)}:{node.lineno}"
+        for file in SOURCES
+        for node in ast.walk(parsed(file))
+        if isinstance(node, ast.Assert)
+    ]
+    assert not found
+
+
+def test_only_the_command_line_prints() -> None:
+    allowed = ("afterburn_core/cli/", "plugins/organisms/src/afterburn_organisms/recipe.py")
+    found = [
+        f"{relative(file)}:{node.lineno}"
+        for file in SOURCES
+        if not relative(file).startswith(allowed)
+        for node in ast.walk(parsed(file))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert not found
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    found = [
+        relative(file) for file in SOURCES if file.read_text(encoding="utf-8") and not ast.get_docstring(parsed(file))
+    ]
+    assert not found
+
+
+def test_annotations_are_postponed_everywhere() -> None:
+    line = "from __future__ import annotations"
+    found = [
+        relative(file) for file in SOURCES if parsed(file).body[1:] and line not in file.read_text(encoding="utf-8")
+    ]
+    assert not found
+
+
+def test_no_module_has_outgrown_one_reason_to_change() -> None:
+    limits = {"afterburn_core/plugin/hookspecs.py": 250, "afterburn_core/plugin/registry.py": 300}
+    # the class that mirrors the schema field by field, each with its meaning
+    limits["afterburn_core/result/model.py"] = 600
+    lengths = {relative(file): len(file.read_text(encoding="utf-8").splitlines()) for file in SOURCES}
+    found = {name: length for name, length in lengths.items() if length > limits.get(name, 400)}
+    assert not found
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    vague = {"utils.py", "util.py", "helpers.py", "common.py", "manager.py", "misc.py"}
+    assert not [relative(file) for file in SOURCES if file.name in vague]
+
+
+PUBLIC = (
+    "afterburn_core.backends.tensors",
+    "afterburn_core.errors",
+    "afterburn_core.judge.evidence",
+    "afterburn_core.plugin",
+    "afterburn_core.plugin.roles",
+    "afterburn_core.result",
+    "afterburn_core.run.observations",
+    "afterburn_core.stats",
+    "afterburn_core.testing",
+)
+"""What a plugin may import; `docs/plugins.md` promises to keep it stable."""
+
+
+def test_plugins_import_public_modules_of_the_core_only() -> None:
+    found = []
+    for file in SOURCES:
+        if not relative(file).startswith("plugins/"):
+            continue
+        for node in ast.walk(parsed(file)):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for module in modules:
+                exact = module in PUBLIC or module == "afterburn_core"
+                below = module.startswith(
+                    ("afterburn_core.result.", "afterburn_core.stats.", "afterburn_core.testing.")
+                )
+                if module.startswith("afterburn_core") and not exact and not below:
+                    found.append(f"{relative(file)}: {module}")
+    assert not found
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    """A flag or a configuration key without an effect is a promise broken."""
+    configuration = ROOT / "afterburn_core" / "run" / "configuration.py"
+    (settings,) = (n for n in parsed(configuration).body if isinstance(n, ast.ClassDef) and n.name == "Settings")
+    declared = {n.target.id for n in settings.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
+    read = {
+        node.attr
+        for file in SOURCES
+        if file != configuration
+        for node in ast.walk(parsed(file))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    }
+    assert declared - read == set()
