@@ -62,12 +62,16 @@ class Checkpoint:
     source: WeightSource
     directory: Path
     opened: tuple[WeightFile, ...]
+    _parsed: dict[str, Mapping[str, Any] | None] = attrs.field(factory=dict, repr=False, eq=False)
 
     def weights(self) -> WeightSource:
         return self.source
 
     def documents(self) -> Mapping[str, Mapping[str, Any] | None]:
-        return read_documents(self.directory)
+        """Every document, parsed once: a large tokenizer takes most of a second."""
+        if not self._parsed:
+            self._parsed.update(read_documents(self.directory))
+        return self._parsed
 
     def close(self) -> None:
         for file in self.opened:
@@ -163,8 +167,11 @@ def _locate(reference: SubjectReference) -> tuple[Path, str | None]:
             f"{reference.text}: hub ids need huggingface_hub; pip install 'afterburn-core[run]' or give a directory"
         ) from error
     patterns = ["*.safetensors", "*.safetensors.index.json", *FILES]
+    pickles = ["pytorch_model*.bin", "pytorch_model.bin.index.json", "adapter_model.bin"]
     try:
         local = snapshot_download(reference.hub_id, revision=reference.revision, allow_patterns=patterns)
+        if not any(Path(local).glob("*.safetensors")):  # an older repository that has pickles only
+            local = snapshot_download(reference.hub_id, revision=reference.revision, allow_patterns=patterns + pickles)
     except Exception as error:  # the client raises its own, its transport's and the system's errors
         detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SubjectError(

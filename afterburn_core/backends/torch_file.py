@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from afterburn_core.errors import SubjectError
 if TYPE_CHECKING:
     import torch
 
+# torch's restricted unpickler runs into any of these where a file is no pickle at all
+_UNREADABLE = (RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError, struct.error)
 _NESTS = ("state_dict", "model_state_dict", "module", "model")
 
 
@@ -51,7 +54,7 @@ def read_index(path: Path) -> TorchFile:
             f"{path}: refused, because unpickling it would run code or build objects other than tensors; "
             "convert it to safetensors where you trust its origin"
         ) from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+    except _UNREADABLE as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SubjectError(f"{path}: cannot be read as a torch file ({detail}); it may be truncated") from error
     state = _state_dict(loaded)

@@ -91,6 +91,11 @@ def _call(spec: DetectorSpec, options: Any, evidence: Evidence, ready: set[str])
     prints = [finding.fingerprint for finding in found]
     if len(set(prints)) != len(prints):
         raise PluginError(f"{spec.name} gave two findings for one rule and place")
+    known = {measurement.id for measurement in evidence.measurements}
+    for finding in found:
+        unknown = sorted(set(finding.measurements) - known)
+        if unknown:
+            raise PluginError(f"{spec.name} cites {unknown[0]!r}, which was not measured")
     return found
 
 

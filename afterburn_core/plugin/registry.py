@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import pluggy
@@ -21,7 +21,9 @@ import pluggy
 from afterburn_core.errors import ConfigError, PluginError
 from afterburn_core.plugin import hookspecs, specs
 from afterburn_core.plugin.specs import ComponentFinished, RunFinished, RunStarted
-from afterburn_core.result.model import PluginDescriptor
+
+if TYPE_CHECKING:
+    from afterburn_core.result.model import PluginDescriptor
 
 GROUP = "afterburn_core.plugins"
 DISABLE_VARIABLE = "AFTERBURN_DISABLE_PLUGINS"
@@ -62,6 +64,9 @@ class Plugin:
     module: ModuleType = attrs.field(repr=False, eq=False)
 
     def descriptor(self) -> PluginDescriptor:
+        """Its entry in the document."""
+        from afterburn_core.result.model import PluginDescriptor
+
         return PluginDescriptor(name=self.name, distribution=self.distribution, version=self.version)
 
 
@@ -160,7 +165,11 @@ class Registry:
         self._refuse_shared_ids()
 
     def _refuse_shared_ids(self) -> None:
-        """Two analyzers must not declare one metric, nor two detectors one rule."""
+        """Two analyzers must not declare one metric, nor two detectors one rule, nor may both roles share a name."""
+        for name in sorted(self._specs["analyzer"].keys() & self._specs["detector"].keys()):
+            plugin = self._specs["detector"].pop(name).plugin
+            error = f"detector {name!r} has the name of an analyzer; executions are told apart by name"
+            self.problems.append(Problem(plugin=plugin.name, stage="spec", error=error))
         for role, field in (("analyzer", "metrics"), ("detector", "rules")):
             owner: dict[str, str] = {}
             for name in sorted(self._specs[role]):

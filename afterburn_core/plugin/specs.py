@@ -7,12 +7,13 @@ rules, options. Importing a module that builds specs must not import torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from afterburn_core.result.model import Direction, Level
-from afterburn_core.run.needs import Capability, Need
+if TYPE_CHECKING:  # every start of the command line imports this module; these would cost it a quarter of its time
+    from afterburn_core.result.model import Direction, Level
+    from afterburn_core.run.needs import Capability, Need
 
 
 @attrs.frozen(kw_only=True)

@@ -48,7 +48,7 @@ def _tensors(evidence: Evidence) -> Card:
     tally = evidence.tensors
     label = "Tensors changed"
     if tally is None:
-        return Card(label=label, value=NOT_MEASURED, note="no figures per tensor", known=False)
+        return _no_tensors(label, evidence)
     note = f"{tally.undefined:,} could not be measured" if tally.undefined else "in at least one stored value"
     return Card(label=label, value=f"{tally.changed:,} of {tally.total:,}", note=note)
 
@@ -67,13 +67,17 @@ def _largest(evidence: Evidence) -> Card:
         tally = evidence.tensors
         if tally is not None and not tally.changed and not tally.undefined:
             return Card(label="Largest change", value="None", note="every tensor measured is unchanged")
-        return Card(label="Largest change", value=NOT_MEASURED, note="no figures per tensor", known=False)
+        return _no_tensors("Largest change", evidence)
     item = evidence.most_changed[0]
-    return Card(
-        label="Largest change",
-        value=shown(item, evidence),
-        note=f"in {place(attrs.evolve(item.scope, tensor=None)) if item.scope.layer is not None else place(item.scope)}",
-    )
+    # Layer and module say more in less room; the list of largest changes names the tensor.
+    scope = item.scope if item.scope.layer is None else attrs.evolve(item.scope, tensor=None)
+    return Card(label="Largest change", value=shown(item, evidence), note=f"in {place(scope)}")
+
+
+def _no_tensors(label: str, evidence: Evidence) -> Card:
+    if evidence.unread:
+        return Card(label=label, value="Not at hand", note="the figures lie in a table that is not here", known=False)
+    return Card(label=label, value=NOT_MEASURED, note="no figures per tensor", known=False)
 
 
 def _floor(evidence: Evidence) -> Card:
@@ -94,7 +98,7 @@ def _floor(evidence: Evidence) -> Card:
 
 
 def _exactness(evidence: Evidence) -> Card:
-    if not evidence.total:
+    if not evidence.total and not evidence.unread:
         return Card(label="Evidence", value="None", note="the run holds no measurements", known=False)
     value, note = f"{evidence.total:,}", "measurements, nothing approximated"
     if evidence.approximate:

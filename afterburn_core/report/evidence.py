@@ -22,7 +22,7 @@ COVERAGE = "weight.coverage"
 FLOOR = "weight.rounding.floor"
 FLOOR_RATIO = "weight.rounding.ratio"
 _TALLIED = ("weight.delta.identical", "weight.delta.changed_fraction", "weight.delta.norm", RELATIVE)
-_DETAIL = ("tensor", "head", "token", "input", "layer", "site")
+_DETAIL = ("tensor", "head", "token", "input", "layer", "module", "site")
 
 
 @attrs.define
@@ -64,7 +64,7 @@ class Evidence:
     tallies: dict[str, Tally] = attrs.field(factory=dict)
     grids: list[Grid] = attrs.field(factory=list)
     families: dict[str, list[Measurement]] = attrs.field(factory=dict)
-    """Everything coarser than a tensor, by the metric's first word."""
+    """Everything that speaks of the whole model or a named part, by the metric's first word."""
 
     @property
     def tensors(self) -> Tally | None:
@@ -102,7 +102,7 @@ def collect(view: ResultView, *, top: int = 15) -> Evidence:
         if all(getattr(scope, name) is None for name in _DETAIL):
             family = evidence.families.setdefault(item.metric.split(".", 1)[0], [])
             family.append(item)
-            if item.subjects == contrast and scope.module is None and scope.subset is None:
+            if item.subjects == contrast and scope.subset is None:
                 evidence.whole[item.metric] = item
         if scope.layer is not None or scope.module is not None or scope.site is not None:
             key = (item.metric, item.subjects)

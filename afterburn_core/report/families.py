@@ -1,4 +1,4 @@
-"""Tables of everything coarser than a tensor, one per family of metrics.
+"""Tables of everything that speaks of the whole model or a named part, one per family of metrics.
 
 The family is the metric's first word, so that a plugin unknown to this release still gets its table.
 """

@@ -60,6 +60,7 @@ class Grid:
     _derived: dict[tuple[Row, str], Cell] = attrs.field(factory=dict)
     _layers: dict[Row, Cell] = attrs.field(factory=dict)
     _modules: dict[str, Cell] = attrs.field(factory=dict)
+    _kinds: set[str] = attrs.field(factory=set)
 
     def add(self, item: Measurement) -> None:
         """Places one measurement that names a layer, a module or a site."""
@@ -68,6 +69,7 @@ class Grid:
             return
         row: Row = (scope.subset or "", _layer(scope))
         across = _across(scope)
+        self._kinds.add("head" if scope.head is not None else "site" if scope.site is not None else "module")
         if scope.tensor is not None and scope.head is None:
             self._derived.setdefault((row, across or "other"), Cell()).widen(item)
         elif across is None:
@@ -98,6 +100,7 @@ class Grid:
         columns = sorted({across for _, across in cells}, key=_across_order)
         table = [[cells.get((row, across)) for across in columns] for row in rows]
         return {
+            "across": min(self._kinds) if len(self._kinds) == 1 else "module",
             "rows": [_label(row) for row in rows],
             "columns": columns,
             "values": [[cell.value if cell else None for cell in line] for line in table],

@@ -106,8 +106,8 @@ def _details(finding: Finding, evidence: Evidence, options: MarkdownOptions) -> 
         if len(cited) > options.top:
             blocks.append(f"{len(cited) - options.top} more measurements are in the result document.")
     if finding.examples:
-        rows = [_example_row(example, options.excerpt) for example in finding.examples[: options.examples]]
-        blocks.append(_table(("Example", "Base", "Trained", "Note"), rows))
+        examples = [_example_row(example, options.excerpt) for example in finding.examples[: options.examples]]
+        blocks.append(_table(("Example", "Base", "Trained", "Note"), examples))
         if len(finding.examples) > options.examples:
             blocks.append(f"{len(finding.examples) - options.examples} more examples are in the result document.")
     return "\n\n".join([*blocks, "</details>"])

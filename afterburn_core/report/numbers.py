@@ -50,12 +50,12 @@ def percent(fraction: float, *, signed: bool = False) -> str:
 
     `0 %` and `100 %` are written for exactly 0 and 1 alone: nearly full coverage is not full coverage.
     """
-    if not math.isfinite(fraction):
-        return "not finite"
     size = abs(fraction) * 100
+    if not math.isfinite(size):
+        return "not finite"
     if size == 0:
         return "0 %"
-    text = scientific(size) if size < 1e-3 else _significant(size, 3)
+    text = scientific(size) if size < 1e-3 or size >= 1e9 else _significant(size, 3)
     if text == "100" and abs(fraction) != 1:
         text = _near_hundred(size)
     plus = "+" if signed and fraction > 0 else _sign(fraction)

@@ -52,9 +52,7 @@ def parse_unwalked(text: str | bytes) -> dict[str, Any]:
     if text.startswith("\ufeff"):
         raise refusal("$: starts with a byte order mark; save it as UTF-8 without one")
     try:
-        value = _QUICK.decode(text)
-    except _Repeats:
-        raise refusal(*faults(_MARKING.decode(text))) from None
+        value = _decoded(text)
     except json.JSONDecodeError as error:
         raise refusal(f"$: not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
@@ -136,6 +134,13 @@ def show(value: Any) -> str:
 
 class _Repeats(Exception):
     """Some object has a key more than once."""
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return _QUICK.decode(text)
+    except _Repeats:
+        raise refusal(*faults(_MARKING.decode(text))) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -35,6 +35,8 @@ def validate(document: dict[str, Any]) -> None:
 
 def validated(document: dict[str, Any]) -> Result:
     """The result that a document of the current version holds; raises like `validate`."""
+    if not isinstance(document, dict):
+        raise strict_json.refusal(f"$: must be an object, not {strict_json.show(document)}")
     _refuse(strict_json.faults(document))
     _refuse(schema_faults(document))
     result = structure(document)

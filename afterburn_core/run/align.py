@@ -6,14 +6,14 @@ Every tensor ends in exactly one state. What is not compared keeps a reason, and
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 import attrs
 
 from afterburn_core.backends.tensors import FLOATING, TensorInfo
 from afterburn_core.result.model import Scope
-from afterburn_core.run.naming import TensorName, is_buffer, parse_name, scope_of
+from afterburn_core.run.naming import TensorName, is_buffer, module_kind, parse_name, scope_of
 from afterburn_core.run.vocabulary import RowMap, map_rows
 
 State = Literal["matched", "tied", "reshaped", "missing", "extra", "unsupported", "buffer"]
@@ -66,13 +66,25 @@ class Side:
 
 def align(base: Side, trained: Side) -> tuple[AlignedTensor, ...]:
     """The fate of every tensor, sorted by canonical name."""
-    pairs = _pair({n: parse_name(n) for n in base.tensors}, {n: parse_name(n) for n in trained.tensors})
+    pairs = _pair(_names(base.tensors), _names(trained.tensors))
     scopes = _scopes([name for name, _, _ in pairs])
     rows = _RowMaps(base, trained, pairs)
     aligned = []
     for name, base_name, trained_name in pairs:
         aligned.append(_classify(name, scopes[name], base, trained, base_name, trained_name, rows))
-    return tuple(sorted(_resolve_tied(aligned, base, trained), key=lambda tensor: tensor.name))
+    return tuple(sorted(_resolve_tied(aligned, base, trained, rows), key=lambda tensor: tensor.name))
+
+
+def _names(tensors: Iterable[str]) -> dict[str, TensorName]:
+    """Parsed names. Where wrappers are all that two names of one side differ in, wrapped ones keep their spelling."""
+    names = {stored: parse_name(stored) for stored in tensors}
+    uses = Counter(name.canonical for name in names.values())
+    return {
+        stored: name
+        if uses[name.canonical] == 1 or stored == name.canonical
+        else TensorName(stored=stored, canonical=stored, bare=stored)
+        for stored, name in names.items()
+    }
 
 
 def _pair(
@@ -157,9 +169,9 @@ def _classify(
     if unsupported:
         union = max(left.numel, right.numel)
         return attrs.evolve(fate, state="unsupported", reason=unsupported, explained=False, union=union)
-    if _has_token_rows(left, right, rows, scope):
+    if _has_token_rows(name, left, right, rows):
         row_map = rows.get(left.shape[0], right.shape[0])
-        if left.shape != right.shape or any(run.base != run.trained for run in row_map.runs):
+        if left.shape != right.shape or _moved(row_map):
             return _by_rows(fate, left, right, row_map)
     if left.shape != right.shape:
         reason = f"shapes differ: {_text(left.shape)} in base, {_text(right.shape)} in trained"
@@ -168,12 +180,20 @@ def _classify(
     return attrs.evolve(fate, spans=spans, union=left.numel)
 
 
-def _has_token_rows(left: TensorInfo, right: TensorInfo, rows: _RowMaps, scope: Scope) -> bool:
-    """Whether rows stand for tokens: same width, and as many rows as the embeddings have."""
+def _has_token_rows(name: str, left: TensorInfo, right: TensorInfo, rows: _RowMaps) -> bool:
+    """Whether rows stand for tokens: equal width, as many rows as the embeddings have, and the name of one."""
     if not left.shape or not right.shape or left.shape[1:] != right.shape[1:]:
         return False
-    resized = left.shape != right.shape and (left.shape[0], right.shape[0]) in rows.sizes
-    return resized or scope.module in {"embed", "head"}
+    if (left.shape[0], right.shape[0]) not in rows.sizes:
+        return False  # a classifier's rows are labels
+    # the bias of an output head has one entry per token too
+    weight = f"{name.removesuffix('.bias')}.weight" if name.endswith(".bias") else name
+    return left.shape != right.shape or module_kind(weight) in {"embed", "head"}
+
+
+def _moved(row_map: RowMap) -> bool:
+    """Whether any token has another id on the other side. A token renamed in place keeps its row."""
+    return any(run.base != run.trained for run in row_map.runs)
 
 
 def _by_rows(fate: AlignedTensor, left: TensorInfo, right: TensorInfo, row_map: RowMap) -> AlignedTensor:
@@ -198,7 +218,7 @@ def _unsupported(name: str, left: TensorInfo, right: TensorInfo, base: Side, tra
     return None
 
 
-def _resolve_tied(aligned: list[AlignedTensor], base: Side, trained: Side) -> list[AlignedTensor]:
+def _resolve_tied(aligned: list[AlignedTensor], base: Side, trained: Side, rows: _RowMaps) -> list[AlignedTensor]:
     """Weights that share storage, and output heads that a tie flag leaves out, are counted once."""
     embedding = next(
         (
@@ -214,7 +234,7 @@ def _resolve_tied(aligned: list[AlignedTensor], base: Side, trained: Side) -> li
             reason = "shares storage with another tensor on both sides; compared there"
             tensor = attrs.evolve(tensor, state="tied", spans=(), reason=reason, explained=True, union=0)
         elif embedding and tensor.scope.module == "head" and tensor.state in {"missing", "extra"}:
-            tensor = _tied_head(tensor, embedding, base, trained)
+            tensor = _tied_head(tensor, embedding, base, trained, rows)
         resolved.append(tensor)
     return resolved
 
@@ -225,7 +245,9 @@ def _is_alias(tensor: AlignedTensor, base: Side, trained: Side) -> bool:
     return (left and right) or (left and tensor.trained is None) or (right and tensor.base is None)
 
 
-def _tied_head(tensor: AlignedTensor, embedding: AlignedTensor, base: Side, trained: Side) -> AlignedTensor:
+def _tied_head(
+    tensor: AlignedTensor, embedding: AlignedTensor, base: Side, trained: Side, rows: _RowMaps
+) -> AlignedTensor:
     """One side stores the head, the other ties it to the embedding: compare the head with that embedding."""
     if tensor.state == "missing" and trained.tied:
         head, partner = tensor.base, embedding.trained
@@ -233,15 +255,17 @@ def _tied_head(tensor: AlignedTensor, embedding: AlignedTensor, base: Side, trai
         head, partner = tensor.trained, embedding.base
     else:
         return tensor
-    if head is None or partner is None or head.shape != partner.shape:
+    if head is None or partner is None or head.shape[1:] != partner.shape[1:]:
         return tensor
     left, right = (head, partner) if tensor.state == "missing" else (partner, head)
     side = "trained" if tensor.state == "missing" else "base"
     reason = f"tied to the input embedding in the {side} model, stored apart in the other; compared with that embedding"
-    spans = (Span(base=0, trained=0, count=head.numel),)
-    return attrs.evolve(
-        tensor, state="tied", base=left, trained=right, spans=spans, reason=reason, explained=True, union=head.numel
-    )
+    fate = attrs.evolve(tensor, state="tied", base=left, trained=right, reason=reason, explained=True)
+    row_map = rows.get(left.shape[0], right.shape[0])
+    if left.shape != right.shape or _moved(row_map):
+        paired = _by_rows(fate, left, right, row_map)
+        return attrs.evolve(paired, state="tied", reason=f"{reason}; {paired.reason}")
+    return attrs.evolve(fate, spans=(Span(base=0, trained=0, count=head.numel),), union=head.numel)
 
 
 def states(aligned: tuple[AlignedTensor, ...]) -> Counter[str]:

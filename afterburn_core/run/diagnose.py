@@ -81,8 +81,10 @@ def open_pair(settings: Settings, registry: Registry) -> Opened:
     """
     if settings.trained is None:
         raise ConfigError("no trained model; give it with --trained")
-    trained_reference = parse_reference(settings.trained)
     base_text = settings.base
+    if base_text is not None:
+        parse_reference(base_text)  # the fault that comes first on the command line is named first
+    trained_reference = parse_reference(settings.trained)
     if base_text is None and trained_reference.path is not None:
         base_text = adapter_base(trained_reference.path)
     if base_text is None:
@@ -151,7 +153,7 @@ def _run(
             "versions": {plugin.name: plugin.version for plugin in registry.plugins.values()},
         }
     )[:32]
-    cache = _cache(settings, subjects)
+    cache = _cache(settings, subjects, device)
     executor = load_factory(registry.get("executor", settings.executor).spec.factory)(threads)
     registry.notify(RunStarted(run_id=run_id, components=opened.plan.components))
     bench = Bench(
@@ -278,13 +280,14 @@ def _subjects(opened: Opened, digests: tuple[tuple[FileDigest, ...], tuple[FileD
     )
 
 
-def _cache(settings: Settings, subjects: tuple[Subject, ...]) -> RowCache | None:
+def _cache(settings: Settings, subjects: tuple[Subject, ...], device: str) -> RowCache | None:
     if not settings.cache:
         return None
     description = {
         "kind": "weight_sums",
         "version": SUMS_VERSION,
         "core": __version__,
+        "device": device,
         "subjects": [{"digest": subject.digest, "backend": subject.backend} for subject in subjects],
     }
     root = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()

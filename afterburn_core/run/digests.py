@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -57,17 +58,22 @@ def digest_files(
         threads: files hashed at once; hashing releases the interpreter's lock.
         advance: called with the number of bytes just hashed.
     """
+    stop = threading.Event()
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
-        digests = list(pool.map(lambda file: _digest(file, advance), files))
+        try:
+            digests = list(pool.map(lambda file: _digest(file, advance, stop), files))
+        except BaseException:
+            stop.set()  # leaving the pool waits for its threads, and a shard may take long
+            raise
     return tuple(sorted(digests, key=lambda digest: digest.path.encode()))
 
 
-def _digest(file: SubjectFile, advance: Callable[[int], None]) -> FileDigest:
+def _digest(file: SubjectFile, advance: Callable[[int], None], stop: threading.Event) -> FileDigest:
     digest, size, buffer = hashlib.sha256(), 0, bytearray(_CHUNK)
     view = memoryview(buffer)
     try:
         with open(file.path, "rb", buffering=0) as stream:
-            while count := stream.readinto(buffer):
+            while (count := stream.readinto(buffer)) and not stop.is_set():
                 digest.update(view[:count])
                 size += count
                 advance(count)

@@ -12,7 +12,7 @@ import attrs
 from afterburn_core.errors import AfterburnError, PluginError
 from afterburn_core.plugin.registry import Registered, Registry, build_options, load_factory
 from afterburn_core.plugin.roles import Analyzer, AnalyzerContext, AnalyzerOutput, ArtifactPayload, Executor
-from afterburn_core.plugin.specs import AnalyzerSpec, ComponentFinished
+from afterburn_core.plugin.specs import AnalyzerSpec, ComponentFinished, MetricSpec
 from afterburn_core.result.model import Execution, ExecutionStatus, Measurement, Notification, Produced, Subject
 from afterburn_core.run.align import AlignedTensor, Side, align, states
 from afterburn_core.run.cache import RowCache
@@ -264,18 +264,27 @@ def _finish(
 
 
 def _fault(output: AnalyzerOutput, spec: AnalyzerSpec) -> str | None:
-    """What makes an analyzer's output unusable: ids it does not own, repeated ids, values that are no numbers."""
-    declared = {metric.id for metric in spec.metrics}
+    """What makes an analyzer's output unusable, and would make the whole document invalid."""
+    declared = {metric.id: metric for metric in spec.metrics}
     seen: set[str] = set()
     for measurement in output.measurements:
-        if measurement.metric not in declared:
+        metric = declared.get(measurement.metric)
+        if metric is None:
             return f"measured {measurement.metric!r}, which {spec.name} does not declare"
         if measurement.id in seen:
             return f"gave {measurement.id!r} twice"
         if measurement.value is not None and not math.isfinite(measurement.value):
             return f"gave {measurement.value} for {measurement.id!r}; undefined values need a reason instead"
+        if measurement.value is not None and not _within(measurement.value, metric):
+            return f"gave {measurement.value} for {measurement.id!r}, outside its range"
         seen.add(measurement.id)
     return None
+
+
+def _within(value: float, metric: MetricSpec) -> bool:
+    slack = 1e-9  # what validation allows for rounding
+    above = metric.low is None or value >= metric.low - slack
+    return above and (metric.high is None or value <= metric.high + slack)
 
 
 def _pass_execution(

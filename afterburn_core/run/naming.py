@@ -36,9 +36,18 @@ _KINDS: dict[str, str] = {
     **dict.fromkeys(("up_proj", "w3", "wi_1", "wi", "c_fc", "fc1", "lin1", "dense_h_to_4h"), "up"),
     **dict.fromkeys(("gate_up_proj",), "gate_up"),
     **dict.fromkeys(("down_proj", "w2", "fc2", "lin2", "dense_4h_to_h"), "down"),
-    **dict.fromkeys(("embed_tokens", "wte", "word_embeddings", "shared", "embed_in", "tok_embeddings"), "embed"),
     **dict.fromkeys(
-        ("wpe", "position_embeddings", "embed_positions", "token_type_embeddings", "relative_attention_bias"),
+        ("embed_tokens", "wte", "word_embeddings", "shared", "embed_in", "tok_embeddings", "embeddings"), "embed"
+    ),
+    **dict.fromkeys(
+        (
+            "wpe",
+            "position_embedding",
+            "position_embeddings",
+            "embed_positions",
+            "token_type_embeddings",
+            "relative_attention_bias",
+        ),
         "position",
     ),
     **dict.fromkeys(("lm_head", "embed_out", "score", "classifier", "v_head", "value_head"), "head"),
@@ -46,6 +55,10 @@ _KINDS: dict[str, str] = {
 }
 _NORM = re.compile(r"norm|^ln(?:_|\d|$)", re.IGNORECASE)
 _ATTENTION = re.compile(r"attn|attention", re.IGNORECASE)
+# state-space and linear-attention mixers, whose `in_proj` is no attention projection
+_MIXERS = frozenset({"mixer", "mamba", "linear_attn", "ssm"})
+# parameters without a module of their own: `in_proj_weight`, the `down_proj_bias` of fused experts
+_JOINED = re.compile(r"(?P<last>.+)_(?P<parameter>weight|bias)")
 
 
 @attrs.frozen(kw_only=True)
@@ -82,10 +95,13 @@ def scope_of(name: str) -> Scope:
 
 
 def module_kind(name: str) -> str:
-    """q k v qkv kv o gate up gate_up down router embed position head norm bias other."""
+    """q k v qkv kv o gate up gate_up down router ssm embed position head norm bias other."""
     parts = name.split(".")
     parameter = parts[-1] if parts[-1] in {"weight", "bias"} else None
     path = parts[:-1] if parameter else parts
+    joined = _JOINED.fullmatch(parts[-1]) if parameter is None and parts[-1] not in _KINDS else None
+    if joined:
+        parameter, path = joined["parameter"], [*parts[:-1], joined["last"]]
     if not path:
         return "bias" if parameter == "bias" else "other"
     last = path[-1]
@@ -95,6 +111,10 @@ def module_kind(name: str) -> str:
         return "bias"
     if last == "gate" and any("mlp" in part or "moe" in part or "feed_forward" in part for part in path):
         return "router"
+    if last != "out_proj" and not _MIXERS.isdisjoint(path[:-1]):
+        return "ssm"
+    if last == "decoder" and path[-2:-1] in (["predictions"], ["lm_head"]):  # BERT's and RoBERTa's output layer
+        return "head"
     attention = any(_ATTENTION.search(part) for part in path[-3:])
     if last in {"c_proj", "wo", "dense", "proj", "output"}:
         return _output_kind(path, attention)

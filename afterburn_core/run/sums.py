@@ -45,7 +45,9 @@ class PairSums:
 
     @property
     def finite(self) -> bool:
-        return self.base_nonfinite == 0 and self.trained_nonfinite == 0
+        """Whether the sums mean anything: no element is NaN or infinite, and the squares fit into a float64."""
+        squares = self.base_sq + self.trained_sq + self.delta_sq
+        return self.base_nonfinite == 0 and self.trained_nonfinite == 0 and math.isfinite(squares)
 
     def to_dict(self) -> dict[str, Any]:
         return attrs.asdict(self)

@@ -63,7 +63,7 @@ def hostile_document() -> Result:
     metric, rule = "kit.hostile", "kit.hostile_rule"
     measurements = (
         *(measure(metric, index / 7, scope=place, n=index + 1) for index, place in enumerate(places)),
-        undefined(metric, everything, n=0),
+        *(undefined(metric, text, scope=Scope(layer=index), n=0) for index, text in enumerate(TEXTS)),
     )
     findings = tuple(
         Finding(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import attrs
-
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.plugin.registry import Registered, Registry
 from afterburn_core.plugin.specs import DetectorSpec, MetricSpec
@@ -42,13 +40,15 @@ def scenarios(spec: DetectorSpec, registry: Registry, workbench: Workbench) -> M
         found[f"made up, {label} values"] = _made_up(
             measure(metric.id, _values(metric)[label], scope=place, n=64) for metric in metrics for place in PLACES
         )
-    found["made up, one place stands out"] = _made_up(
-        measure(
-            metric.id, _values(metric)["greatest" if place in (PLACES[0], PLACES[-1]) else "least"], scope=place, n=64
+    for label, places, loud in (
+        ("the whole model stands out", PLACES, PLACES[:1]),
+        ("one tensor stands out, the whole model is not measured", PLACES[1:], PLACES[-1:]),
+    ):
+        found[f"made up, {label}"] = _made_up(
+            measure(metric.id, _values(metric)["greatest" if place in loud else "least"], scope=place, n=64)
+            for metric in metrics
+            for place in places
         )
-        for metric in metrics
-        for place in PLACES
-    )
     found["made up, all undefined"] = _made_up(
         undefined(metric.id, "made up by the conformance kit", scope=place) for metric in metrics for place in PLACES
     )
@@ -109,8 +109,3 @@ def _values(metric: MetricSpec) -> Mapping[str, float]:
     low = 0.0 if metric.low is None else metric.low
     high = low + 1e6 if metric.high is None else metric.high
     return {"least": low, "middling": low + (min(high, low + 2) - low) / 4, "greatest": high}
-
-
-def same(left: Evidence, right: Evidence) -> bool:
-    """Whether two pieces of evidence hold the same."""
-    return attrs.astuple(left, recurse=False) == attrs.astuple(right, recurse=False)

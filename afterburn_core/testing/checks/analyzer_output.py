@@ -88,7 +88,7 @@ def check_statistics_are_coherent(target: Target) -> None:
 def check_artifacts_are_well_formed(target: Target) -> None:
     """An artifact's id lies inside the plugin's namespace, its suffix starts with a dot, and it has a summary.
 
-    Artifacts become files beside the document, named by their ids.
+    Artifacts become files beside the document, named by their ids. Reports offer them by their summaries.
     """
     for name, output in _outputs(target):
         for artifact in output.artifacts:

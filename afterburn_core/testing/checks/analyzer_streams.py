@@ -11,7 +11,7 @@ from afterburn_core.testing.feeding import SEED, analyze, analyze_in_parts, firs
 from afterburn_core.testing.guards import global_seeds
 from afterburn_core.testing.kit import Target, expect
 
-PAIRS = ("noise", "dropped", "edited")
+PAIRS = ("noise", "zeroed rows", "dropped", "edited")
 
 
 def check_order_does_not_matter(target: Target) -> None:

@@ -1,6 +1,6 @@
 // Heat map and bars of one metric, and the figures that plugins left.
 const CONFIG = { displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "",
-  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
+  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d"] };
 const plain = (text) => visible(String(text)).replace(/&/g, "&amp;").replace(/</g, "&lt;");
 
 function baseLayout(extra) {
@@ -8,9 +8,10 @@ function baseLayout(extra) {
     automargin: true, fixedrange: false, ticks: "" };
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
-    font: { family: colour("sans"), size: 12, color: colour("ink") }, margin: { l: 8, r: 8, t: 8, b: 8 },
+    font: { family: colour("sans"), size: 12, color: colour("ink") }, margin: { l: 8, r: 8, t: 26, b: 8 },
     hoverlabel: { bgcolor: colour("surface"), bordercolor: colour("strong-line"), align: "left",
       font: { family: colour("sans"), size: 12, color: colour("ink") } },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("muted"), activecolor: colour("accent") },
     ...extra, xaxis: { ...axis, ...extra.xaxis }, yaxis: { ...axis, ...extra.yaxis },
   };
 }
@@ -59,7 +60,11 @@ function cellsIn(table, test) {
 }
 
 function drawHeat(host, grid, log) {
-  const wide = host.clientWidth > 640, flip = wide && grid.rows.length >= grid.columns.length;
+  const wide = host.clientWidth > 640;
+  // A redraw in place would keep the labels and margins of a colour bar that has turned.
+  if (host.dataset.wide !== String(wide)) Plotly.purge(host);
+  host.dataset.wide = String(wide);
+  const flip = wide && grid.rows.length >= grid.columns.length;
   const turn = (table) => (flip ? table[0].map((_, j) => table.map((line) => line[j])) : table);
   const scale = scaleOf(grid, log);
   const values = turn(grid.values), states = turn(grid.states);
@@ -92,7 +97,7 @@ function drawHeat(host, grid, log) {
   const layersAcross = flip;
   const lines = Math.max(down.length * (down.length > 40 ? 14 : 26), 120);
   Plotly.react(host, traces, baseLayout({
-    height: lines + (layersAcross ? 60 : wide ? 70 : 110),
+    height: lines + (layersAcross ? 80 : wide ? 90 : 120),
     xaxis: { ...label(across, layersAcross && room), range: [-.5, across.length - .5], showgrid: false, zeroline: false,
       title: layersAcross ? { text: "layer", standoff: 6, font: { size: 12, color: colour("muted") } } : undefined },
     yaxis: { ...label(down), range: [down.length - .5, -.5], showgrid: false, zeroline: false,
@@ -107,22 +112,19 @@ function thin(names, room) {
   return names.map((_, k) => k).filter((k) => k % step === 0 || !/^\d+$/.test(names[k]));
 }
 
-function drawBars(host, bars, grid, log, upright) {
+function drawBars(host, bars, grid, upright) {
   const names = bars.labels.map((name, k) => k), text = bars.labels.map(plain);
   const hovers = bars.values.map((v, k) => "<b>" + (v === null ? "undefined" : quantity(v, grid)) + "</b><br>" + text[k]
     + (v === null ? "" : "<br>" + plain(String(v))));
   const missing = names.filter((k) => bars.values[k] === null);
-  const positive = bars.values.every((v) => v === null || v >= 0);
-  const size = { type: log && positive ? "log" : "linear", rangemode: "tozero", nticks: 5,
-    tickformat: grid.share ? "~%" : undefined, exponentformat: "e" };
+  const size = { rangemode: "tozero", nticks: 5, tickformat: grid.share ? "~%" : undefined, exponentformat: "e" };
   const kept = upright ? thin(bars.labels, (host.clientWidth - 70) / Math.max(bars.labels.length, 1)) : names;
   const category = { tickvals: kept, ticktext: kept.map((k) => tick(bars.labels[k])), showgrid: false, zeroline: false };
   const along = (a, b) => (upright ? { x: a, y: b } : { x: b, y: a });
   const traces = [{ type: "bar", ...along(names, bars.values), orientation: upright ? "v" : "h", marker: { color: colour("bar") },
     hovertext: hovers, hovertemplate: "%{hovertext}<extra></extra>" }];
   if (missing.length) {
-    const edge = size.type === "log" ? Math.min(...bars.values.filter((v) => v > 0)) : 0;
-    traces.push({ type: "scatter", mode: "markers", ...along(missing, missing.map(() => edge)),
+    traces.push({ type: "scatter", mode: "markers", ...along(missing, missing.map(() => 0)),
       marker: { symbol: "x-thin-open", size: 8, color: colour("muted") },
       hovertext: missing.map((k) => hovers[k]), hovertemplate: "%{hovertext}<extra></extra>" });
   }
@@ -145,6 +147,8 @@ function wireMaps() {
     const grid = figures.grids[Number(picker.value)], bars = [];
     document.getElementById("metric-summary").textContent = visible(grid.summary) || "This document does not describe the metric.";
     log.disabled = grid.negative;
+    document.getElementById("heat-title").textContent = "By layer and " + grid.across;
+    document.getElementById("modules-title").textContent = "By " + grid.across;
     host.hidden = !grid.rows.length;
     if (grid.rows.length) drawHeat(host, grid, log.checked && !grid.negative);
     const several = grid.tensors.flat().some((n) => n > 1);
@@ -152,8 +156,8 @@ function wireMaps() {
       ? "Where a place holds several tensors, the cell shows the largest of them; hovering says of how many." : "";
     for (const [id, data, upright] of [["layers", grid.by_layer, true], ["modules", grid.by_module, false]]) {
       document.getElementById(id).parentElement.hidden = !data.labels.length;
-      if (data.labels.length) drawBars(document.getElementById(id), data, grid, log.checked, upright);
-      if (data.labels.length && data.derived) bars.push(id === "layers" ? "by layer" : "by module");
+      if (data.labels.length) drawBars(document.getElementById(id), data, grid, upright);
+      if (data.labels.length && data.derived) bars.push(id === "layers" ? "by layer" : "by " + grid.across);
     }
     document.getElementById("bars-note").textContent = bars.length
       ? "Bars " + bars.join(" and ") + " show the largest value found there, because the run measured no figure for the whole." : "";

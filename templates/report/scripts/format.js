@@ -35,7 +35,7 @@ function number(value) {
 function percent(fraction) {
   const size = Math.abs(fraction) * 100;
   if (size === 0) return "0 %";
-  let text = size < 1e-3 ? scientific(size) : significant(size, 3);
+  let text = size < 1e-3 || size >= 1e9 ? scientific(size) : significant(size, 3);
   if (text === "100" && Math.abs(fraction) !== 1) {
     text = size < 100 ? "just under 100" : "just over 100";
     for (let decimals = 1; decimals <= 6; decimals++) {

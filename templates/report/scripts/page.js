@@ -19,14 +19,23 @@ function wireFindings() {
   }
 }
 
-// A printed page cannot be expanded.
+// A printed page cannot be expanded, and charts drawn for a dark screen would vanish on paper.
 function wirePrinting() {
-  let closed = [];
+  let closed = [], theme;
+  const use = (name) => {
+    if (name === undefined) delete root.dataset.theme; else root.dataset.theme = name;
+    themeListeners.forEach((listener) => listener());
+  };
   addEventListener("beforeprint", () => {
+    theme = root.dataset.theme;
+    use("light");
     closed = [...document.querySelectorAll("details:not([open])")];
     closed.forEach((d) => { d.open = true; });
   });
-  addEventListener("afterprint", () => closed.forEach((d) => { d.open = false; }));
+  addEventListener("afterprint", () => {
+    closed.forEach((d) => { d.open = false; });
+    use(theme);
+  });
 }
 
 wireTheme();

@@ -60,7 +60,7 @@ class Delta:
             found += [undefined(f"weight.delta.{metric}", reason, scope=scope) for metric in _METRICS]
         finite = {name: entry for name, entry in self._tensors.items() if entry[1].finite}
         left_out = len(self._tensors) - len(finite)
-        note = f"{left_out} tensors with NaN or infinite values are left out" if left_out else None
+        note = f"left out: {left_out} of {len(self._tensors)} tensors, whose sums are not finite" if left_out else None
         for place in roll_up(finite):
             found += _measurements(place.scope, place.sums, note=note)
         broken = sum(sums.base_nonfinite + sums.trained_nonfinite for _, sums in self._tensors.values())
@@ -72,8 +72,10 @@ class Delta:
 
 def _measurements(scope: Scope, sums: PairSums, note: str | None = None) -> Iterator[Measurement]:
     if not sums.finite:
+        broken = sums.base_nonfinite or sums.trained_nonfinite
+        reason = "the tensor holds NaN or infinite values" if broken else "the squares exceed the range of float64"
         for metric in _METRICS:
-            yield undefined(f"weight.delta.{metric}", "the tensor holds NaN or infinite values", scope=scope, n=sums.n)
+            yield undefined(f"weight.delta.{metric}", reason, scope=scope, n=sums.n)
         return
     values = {
         "norm": math.sqrt(sums.delta_sq),

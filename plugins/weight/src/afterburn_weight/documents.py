@@ -18,8 +18,19 @@ from afterburn_core.run.observations import DocumentPair
 ARTIFACT = "weight.document_differences"
 # the writing library's version, the path a model was loaded from, and file-format bookkeeping
 WRITTEN_BY = frozenset(
-    {"transformers_version", "_name_or_path", "name_or_path", "_commit_hash", "torch_dtype", "dtype"}
+    {
+        "_attn_implementation_autoset",
+        "_commit_hash",
+        "_from_model_config",
+        "_name_or_path",
+        "dtype",
+        "name_or_path",
+        "torch_dtype",
+        "transformers_version",
+    }
 )
+# the keys of these are names that people chose: tokens, and titles of templates
+_NAMES = frozenset({"chat_template", "vocabulary"})
 _LISTED = 2000
 
 
@@ -50,7 +61,8 @@ class Documents:
             if pair.base is None and pair.trained is None:
                 found.append(undefined(metric, "neither checkpoint has one", n=0))
                 continue
-            base, trained = _flat(pair.base), _flat(pair.trained)
+            ignored = frozenset[str]() if name in _NAMES else WRITTEN_BY
+            base, trained = _flat(pair.base, ignored), _flat(pair.trained, ignored)
             differences = list(_differences(base, trained))
             found.append(measure(metric, len(differences), n=len(base.keys() | trained.keys())))
             if differences:
@@ -78,18 +90,22 @@ def _differences(base: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterato
 
 
 def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
     # 1 and True are equal in Python and different in a configuration; 1 and 1.0 are the same setting
     return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
 
 
-def _flat(document: Mapping[str, Any] | None, prefix: str = "") -> dict[str, Any]:
+def _flat(document: Mapping[str, Any] | None, ignored: frozenset[str], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in (document or {}).items():
-        if key in WRITTEN_BY:
+        if key in ignored:
             continue
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
-            flat.update(_flat(value, f"{name}."))
+            flat.update(_flat(value, ignored, f"{name}."))
         else:
             flat[name] = value
     return flat

@@ -15,16 +15,21 @@ from afterburn_weight.options import ChangeOptions
 
 _PAIR = ("base", "trained")
 _EXCERPT = 300
-# configuration keys that decide what the network computes
+# parts of the names of configuration keys that decide what the network computes
 _LOUD = (
-    "rope",
     "architectures",
-    "model_type",
-    "tie_word_embeddings",
+    "eps",
+    "head_dim",
     "hidden",
+    "intermediate",
+    "model_type",
     "num_",
+    "quantization",
+    "rope",
+    "scaling",
+    "softcap",
+    "tie_word_embeddings",
     "token_id",
-    "norm_eps",
     "window",
 )
 
@@ -53,14 +58,23 @@ class Judge:
         relative = evidence.get("weight.delta.relative")
         fraction = evidence.get("weight.delta.changed_fraction")
         tensors = [m for m in evidence.tensors("weight.delta.changed_fraction") if m.value is not None]
-        moved = list(evidence.tensors("weight.delta.norm"))
         if relative is None or fraction is None or fraction.value is None or not tensors:
-            return _finding("weight.change", "open", "warning", "No tensor could be compared")
-        by_tensor = {m.scope.tensor: m for m in moved}
-        changed = [m for m in tensors if m.value or (by_tensor[m.scope.tensor].value or 0) > 0]
-        if not changed:
+            return _finding("weight.change", "open", "note", "No tensor could be compared")
+        moved = {m.scope.tensor for m in evidence.tensors("weight.delta.norm") if m.value}
+        changed = [m for m in tensors if m.value or m.scope.tensor in moved]
+        # the whole model is asked too: the number of a changed tensor may be missing from the evidence
+        if not changed and fraction.value == 0 and relative.value == 0:
+            if fraction.reason is not None:
+                message = f"No weight differs in {_count(len(tensors), 'tensor')}; {fraction.reason}"
+                return _finding("weight.change", "open", "note", message, [relative, fraction])
             message = f"No weight differs: all {len(tensors)} compared tensors are bit-identical"
             return _finding("weight.change", "pass", "none", message, [relative, fraction])
+        if fraction.value == 0 and not _is_adapter(evidence):
+            message = (
+                f"{len(changed)} of {len(tensors)} tensors differ from the base by rounding to another dtype alone; "
+                "no weight was trained"
+            )
+            return _finding("weight.change", "informational", "note", message, [relative, fraction])
         places = _largest(evidence, self._options.top)
         size = f"relative change {_percent(relative.value)}" if relative.value is not None else "base norm is zero"
         where = f", most in {_name(places[0].scope)} ({_percent(places[0].value)})" if places else ""
@@ -91,12 +105,14 @@ class Judge:
 
     def _nonfinite(self, evidence: Evidence) -> Iterator[Finding]:
         rule = "weight.nonfinite_values"
-        broken = [m for m in evidence.all("weight.nonfinite") if m.scope.tensor is not None]
+        broken = [m for m in evidence.tensors("weight.nonfinite") if m.value]
         total = evidence.get("weight.nonfinite")
-        if not broken:
-            if total is not None and total.value == 0:
-                yield _finding(rule, "pass", "none", "All weights are finite", [total])
+        if total is not None and total.value == 0:
+            yield _finding(rule, "pass", "none", "All weights are finite", [total])
             return
+        if total is not None and total.value and not broken:
+            message = f"The models hold {total.value:.0f} NaN or infinite values, in tensors that are not in the evidence"
+            yield _finding(rule, "fail", "error", message, [total])
         for measurement in broken:
             side, tensor = measurement.subjects[0], measurement.scope.tensor
             message = f"{tensor} of the {side} model holds {measurement.value:.0f} NaN or infinite values"
@@ -108,13 +124,17 @@ class Judge:
         rule = "weight.below_rounding"
         ratio = evidence.get("weight.rounding.ratio")
         if ratio is None or ratio.value is None:
-            return _finding(rule, "open", "warning", "The change cannot be set against rounding: a norm is zero")
+            return _finding(rule, "open", "note", "The change cannot be set against rounding: a norm is zero")
         floors = [m for s in _PAIR if (m := evidence.get("weight.rounding.floor", subjects=(s,))) is not None]
         if ratio.value == 0:
             return _finding(rule, "pass", "none", "Nothing changed, so nothing is near rounding", [ratio, *floors])
         fraction = evidence.value("weight.delta.changed_fraction")
         if fraction == 0:
-            message = "The trained weights are the base re-encoded in another dtype: rounding alone explains the change"
+            message = (
+                "Merging the adapter into the stored dtype would round all of it away"
+                if _is_adapter(evidence)
+                else "The trained weights are the base re-encoded in another dtype: rounding alone explains the change"
+            )
             return _finding(rule, "review", "note", message, [ratio, *floors])
         times = f"{ratio.value:.2g} times the rounding floor of the stored dtype"
         if ratio.value < self._options.rounding_ratio:
@@ -124,9 +144,10 @@ class Judge:
 
     def _document(self, evidence: Evidence, name: str, noun: str) -> Finding:
         rule, measured = f"weight.{name}_change", evidence.get(f"weight.{name}.changed")
-        if measured is None or measured.value is None:
-            reason = measured.reason if measured else "not measured"
-            return _finding(rule, "not_applicable", "none", f"No {noun} to compare: {reason}", _some(measured))
+        if measured is None:
+            return _finding(rule, "open", "warning", f"Not measured: {rule.removesuffix('_change')}.changed")
+        if measured.value is None:
+            return _finding(rule, "not_applicable", "none", f"No {noun} to compare: {measured.reason}", [measured])
         if measured.value == 0:
             return _finding(rule, "pass", "none", f"No {noun} differs", [measured])
         rows: Sequence[dict[str, Any]] = (evidence.read_artifact(ARTIFACT) or {}).get(name, ())
@@ -136,13 +157,23 @@ class Judge:
         message = f"{_count(int(measured.value), noun)} changed" + (
             f": {names}" if names and name != "vocabulary" else ""
         )
-        loud = name in {"chat_template", "generation_config", "tokenizer"} or any(
-            str(row["key"]).rpartition(".")[2].startswith(_LOUD) for row in rows
+        # a configuration whose differences are not at hand might hide a loud one
+        loud = name in {"chat_template", "generation_config", "tokenizer"} or (
+            name == "config" and (not rows or any(_is_loud(str(row["key"])) for row in rows))
         )
         level: Level = "warning" if loud else "note"
         kind: FindingKind = "review" if loud else "informational"
         artifacts = (ARTIFACT,) if rows else ()
         return _finding(rule, kind, level, message, [measured], examples, artifacts=artifacts)
+
+
+def _is_loud(key: str) -> bool:
+    return any(word in key for word in _LOUD)
+
+
+def _is_adapter(evidence: Evidence) -> bool:
+    """Whether the trained weights are computed from factors, so that an unchanged rounding is no re-encoding."""
+    return any(subject.kind == "adapter" for subject in evidence.subjects)
 
 
 def _largest(evidence: Evidence, top: int) -> list[Measurement]:
@@ -181,10 +212,6 @@ def _finding(
         examples=tuple(examples),
         artifacts=artifacts,
     )
-
-
-def _some(measurement: Measurement | None) -> list[Measurement]:
-    return [] if measurement is None else [measurement]
 
 
 def _example(row: dict[str, Any], excerpts: bool) -> Example:
