@@ -17,7 +17,7 @@ import attrs
 
 from afterburn_core.backends.tensors import FLOATING, TensorInfo, WeightFile, WeightSource
 from afterburn_core.errors import SubjectError
-from afterburn_core.run.naming import parse_name
+from afterburn_core.run.naming import module_kind, parse_name
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,14 @@ _FACTOR = re.compile(
     r"(?P<module>.+)\.(?P<part>lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)(?:\.weight)?"
 )
 # initialisations that rewrite the base weights: the difference to the original base is not s·B·A
-_REWRITES_BASE = ("pissa", "olora", "corda", "loftq")
+_REWRITES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+# settings under which the weights are not W + s·B·A, or not for every input
+_UNSUPPORTED = (
+    "target_parameters", "layer_replication", "trainable_token_indices", "use_qalora", "use_bdlora", "lora_bias",
+    "kasa_config", "monteclora_config", "arrow_config", "alora_invocation_tokens",
+)  # fmt: skip
+# layers of transformers' Conv1D class, where the model has them at all
+_CONV1D = frozenset({"c_attn", "c_fc", "c_proj", "q_attn"})
 _SAVED_INFIX = re.compile(r"\.(?:modules_to_save|base_layer|original_module)(?=\.)")
 
 
@@ -121,12 +128,15 @@ def read_adapter(path: Path, config: Mapping[str, Any], file: WeightFile, base: 
         match = _FACTOR.fullmatch(name)
         if match:
             factors.setdefault(match["module"], {})[match["part"]] = name
+        elif ".lora_" in name:
+            raise SubjectError(f"{path}: {name!r} is not read yet; merge the adapter into its base and give that")
         else:
             plain = _SAVED_INFIX.sub("", name)
             saved[names.get(parse_name(plain).bare, parse_name(plain).canonical)] = name
     tensors = dict(base.tensors)
     for name, stored in saved.items():
         tensors[name] = attrs.evolve(file.tensors[stored], name=name)
+    conv1d = _has_conv1d(base)
     low_rank: dict[str, LowRank] = {}
     for module, parts in sorted(factors.items()):
         name = _target(path, module, names, base, saved, tied_to)
@@ -134,7 +144,7 @@ def read_adapter(path: Path, config: Mapping[str, Any], file: WeightFile, base: 
         if info.dtype not in FLOATING:
             raise SubjectError(f"{path}: {module} adapts {name!r} of dtype {info.dtype}; dequantise the base first")
         tensors[name] = attrs.evolve(info, name=name)
-        low_rank[name] = _low_rank(path, module, parts, config, file, tensors[name])
+        low_rank[name] = _low_rank(path, module, parts, config, file, tensors[name], conv1d)
     if not low_rank and not saved:
         raise SubjectError(f"{path}: the adapter file holds no factors; save the adapter again")
     ranks = sorted({factor.left.shape[1] for factor in low_rank.values()})
@@ -181,7 +191,7 @@ def _refuse_unsupported(path: Path, config: Mapping[str, Any]) -> None:
             f"{path}: initialised with {init!r}, which rewrites the base, so factors alone do not give the difference; "
             "convert it to a plain LoRA (PEFT: path_initial_model_for_weight_conversion) or merge it"
         )
-    for key in ("target_parameters", "layer_replication", "trainable_token_indices", "use_qalora", "use_bdlora"):
+    for key in _UNSUPPORTED:
         if config.get(key):
             raise SubjectError(f"{path}: {key} is not read yet; merge the adapter into its base and give that")
 
@@ -202,7 +212,7 @@ def _target(
     if canonical in saved:
         return canonical
     if bare.split(".")[0] == "lm_head":
-        embedding = next((n for n in base.tensors if n.endswith(("embed_tokens.weight", "wte.weight"))), None)
+        embedding = next((n for n in base.tensors if module_kind(parse_name(n).canonical) == "embed"), None)
         if embedding:
             tied_to[canonical] = embedding
             return canonical
@@ -210,7 +220,13 @@ def _target(
 
 
 def _low_rank(
-    path: Path, module: str, parts: Mapping[str, str], config: Mapping[str, Any], file: WeightFile, info: TensorInfo
+    path: Path,
+    module: str,
+    parts: Mapping[str, str],
+    config: Mapping[str, Any],
+    file: WeightFile,
+    info: TensorInfo,
+    conv1d: bool,
 ) -> LowRank:
     embedding = "lora_embedding_A" in parts
     a_name, b_name = ("lora_embedding_A", "lora_embedding_B") if embedding else ("lora_A", "lora_B")
@@ -226,9 +242,11 @@ def _low_rank(
     rank = configured_rank(config, name)
     if a.shape[0] != rank:
         raise SubjectError(f"{path}: {module} has rank {a.shape[0]} where the configuration says {rank}")
-    transposed = embedding or (bool(config.get("fan_in_fan_out")) and (b.shape[0], a.shape[1]) != info.shape)
-    if not transposed and (b.shape[0], a.shape[1]) != info.shape and (a.shape[1], b.shape[0]) == info.shape:
-        transposed = True  # Conv1D base with fan_in_fan_out left unset: PEFT corrects it on loading, so do we
+    delta_shape = (b.shape[0], a.shape[1])
+    if embedding or delta_shape != info.shape:
+        transposed = embedding or delta_shape[::-1] == info.shape
+    else:  # a square weight looks the same either way
+        transposed = delta_shape[0] == delta_shape[1] and conv1d and name.rpartition(".")[2] in _CONV1D
     left, right = (a.T.contiguous(), b.T.contiguous()) if transposed else (b, a)
     if (left.shape[0], right.shape[1]) != info.shape:
         raise SubjectError(
@@ -247,6 +265,15 @@ def _low_rank(
         magnitude=magnitude,
         transposed=transposed and not embedding,
     )
+
+
+def _has_conv1d(base: WeightSource) -> bool:
+    """Whether the base stores its projections transposed, as GPT-2 does: inputs in rows, and four times as many outputs.
+
+    `fan_in_fan_out` does not decide this: PEFT corrects a wrong value on loading, by the type of each layer.
+    """
+    shapes = [info.shape for name, info in base.tensors.items() if name.endswith(".c_fc.weight")]
+    return any(len(shape) == 2 and shape[0] < shape[1] for shape in shapes)
 
 
 def _matrix(file: WeightFile, name: str) -> torch.Tensor:

@@ -6,6 +6,7 @@ norms, cast or tie behind our back.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -270,6 +271,9 @@ def _open_adapter(
     file: WeightFile = load_factory(_reader(weights, registry))(weights)
     try:
         adapter = read_adapter(path, config, file, base.weights())
+    except (TypeError, ValueError, AttributeError, re.error) as error:
+        file.close()
+        raise SubjectError(f"{path / 'adapter_config.json'}: malformed ({error}); save the adapter again") from error
     except BaseException:
         file.close()
         raise

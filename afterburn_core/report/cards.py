@@ -25,7 +25,7 @@ class Card:
 
 def cards(result: Result, evidence: Evidence) -> tuple[Card, ...]:
     """The key figures, the size of the change first."""
-    weights = "weight" in evidence.families or any(e.plugin == "weight" for e in result.executions)
+    weights = "weight" in evidence.families or evidence.tallies or any(e.plugin == "weight" for e in result.executions)
     builders = (_relative, _tensors, _coverage, _largest, _floor) if weights else ()
     return (*(build(evidence) for build in builders), _exactness(evidence), _rules(result))
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.plugin.registry import Registered, Registry
-from afterburn_core.plugin.specs import DetectorSpec, MetricSpec
+from afterburn_core.plugin.roles import AnalyzerOutput
+from afterburn_core.plugin.specs import AnalyzerSpec, DetectorSpec, MetricSpec
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Execution, Measurement, Produced, Scope
 from afterburn_core.run.needs import DocumentsNeed, WeightsNeed
@@ -79,11 +80,16 @@ def _measured(name: str, wanted: Iterable[str], registry: Registry, workbench: W
             continue
         if not all(isinstance(need, (DocumentsNeed, WeightsNeed)) for need in spec.needs):
             continue
-        items = observations(spec, workbench.weight_pairs(name), workbench.document_pairs(name))
-        produced = workbench.keep(("output", spec.name, name), lambda: analyze(spec, items).measurements)  # noqa: B023
+        produced = _output(spec, name, workbench).measurements
         measurements += produced
         executions.append(_execution(registered, len(produced)))
     return _evidence(tuple(measurements), tuple(executions))
+
+
+def _output(spec: AnalyzerSpec, name: str, workbench: Workbench) -> AnalyzerOutput:
+    items = observations(spec, workbench.weight_pairs(name), workbench.document_pairs(name))
+    output: AnalyzerOutput = workbench.keep(("output", spec.name, name), lambda: analyze(spec, items))
+    return output
 
 
 def _execution(registered: Registered, count: int) -> Execution:

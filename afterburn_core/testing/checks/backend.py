@@ -110,7 +110,10 @@ def check_facts_describe_the_subject(target: Target) -> None:
 
 
 def check_opening_has_no_side_effects(target: Target) -> None:
-    """Opening, reading and closing write no file, open no connection and leave global state alone."""
+    """Opening, reading and closing write no file, open no connection and leave global state alone.
+
+    Models are often on shared or read-only disks, and must not leave the building.
+    """
     path = _reference(target).path
     if path is None:
         skip("opens no files")

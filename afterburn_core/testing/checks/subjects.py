@@ -33,5 +33,8 @@ def items_of(target: Target, name: str) -> tuple[Any, ...]:
 
 
 def output_of(target: Target, name: str) -> AnalyzerOutput:
-    """What the analyzer makes of the pair called `name`, seen whole and in order."""
-    return analyze(target.spec, items_of(target, name))
+    """What the analyzer makes of the pair called `name`, seen whole and in order; computed once."""
+    output: AnalyzerOutput = target.workbench.keep(
+        ("output", target.name, name), lambda: analyze(target.spec, items_of(target, name))
+    )
+    return output
