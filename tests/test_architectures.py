@@ -6,12 +6,14 @@ Models are tiny, built by transformers from a configuration, filled by a seeded 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import re
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -641,19 +643,40 @@ def support_rows() -> list[tuple[str, str]]:
     return rows
 
 
-@pytest.mark.parametrize("row", support_rows(), ids=lambda row: row[1].partition("/")[2])
-def test_a_row_of_the_support_page_names_a_test_that_exists(row: tuple[str, str]) -> None:
-    file, _, selector = row[1].partition("::")
-    function, _, parameter = selector.removesuffix("]").partition("[")
+@functools.cache
+def module_of(file: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(Path(file).stem, ROOT / file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    test = getattr(module, function, None)
+    return module
+
+
+def ids_of(test: Callable[..., None]) -> set[str]:
+    """The ids that pytest gives the cases of a test; the decorator next to the function comes first."""
+    ids = [""]
+    for mark in getattr(test, "pytestmark", ()):
+        if mark.name == "parametrize":
+            ids = [f"{before}-{case}" for before in ids for case in case_ids(mark)]
+    return {identifier.removeprefix("-") for identifier in ids}
+
+
+def case_ids(mark: pytest.Mark) -> list[str]:
+    given = mark.kwargs.get("ids")
+    if given is not None and not callable(given):
+        return [str(identifier) for identifier in given]
+    name = given or (lambda value: getattr(value, "__name__", str(value)))
+    cases = [case if isinstance(case, tuple) else (case,) for case in mark.args[1]]
+    return ["-".join(str(name(value)) for value in case) for case in cases]
+
+
+@pytest.mark.parametrize("row", support_rows(), ids=lambda row: row[1].partition("/")[2])
+def test_a_row_of_the_support_page_names_a_test_that_exists(row: tuple[str, str]) -> None:
+    file, _, selector = row[1].partition("::")
+    function, _, case = selector.removesuffix("]").partition("[")
+    test = getattr(module_of(file), function, None)
     assert callable(test), f"{file} has no test {function}"
-    marks = [mark for mark in getattr(test, "pytestmark", ()) if mark.name == "parametrize"]
-    known = [str(value) for mark in marks for value in mark.kwargs.get("ids") or mark.args[1]]
-    assert all(part in known for part in parameter.split("-") if parameter), f"{function} has no case {parameter}"
+    assert case in ids_of(test), f"{function} has no case {case!r}"
 
 
 def test_the_support_page_names_every_architecture_that_is_tested() -> None:

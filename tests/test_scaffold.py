@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import csv
 import os
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy
 import pytest
 from click.testing import CliRunner
 
@@ -17,6 +20,9 @@ from afterburn_core.cli.plugin_commands import plugin
 from afterburn_core.errors import ConfigError
 from afterburn_core.plugin.registry import GROUP
 from afterburn_core.plugin.scaffold import KINDS, core_range, render_plugin
+from afterburn_core.result import codec
+from afterburn_core.testing import planted_pair
+from afterburn_core.testing.checkpoints import load_weights
 from afterburn_core.testing.distributions import install_distribution
 
 ROOT = Path(__file__).parents[1]
@@ -66,11 +72,9 @@ def test_what_is_rendered_is_clean_for_ruff(kind: str, tmp_path: Path) -> None:
         assert finished.returncode == 0, finished.stdout
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_new_plugin_passes_its_own_tests_and_the_conformance_kit(kind: str, tmp_path: Path) -> None:
-    name = f"my_{kind}"
-    folder = render_plugin(name, kind, tmp_path / "made")
+def installed(kind: str, tmp_path: Path) -> tuple[Path, list[Path]]:
+    """A new plugin called `my_<kind>`, and what its users' `sys.path` would hold."""
+    folder = render_plugin(f"my_{kind}", kind, tmp_path / f"my_{kind}")
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     site = install_distribution(
         tmp_path / "site",
@@ -79,17 +83,49 @@ def test_a_new_plugin_passes_its_own_tests_and_the_conformance_kit(kind: str, tm
         requires=tuple(project["dependencies"]),
         version=project["version"],
     )
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
+    return folder, [folder / "src", site]
+
+
+def run(arguments: list[str], folder: Path, paths: list[Path]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder / "src", site, ROOT)))},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*paths, ROOT)))},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_plugin_passes_its_own_tests_and_the_conformance_kit(kind: str, tmp_path: Path) -> None:
+    folder, paths = installed(kind, tmp_path)
+    finished = run(["pytest", "-q", "-W", "error", "-p", "no:cacheprovider"], folder, paths)
     assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-2000:]
     summary = finished.stdout.strip().splitlines()[-1]
     assert "passed" in summary and "failed" not in summary and "skipped" not in summary, finished.stdout[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("afterburn_weight") is None, reason="the weight plugin is not installed")
+def test_new_plugins_of_every_kind_work_together_in_a_real_run(tmp_path: Path) -> None:
+    paths = [path for kind in KINDS for path in installed(kind, tmp_path)[1]]
+    pair = planted_pair(tmp_path / "pair", rows=(0, 3), dtype="float32")
+    for side in (pair.base, pair.trained):
+        numpy.savez(side.with_suffix(".npz"), **{name: value.numpy() for name, value in load_weights(side).items()})
+    subjects = ["--base", str(pair.base.with_suffix(".npz")), "--trained", str(pair.trained.with_suffix(".npz"))]
+    finished = run(["afterburn_core", "diagnose", *subjects, "-o", "out.csv", "-o", "out.json"], tmp_path, paths)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        rows = {(row["metric"], row["scope"]): row["value"] for row in csv.DictReader(file)}
+    assert rows["my_analyzer.newly_zero_fraction", f"tensor={pair.planted}"] == str(2 / 16)
+    assert rows["my_analyzer.newly_zero_fraction", "layer=0"] == "0.0"
+    result = codec.read(tmp_path / "out.json")
+    assert {subject.backend for subject in result.subjects} == {"my_backend.npz"}
+    (finding,) = (finding for finding in result.findings if finding.rule == "my_detector.change_within_limit")
+    assert finding.kind == "pass"
+    assert {execution.status for execution in result.executions if execution.plugin.startswith("my_")} == {"ok"}
 
 
 @pytest.mark.parametrize(

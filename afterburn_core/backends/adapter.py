@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,8 @@ class AdapterSource:
 
     @property
     def aliases(self) -> Mapping[str, str]:
-        return {name: target for name, target in self.base.aliases.items() if name not in self.low_rank}
+        own = self.low_rank.keys() | self.saved.keys()  # what the adapter changes no longer shares storage
+        return {name: target for name, target in self.base.aliases.items() if own.isdisjoint((name, target))}
 
     @property
     def shared(self) -> frozenset[str]:
@@ -120,7 +122,7 @@ def read_adapter(path: Path, config: Mapping[str, Any], file: WeightFile, base: 
         SubjectError: a kind of adapter this version does not compute exactly, or factors that do not fit the base.
     """
     _refuse_unsupported(path, config)
-    names = {parse_name(name).bare: name for name in base.tensors}
+    names = _names(base)
     factors: dict[str, dict[str, str]] = {}
     saved: dict[str, str] = {}
     tied_to: dict[str, str] = {}
@@ -132,7 +134,7 @@ def read_adapter(path: Path, config: Mapping[str, Any], file: WeightFile, base: 
             raise SubjectError(f"{path}: {name!r} is not read yet; merge the adapter into its base and give that")
         else:
             plain = _SAVED_INFIX.sub("", name)
-            saved[names.get(parse_name(plain).bare, parse_name(plain).canonical)] = name
+            saved[_stored_name(names, plain) or parse_name(plain).canonical] = name
     tensors = dict(base.tensors)
     for name, stored in saved.items():
         tensors[name] = attrs.evolve(file.tensors[stored], name=name)
@@ -196,6 +198,19 @@ def _refuse_unsupported(path: Path, config: Mapping[str, Any]) -> None:
             raise SubjectError(f"{path}: {key} is not read yet; merge the adapter into its base and give that")
 
 
+def _names(base: WeightSource) -> dict[str, str]:
+    """The base's stored names by canonical name, and by bare name where only one tensor has it."""
+    parsed = {name: parse_name(name) for name in base.tensors}
+    uses = Counter(name.bare for name in parsed.values())
+    bare = {name.bare: stored for stored, name in parsed.items() if uses[name.bare] == 1}
+    return {**bare, **{name.canonical: stored for stored, name in parsed.items()}}
+
+
+def _stored_name(names: Mapping[str, str], name: str) -> str | None:
+    parsed = parse_name(name)
+    return names.get(parsed.canonical) or names.get(parsed.bare)
+
+
 def _target(
     path: Path,
     module: str,
@@ -205,10 +220,10 @@ def _target(
     tied_to: dict[str, str],
 ) -> str:
     """The stored name of the weight that a module's factors adapt."""
-    bare = parse_name(f"{module}.weight").bare
-    if bare in names:
-        return names[bare]
-    canonical = parse_name(f"{module}.weight").canonical
+    stored = _stored_name(names, f"{module}.weight")
+    if stored is not None:
+        return stored
+    canonical, bare = parse_name(f"{module}.weight").canonical, parse_name(f"{module}.weight").bare
     if canonical in saved:
         return canonical
     if bare.split(".")[0] == "lm_head":
@@ -268,7 +283,7 @@ def _low_rank(
 
 
 def _has_conv1d(base: WeightSource) -> bool:
-    """Whether the base stores its projections transposed, as GPT-2 does: inputs in rows, and four times as many outputs.
+    """Whether the base stores its projections transposed, as GPT-2 does: inputs in rows, and more outputs than inputs.
 
     `fan_in_fan_out` does not decide this: PEFT corrects a wrong value on loading, by the type of each layer.
     """

@@ -16,6 +16,7 @@ import attrs
 
 from afterburn_core.backends.adapter import AdapterSource, read_adapter
 from afterburn_core.backends.documents import FILES, read_documents, read_json
+from afterburn_core.backends.locate import INDEXES, locate, weight_files
 from afterburn_core.backends.tensors import TensorInfo, WeightFile, WeightSource
 from afterburn_core.errors import SubjectError
 from afterburn_core.plugin.registry import Registry, load_factory
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     import torch
 
 NAME = "core.checkpoint"
-_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-_SINGLES = ("model.safetensors", "pytorch_model.bin")
-# files that trainers leave beside weights and that are no weights
-_NOT_WEIGHTS = ("optimizer", "scheduler", "rng_state", "training_args", "scaler", "random_states", "adapter_")
 
 
 @attrs.frozen(kw_only=True)
@@ -69,8 +66,11 @@ class Checkpoint:
         return self.source
 
     def documents(self) -> Mapping[str, Mapping[str, Any] | None]:
-        """Every document, parsed once: a large tokenizer takes most of a second."""
-        if not self._parsed:
+        """Every document, parsed once: a large tokenizer takes most of a second.
+
+        A single weight file has none: what lies beside it belongs to no subject, and no digest covers it.
+        """
+        if not self._parsed and "documents" in self.facts.capabilities:
             self._parsed.update(read_documents(self.directory))
         return self._parsed
 
@@ -110,15 +110,15 @@ def open_subject(
     Raises:
         SubjectError: nothing usable is there; the message says what was found and what would do.
     """
-    path, revision = _locate(reference)
+    path, revision = locate(reference)
     if path.is_dir() and (path / "adapter_config.json").is_file():
-        return _open_adapter(reference, path, role, base, registry)
+        return _open_adapter(reference, path, revision, role, base, registry)
     directory = path if path.is_dir() else path.parent
-    paths = _weight_files(path) if path.is_dir() else (path,)
+    paths = weight_files(path) if path.is_dir() else (path,)
+    config = _own_config(path)
     source, opened = _open_files(paths, registry)
     if path.is_dir():
         _check_index(path, source, opened)
-    config = _own_config(path) or {}
     tensors = {n: t for n, t in source.tensors.items() if n not in source.aliases and not is_buffer(n, t.shape)}
     dtypes: Counter[str] = Counter()
     for info in tensors.values():
@@ -138,8 +138,12 @@ def open_subject(
         revision=revision,
         properties={"tied": is_tied(config)},
     )
-    extra = [directory / name for name in (*FILES, *_INDEXES)] if path.is_dir() else []
-    files = tuple(SubjectFile(path=file, relative=file.name) for file in (*paths, *extra) if file.is_file())
+    extra = [directory / name for name in (*FILES, *INDEXES)] if path.is_dir() else []
+    files = tuple(
+        SubjectFile(path=file, relative=file.relative_to(directory).as_posix())
+        for file in (*paths, *extra)
+        if file.is_file()
+    )
     return Checkpoint(facts=facts, files=files, source=source, directory=directory, opened=opened)
 
 
@@ -152,61 +156,16 @@ def is_tied(config: Mapping[str, Any]) -> bool:
     return bool(config) and (chosen is None or bool(chosen))
 
 
-def _own_config(path: Path) -> dict[str, Any] | None:
-    return read_json(path / "config.json") if path.is_dir() else None
-
-
-def _locate(reference: SubjectReference) -> tuple[Path, str | None]:
-    if reference.scheme == "path" and reference.path is not None:
-        return reference.path, None
-    if reference.scheme != "hub" or reference.hub_id is None:
-        raise SubjectError(f"{reference.text}: the checkpoint backend opens directories, files and hub ids only")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise SubjectError(
-            f"{reference.text}: hub ids need huggingface_hub; pip install 'afterburn-core[run]' or give a directory"
-        ) from error
-    patterns = ["*.safetensors", "*.safetensors.index.json", *FILES]
-    pickles = ["pytorch_model*.bin", "pytorch_model.bin.index.json", "adapter_model.bin"]
-    try:
-        local = snapshot_download(reference.hub_id, revision=reference.revision, allow_patterns=patterns)
-        if not any(Path(local).glob("*.safetensors")):  # an older repository that has pickles only
-            local = snapshot_download(reference.hub_id, revision=reference.revision, allow_patterns=patterns + pickles)
-    except Exception as error:  # the client raises its own, its transport's and the system's errors
-        detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise SubjectError(
-            f"{reference.text}: cannot be fetched from the hub ({detail}); check the id and the network, "
-            "or give a local directory"
-        ) from error
-    return Path(local), Path(local).name
-
-
-def _weight_files(directory: Path) -> tuple[Path, ...]:
-    """The weight files of a model directory, safetensors before pickles."""
-    for name in _INDEXES:
-        index = read_json(directory / name)
-        if index is None:
-            continue
-        mapping = index.get("weight_map")
-        if not isinstance(mapping, dict) or not mapping:
-            raise SubjectError(f"{directory / name}: has no weight_map; save the checkpoint again")
-        shards = sorted(set(mapping.values()))
-        missing = [shard for shard in shards if not (directory / shard).is_file()]
-        if missing:
-            named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-            raise SubjectError(f"{directory}: {len(missing)} of {len(shards)} shards are missing: {named}; fetch them")
-        return tuple(directory / shard for shard in shards)
-    for name in _SINGLES:
-        if (directory / name).is_file():
-            return (directory / name,)
-    for suffix in (".safetensors", ".bin", ".pt", ".pth"):
-        found = sorted(p for p in directory.glob(f"*{suffix}") if not p.name.startswith(_NOT_WEIGHTS))
-        if found:
-            return tuple(found)
-    present = sorted(p.name for p in directory.iterdir())
-    state = "is empty" if not present else f"holds no weights (found {', '.join(present[:4])})"
-    raise SubjectError(f"{directory}: {state}; give a directory with model.safetensors or its shards")
+def _own_config(path: Path) -> dict[str, Any]:
+    """The configuration beside the weights, empty if there is none; what the result repeats of it is checked."""
+    config = (read_json(path / "config.json") if path.is_dir() else None) or {}
+    names = config.get("architectures")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise SubjectError(f"{path / 'config.json'}: architectures is no list of texts but {names!r}; correct it")
+    kind = config.get("model_type")
+    if kind is not None and not isinstance(kind, str):
+        raise SubjectError(f"{path / 'config.json'}: model_type is no text but {kind!r}; correct it")
+    return config
 
 
 def _open_files(paths: Sequence[Path], registry: Registry) -> tuple[FilesSource, tuple[WeightFile, ...]]:
@@ -219,6 +178,7 @@ def _open_files(paths: Sequence[Path], registry: Registry) -> tuple[FilesSource,
             file: WeightFile = load_factory(_reader(path, registry))(path)
             opened.append(file)
             for name, info in file.tensors.items():
+                _require_text(path, name)
                 if name in owner:
                     raise SubjectError(
                         f"{path}: tensor {name!r} is also in {paths[owner[name]].name}; keep one of them"
@@ -230,6 +190,16 @@ def _open_files(paths: Sequence[Path], registry: Registry) -> tuple[FilesSource,
             file.close()
         raise
     return FilesSource(files=tuple(opened), tensors=tensors, aliases=aliases, owner=owner), tuple(opened)
+
+
+def _require_text(path: Path, name: str) -> None:
+    """A name that no document can hold is refused before the run, not when its result is written."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise SubjectError(f"{path}: tensor name {name!r} is no text; save the weights again") from error
+    if not name:
+        raise SubjectError(f"{path}: a tensor has an empty name; save the weights again")
 
 
 def _reader(path: Path, registry: Registry) -> str:
@@ -244,7 +214,7 @@ def _reader(path: Path, registry: Registry) -> str:
 
 def _check_index(directory: Path, source: FilesSource, opened: Sequence[WeightFile]) -> None:
     """An index that promises tensors its shards do not hold means a half-written checkpoint."""
-    for name in _INDEXES:
+    for name in INDEXES:
         index = read_json(directory / name)
         if index is None:
             continue
@@ -257,7 +227,12 @@ def _check_index(directory: Path, source: FilesSource, opened: Sequence[WeightFi
 
 
 def _open_adapter(
-    reference: SubjectReference, path: Path, role: Role, base: OpenSubject | None, registry: Registry
+    reference: SubjectReference,
+    path: Path,
+    revision: str | None,
+    role: Role,
+    base: OpenSubject | None,
+    registry: Registry,
 ) -> AdapterSubject:
     config = read_json(path / "adapter_config.json") or {}
     if base is None:
@@ -289,6 +264,7 @@ def _open_adapter(
         dtypes=dict(sorted(_count(file.tensors).items())),
         architecture=base.facts.architecture,
         model_type=base.facts.model_type,
+        revision=revision,
         properties=adapter.description,
     )
     names = (weights.name, *FILES)
@@ -303,16 +279,4 @@ def _count(tensors: Mapping[str, TensorInfo]) -> Counter[str]:
     return counts
 
 
-def adapter_base(path: Path) -> str | None:
-    """The base an adapter directory names, resolved beside it where it is a relative path; `None` for no adapter."""
-    config = read_json(path / "adapter_config.json") if path.is_dir() else None
-    named = (config or {}).get("base_model_name_or_path")
-    if not isinstance(named, str):
-        return None
-    for candidate in (path / named, path.parent / named):
-        if candidate.exists():
-            return str(candidate)
-    return named
-
-
-__all__ = ["AdapterSubject", "Checkpoint", "FilesSource", "adapter_base", "is_tied", "open_subject"]
+__all__ = ["AdapterSubject", "Checkpoint", "FilesSource", "is_tied", "open_subject"]

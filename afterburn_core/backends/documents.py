@@ -71,6 +71,8 @@ def _tokenizer(directory: Path, tokenizer_config: Mapping[str, Any] | None) -> d
         model = fast.get("model") or {}
         parts["model"] = {key: value for key, value in model.items() if key not in {"vocab", "merges"}}
         if "merges" in model:
+            if not isinstance(model["merges"], list):
+                raise SubjectError(f"{directory / 'tokenizer.json'}: merges is no list; save the tokenizer again")
             merges = json.dumps(model["merges"], sort_keys=True).encode()
             parts["model"]["merges"] = f"{len(model['merges'])} merges, sha256 {hashlib.sha256(merges).hexdigest()}"
         settings["tokenizer.json"] = parts

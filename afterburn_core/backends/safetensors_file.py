@@ -76,6 +76,9 @@ def read_index(path: Path) -> SafetensorsFile:
         raise SubjectError(f"{path}: cannot be opened ({error.strerror})") from error
     try:
         offsets, tensors = _parse(path, descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        raise SubjectError(f"{path}: cannot be read ({error.strerror}); give a safetensors file") from error
     except BaseException:
         os.close(descriptor)
         raise
@@ -118,8 +121,8 @@ def _parse(path: Path, descriptor: int) -> tuple[dict[str, int], dict[str, Tenso
 
 def _header(path: Path, text: bytes) -> Mapping[str, Any]:
     try:
-        header = json.loads(text, object_pairs_hook=_unique)
-    except (ValueError, UnicodeDecodeError) as error:
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
         raise SubjectError(f"{path}: the safetensors header is not valid JSON ({error})") from error
     if not isinstance(header, dict):
         raise SubjectError(f"{path}: the safetensors header is not a JSON object")
@@ -140,6 +143,8 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[TensorInfo, int, int]:
         numbers = (*shape, begin, end)
         if not all(type(number) is int and number >= 0 for number in numbers):
             raise ValueError("negative or fractional numbers")
+        if not isinstance(dtype, str):
+            raise ValueError(f"dtype {dtype!r}")
     except (KeyError, TypeError, ValueError) as error:
         raise SubjectError(f"{path}: header entry of tensor {name!r} is malformed ({error})") from error
     info = TensorInfo(name=name, dtype=dtype, shape=shape)

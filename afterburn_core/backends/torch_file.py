@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # torch's restricted unpickler runs into any of these where a file is no pickle at all
 _UNREADABLE = (RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError, struct.error)
 _NESTS = ("state_dict", "model_state_dict", "module", "model")
+_DEEPEST = 8  # a pickle may hold a mapping that contains itself
 
 
 @attrs.frozen(kw_only=True)
@@ -59,6 +60,15 @@ def read_index(path: Path) -> TorchFile:
         raise SubjectError(f"{path}: cannot be read as a torch file ({detail}); it may be truncated") from error
     state = _state_dict(loaded)
     values = {name: value.detach() for name, value in state.items() if isinstance(value, torch.Tensor)}
+    for name, value in values.items():
+        if not isinstance(name, str):
+            raise SubjectError(f"{path}: holds a tensor under {name!r}, which is no name; give the model's state dict")
+        if value.layout != torch.strided or value.is_meta:
+            kind = "no data" if value.is_meta else f"the layout {value.layout}"
+            raise SubjectError(f"{path}: tensor {name!r} has {kind}, which this version does not read")
+    nested = next((key for key, value in state.items() if _holds_tensors(value)), None)
+    if nested is not None:
+        raise SubjectError(f"{path}: {nested!r} holds further tensors; save one state dict without levels and give that")
     if not values:
         raise SubjectError(f"{path}: holds no tensors; give the file with the model's state dict")
     names = {getattr(torch, torch_name): name for name, torch_name in TORCH_DTYPES.items()}
@@ -75,6 +85,12 @@ def read_index(path: Path) -> TorchFile:
     return TorchFile(path=path, tensors=tensors, aliases=aliases, values=values)
 
 
+def _holds_tensors(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, Mapping) and any(isinstance(inner, torch.Tensor) for inner in value.values())
+
+
 def _load(path: Path) -> Any:
     import torch
 
@@ -89,7 +105,9 @@ def _load(path: Path) -> Any:
 
 def _state_dict(loaded: Any) -> Mapping[str, Any]:
     """Descends through the wrappers trainers put around a state dict."""
-    while isinstance(loaded, Mapping):
+    for _ in range(_DEEPEST):
+        if not isinstance(loaded, Mapping):
+            return {}
         nested = next((key for key in _NESTS if isinstance(loaded.get(key), Mapping)), None)
         if nested is None:
             return loaded

@@ -28,7 +28,12 @@ class Policy:
     optional: tuple[str, ...] = ()
     """Rules that may be open and components that may fail or be skipped without making the verdict incomplete."""
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
-    """Options of detectors by name; they win over those of the configuration."""
+    """Options of detectors by name; they win over those of the configuration, key by key."""
+
+    def options_over(self, configured: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        """The options in force, where `configured` are those of the configuration."""
+        names = sorted(configured.keys() | self.options.keys())
+        return {name: {**configured.get(name, {}), **self.options.get(name, {})} for name in names}
 
     def reference(self) -> PolicyReference:
         """Name and digest of the canonical JSON form."""

@@ -13,6 +13,7 @@ from afterburn_core.judge.verdict import decide
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.result.model import Input, Result
 from afterburn_core.result.view import ResultView
+from afterburn_core.run.configuration import refuse_unknown_options
 from afterburn_core.run.directory import artifact_reader
 
 
@@ -27,6 +28,7 @@ def rejudge(result: Result, directory: Path | None, registry: Registry, policy: 
         registry: installed plugins.
         policy: what fails and what may be missing.
     """
+    refuse_unknown_options(policy.options, registry, f"policy {policy.name}")
     present = {rule.detector for rule in result.descriptors.rules}
     detectors = tuple(r for r in registry.specs("detector") if r.spec.name in present)
     again = {registered.spec.name for registered in detectors}
@@ -39,7 +41,7 @@ def rejudge(result: Result, directory: Path | None, registry: Registry, policy: 
         metric_owners={m.id: r.spec.name for r in registry.specs("analyzer") for m in r.spec.metrics},
         excerpts=bool(result.run.configuration.get("excerpts", True)),
     )
-    options = {**dict(result.run.configuration.get("options", {})), **policy.options}
+    options = policy.options_over(result.run.configuration.get("options", {}))
     judgement = detect(evidence, detectors, options)
     kept_rules = tuple(rule for rule in result.descriptors.rules if rule.detector not in again)
     kept_ids = {rule.id for rule in kept_rules}

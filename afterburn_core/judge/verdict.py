@@ -56,6 +56,9 @@ def decide(
     tabled = sum(a.entries or 0 for a in artifacts if a.media_type == TABLE_MEDIA_TYPE)
     if not tabled and not any(m.status == "ok" for m in measurements):
         reasons.append(Reason(effect="incomplete", message="nothing was measured"))
+    judged = {finding.rule for finding in findings if finding.kind != "not_applicable"}
+    if not judged:
+        reasons.append(Reason(effect="incomplete", message="no rule was judged"))
     failed = [reason for reason in reasons if reason.effect == "fail"]
     reference = policy.reference()
     if failed:
@@ -68,7 +71,7 @@ def decide(
         return Verdict(status="incomplete", policy=reference, summary=summary, reasons=tuple(reasons))
     kinds = Counter(finding.kind for finding in findings)
     review = f"; {_count(kinds['review'], 'finding')} to review" if kinds["review"] else ""
-    summary = f"Pass: {_count(len(rules), 'rule')} judged, none failed{review}"
+    summary = f"Pass: {_count(len(judged), 'rule')} judged, none failed{review}"
     return Verdict(status="pass", policy=reference, summary=summary)
 
 
@@ -90,10 +93,10 @@ def _unfinished(run: Run, executions: Sequence[Execution], policy: Policy) -> It
     by_component = {execution.component: execution for execution in executions}
     for component in run.components:
         execution = by_component.get(component)
-        if component in policy.optional:
-            continue
-        if execution is None:
+        if execution is None:  # what is optional may fail or be skipped, and leaves a record of it
             yield Reason(effect="incomplete", message=f"{component} was planned but left no record")
+        elif component in policy.optional:
+            continue
         elif execution.status == "skipped" and not execution.applicable:
             continue
         elif execution.status != "ok":

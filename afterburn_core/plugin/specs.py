@@ -86,7 +86,7 @@ class ReporterSpec:
 
 @attrs.frozen(kw_only=True)
 class BackendSpec:
-    """Opens subjects. `factory` names `open_subject(reference, role, base) -> OpenSubject`."""
+    """Opens subjects. `factory` names `open_subject(reference, *, role, base, registry) -> OpenSubject`."""
 
     name: str
     summary: str

@@ -70,9 +70,9 @@ def align(base: Side, trained: Side) -> tuple[AlignedTensor, ...]:
     scopes = _scopes([name for name, _, _ in pairs])
     rows = _RowMaps(base, trained, pairs)
     aligned = []
-    for name, base_name, trained_name in pairs:
+    for name, base_name, trained_name in sorted(pairs, key=lambda pair: pair[0]):
         aligned.append(_classify(name, scopes[name], base, trained, base_name, trained_name, rows))
-    return tuple(sorted(_resolve_tied(aligned, base, trained, rows), key=lambda tensor: tensor.name))
+    return tuple(_resolve_tied(aligned, base, trained, rows))
 
 
 def _names(tensors: Iterable[str]) -> dict[str, TensorName]:
@@ -220,21 +220,16 @@ def _unsupported(name: str, left: TensorInfo, right: TensorInfo, base: Side, tra
 
 def _resolve_tied(aligned: list[AlignedTensor], base: Side, trained: Side, rows: _RowMaps) -> list[AlignedTensor]:
     """Weights that share storage, and output heads that a tie flag leaves out, are counted once."""
-    embedding = next(
-        (
-            t
-            for t in aligned
-            if t.scope.module == "embed" and t.base and t.trained and t.state in {"matched", "reshaped"}
-        ),
-        None,
-    )
+    embeddings = [
+        t for t in aligned if t.scope.module == "embed" and t.base and t.trained and t.state in {"matched", "reshaped"}
+    ]
     resolved = []
     for tensor in aligned:
         if _is_alias(tensor, base, trained):
             reason = "shares storage with another tensor on both sides; compared there"
             tensor = attrs.evolve(tensor, state="tied", spans=(), reason=reason, explained=True, union=0)
-        elif embedding and tensor.scope.module == "head" and tensor.state in {"missing", "extra"}:
-            tensor = _tied_head(tensor, embedding, base, trained, rows)
+        elif tensor.scope.module == "head" and tensor.state in {"missing", "extra"}:
+            tensor = _tied_head(tensor, embeddings, base, trained, rows)
         resolved.append(tensor)
     return resolved
 
@@ -246,19 +241,23 @@ def _is_alias(tensor: AlignedTensor, base: Side, trained: Side) -> bool:
 
 
 def _tied_head(
-    tensor: AlignedTensor, embedding: AlignedTensor, base: Side, trained: Side, rows: _RowMaps
+    tensor: AlignedTensor, embeddings: Iterable[AlignedTensor], base: Side, trained: Side, rows: _RowMaps
 ) -> AlignedTensor:
-    """One side stores the head, the other ties it to the embedding: compare the head with that embedding."""
-    if tensor.state == "missing" and trained.tied:
-        head, partner = tensor.base, embedding.trained
-    elif tensor.state == "extra" and base.tied:
-        head, partner = tensor.trained, embedding.base
-    else:
+    """One side stores the head, the other ties it to the embedding: compare the head with that embedding.
+
+    Only a head with the shape of its own model's embedding can have been tied: a reward model's or a classifier's
+    has rows that are no tokens.
+    """
+    missing = tensor.state == "missing"
+    head = tensor.base if missing else tensor.trained
+    if head is None or not (trained if missing else base).tied:
         return tensor
-    if head is None or partner is None or head.shape[1:] != partner.shape[1:]:
+    owned = ((e.base, e.trained) if missing else (e.trained, e.base) for e in embeddings)
+    partner = next((other for own, other in owned if own is not None and own.shape == head.shape), None)
+    if partner is None or head.shape[1:] != partner.shape[1:]:
         return tensor
-    left, right = (head, partner) if tensor.state == "missing" else (partner, head)
-    side = "trained" if tensor.state == "missing" else "base"
+    left, right = (head, partner) if missing else (partner, head)
+    side = "trained" if missing else "base"
     reason = f"tied to the input embedding in the {side} model, stored apart in the other; compared with that embedding"
     fate = attrs.evolve(tensor, state="tied", base=left, trained=right, reason=reason, explained=True)
     row_map = rows.get(left.shape[0], right.shape[0])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,7 +13,7 @@ import cattrs
 import yaml
 
 from afterburn_core.errors import ConfigError
-from afterburn_core.plugin.registry import suggestion
+from afterburn_core.plugin.registry import GROUP, Registry, suggestion
 
 FILE_NAMES = (".afterburn.yaml", ".afterburn.yml")
 
@@ -92,6 +94,24 @@ def structure(values: Mapping[str, Any], kind: type, where: str) -> Any:
     except Exception as error:  # cattrs raises groups of whatever the hooks raise
         problems = cattrs.transform_error(error, path="$", format_exception=_fault)
         raise ConfigError(f"{where}: {'; '.join(problems)}") from error
+
+
+def refuse_unknown_options(options: Mapping[str, Mapping[str, Any]], registry: Registry, where: str) -> None:
+    """Options of a component that no plugin has are a slip; those of an installed plugin that takes no part are not.
+
+    Raises:
+        ConfigError: a name is unknown, and the message suggests the nearest one; or a value is none that JSON has,
+            such as NaN or a date, so that no digest could be taken of it.
+    """
+    try:
+        json.dumps(options, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: options hold a value that is no number, text, list or mapping ({error})") from error
+    known = [registered.spec.name for role in ("analyzer", "detector") for registered in registry.specs(role)]
+    installed = {entry.name for entry in entry_points(group=GROUP)}
+    for name in options:
+        if name not in known and name.partition(".")[0] not in installed - registry.plugins.keys():
+            raise ConfigError(f"{where}: options of {name!r}, which no plugin has{suggestion(name, known)}")
 
 
 def _fault(error: BaseException, kind: type | None) -> str:

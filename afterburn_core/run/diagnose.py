@@ -12,8 +12,8 @@ from typing import Any
 import attrs
 
 from afterburn_core import __version__
-from afterburn_core.backends.checkpoint import adapter_base
-from afterburn_core.errors import ConfigError, SubjectError
+from afterburn_core.backends.locate import adapter_base
+from afterburn_core.errors import AfterburnError, ConfigError, SubjectError
 from afterburn_core.judge.detect import detect, rule_descriptors
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.judge.policy import Policy, load_policy, overridden
@@ -35,7 +35,7 @@ from afterburn_core.result.model import (
     Tool,
 )
 from afterburn_core.run.cache import RowCache, cache_key, default_cache_dir
-from afterburn_core.run.configuration import Settings
+from afterburn_core.run.configuration import Settings, refuse_unknown_options
 from afterburn_core.run.digests import FileState, digest_files, file_state
 from afterburn_core.run.directory import RESULT, artifact_reader, check_writable, prepare, write_artifacts
 from afterburn_core.run.execute import Bench, Collected, execute
@@ -85,8 +85,8 @@ def open_pair(settings: Settings, registry: Registry) -> Opened:
     if base_text is not None:
         parse_reference(base_text)  # the fault that comes first on the command line is named first
     trained_reference = parse_reference(settings.trained)
-    if base_text is None and trained_reference.path is not None:
-        base_text = adapter_base(trained_reference.path)
+    if base_text is None:
+        base_text = adapter_base(trained_reference)
     if base_text is None:
         raise ConfigError("no base model; give it with --base (only an adapter can name its own)")
     base = open_subject(parse_reference(base_text), "base", registry, backend=settings.backend)
@@ -111,10 +111,8 @@ def diagnose(
     """
     progress = progress or Silent()
     policy = effective_policy(settings)
-    known = {r.spec.name for role in ("analyzer", "detector") for r in registry.specs(role)}
-    for name in settings.options:
-        if name not in known:
-            registry.get("analyzer", name)
+    refuse_unknown_options(settings.options, registry, "configuration")
+    refuse_unknown_options(policy.options, registry, f"policy {policy.name}")
     opened = open_pair(settings, registry)
     try:
         directory = prepare(Path(settings.run_dir) if settings.run_dir else None, opened.trained.facts.label)
@@ -153,7 +151,7 @@ def _run(
             "versions": {plugin.name: plugin.version for plugin in registry.plugins.values()},
         }
     )[:32]
-    cache = _cache(settings, subjects, device)
+    cache = _cache(settings, subjects, device, registry)
     executor = load_factory(registry.get("executor", settings.executor).spec.factory)(threads)
     registry.notify(RunStarted(run_id=run_id, components=opened.plan.components))
     bench = Bench(
@@ -167,6 +165,10 @@ def _run(
     )
     try:
         collected = execute(opened.plan, opened.analyzers, opened.base, opened.trained, subjects, bench, run_id)
+    except AfterburnError:
+        # what looks like a damaged file may be one that somebody is writing; its rows must not outlive the run
+        _require_unchanged(before, cache)
+        raise
     finally:
         if cache:
             cache.close()
@@ -212,7 +214,7 @@ def assemble(
         metric_owners={metric.id: r.spec.name for r in opened.analyzers for metric in r.spec.metrics},
         excerpts=settings.excerpts,
     )
-    judgement = detect(evidence, opened.detectors, {**settings.options, **policy.options})
+    judgement = detect(evidence, opened.detectors, policy.options_over(settings.options))
     executions = (*collected.executions, *judgement.executions)
     rules = rule_descriptors(opened.detectors)
     verdict = decide(
@@ -266,8 +268,10 @@ def _digest(opened: Opened, threads: int, progress: Progress) -> tuple[tuple[Fil
     files = [*opened.base.files, *opened.trained.files]
     progress.begin("hashing files", sum(file.path.stat().st_size for file in files), "bytes")
     try:
-        base = digest_files(opened.base.files, threads, progress.advance)
-        return base, digest_files(opened.trained.files, threads, progress.advance)
+        base, trained = digest_files(
+            opened.base.files, opened.trained.files, threads=threads, advance=progress.advance
+        )
+        return base, trained
     finally:
         progress.end()
 
@@ -280,7 +284,7 @@ def _subjects(opened: Opened, digests: tuple[tuple[FileDigest, ...], tuple[FileD
     )
 
 
-def _cache(settings: Settings, subjects: tuple[Subject, ...], device: str) -> RowCache | None:
+def _cache(settings: Settings, subjects: tuple[Subject, ...], device: str, registry: Registry) -> RowCache | None:
     if not settings.cache:
         return None
     description = {
@@ -288,6 +292,10 @@ def _cache(settings: Settings, subjects: tuple[Subject, ...], device: str) -> Ro
         "version": SUMS_VERSION,
         "core": __version__,
         "device": device,
+        # whoever reads the files decides what the numbers are numbers of
+        "readers": {
+            r.plugin.name: r.plugin.version for role in ("backend", "reader") for r in registry.specs(role)
+        },
         "subjects": [{"digest": subject.digest, "backend": subject.backend} for subject in subjects],
     }
     root = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()
@@ -303,7 +311,13 @@ def _cache(settings: Settings, subjects: tuple[Subject, ...], device: str) -> Ro
 
 def _require_unchanged(before: dict[Path, FileState], cache: RowCache | None) -> None:
     for path, state in before.items():
-        if file_state(path) != state:
+        try:
+            changed = file_state(path) != state
+        except SubjectError:
+            if cache:
+                cache.discard()
+            raise
+        if changed:
             if cache:
                 cache.discard()
             raise SubjectError(

@@ -49,23 +49,24 @@ def file_state(path: Path) -> FileState:
 
 
 def digest_files(
-    files: Sequence[SubjectFile], threads: int, advance: Callable[[int], None] = lambda count: None
-) -> tuple[FileDigest, ...]:
-    """SHA-256 of every file, in parallel, sorted by relative path.
+    *groups: Sequence[SubjectFile], threads: int, advance: Callable[[int], None] = lambda count: None
+) -> tuple[tuple[FileDigest, ...], ...]:
+    """SHA-256 of every file, group by group, each sorted by relative path; files of all groups share the threads.
 
     Args:
-        files: what to hash.
+        groups: the files of each subject.
         threads: files hashed at once; hashing releases the interpreter's lock.
         advance: called with the number of bytes just hashed.
     """
     stop = threading.Event()
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+        pending = [[pool.submit(_digest, file, advance, stop) for file in files] for files in groups]
         try:
-            digests = list(pool.map(lambda file: _digest(file, advance, stop), files))
+            digests = [[future.result() for future in futures] for futures in pending]
         except BaseException:
             stop.set()  # leaving the pool waits for its threads, and a shard may take long
             raise
-    return tuple(sorted(digests, key=lambda digest: digest.path.encode()))
+    return tuple(tuple(sorted(group, key=lambda digest: digest.path.encode())) for group in digests)
 
 
 def _digest(file: SubjectFile, advance: Callable[[int], None], stop: threading.Event) -> FileDigest:

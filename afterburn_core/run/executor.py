@@ -36,32 +36,38 @@ class LocalExecutor:
         failures: list[BaseException] = []
 
         def loop(worker: int) -> None:
-            while not stop.is_set():
-                with lock:
-                    task = next(pending, _END)
-                if task is _END:
-                    return
-                try:
+            try:
+                while not stop.is_set():
+                    with lock:
+                        task = next(pending, _END)
+                    if task is _END:
+                        return
                     work(worker, task)  # type: ignore[arg-type]
-                except BaseException as error:  # handed to the caller's thread
-                    failures.append(error)
-                    stop.set()
+            except BaseException as error:  # handed to the caller's thread
+                failures.append(error)
+                stop.set()
+            finally:
+                ended[worker].set()
 
-        threads = [
-            threading.Thread(target=loop, args=(i,), name=f"afterburn-{i}", daemon=True)
-            for i in range(min(self._workers, max(1, len(tasks))))
-        ]
+        count = min(self._workers, max(1, len(tasks)))
+        # Not `Thread.join`: interrupted by Ctrl-C, CPython 3.11 takes a running thread for a finished one.
+        ended = [threading.Event() for _ in range(count)]
+        threads = [threading.Thread(target=loop, args=(i,), name=f"afterburn-{i}", daemon=True) for i in range(count)]
         outcome: Literal["done", "interrupted"] = "done"
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                try:
-                    # a join without time limit cannot be interrupted on every platform
-                    thread.join(timeout=0.2)
-                except KeyboardInterrupt:
-                    outcome = "interrupted"
-                    stop.set()
+        waiting = True
+        while waiting:
+            # Ctrl-C may arrive at any point of this block, between two waits as well as within one
+            try:
+                for thread, end in zip(threads, ended, strict=True):
+                    if thread.ident is None:
+                        (end.set if stop.is_set() else thread.start)()
+                for end in ended:
+                    while not end.wait(timeout=0.2):  # one without time limit is not interruptible everywhere
+                        pass
+                waiting = False
+            except KeyboardInterrupt:
+                outcome = "interrupted"
+                stop.set()
         if failures:
             raise failures[0]
         return outcome

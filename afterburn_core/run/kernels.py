@@ -77,7 +77,7 @@ class SumsKernel:
             trained_sq=trained_sq,
             delta_sq=_dot(delta, delta),
             dot_base_delta=_dot(base, delta),
-            max_abs=max(-float(low), float(high)),
+            max_abs=max(abs(float(low)), abs(float(high))),
             changed=self._changed(left, right, stored[1]),
             base_step_sq=base_step_sq,
             trained_step_sq=trained_step_sq,

@@ -20,6 +20,7 @@ _STACK = (
     (re.compile(r"(?:^|\.)(?:multi_modal_projector|mm_projector|connector)\."), "projector"),
     (re.compile(r"(?:^|\.)encoder\.(?:block|layers)\."), "encoder"),
     (re.compile(r"(?:^|\.)decoder\.(?:block|layers)\."), "decoder"),
+    (re.compile(r"^mtp\."), "mtp"),  # blocks that predict further tokens, numbered from 0 again
 )
 _BUFFER = re.compile(r"(?:^|\.)(?:inv_freq|position_ids|token_type_ids|masked_bias|causal_mask|num_batches_tracked)$")
 _CAUSAL_MASK = re.compile(r"(?:^|\.)attn\.bias$|(?:^|\.)attention\.bias$")
@@ -29,7 +30,7 @@ _KINDS: dict[str, str] = {
     **dict.fromkeys(("q_proj", "query", "q", "q_lin", "wq", "to_q", "q_a_proj", "q_b_proj"), "q"),
     **dict.fromkeys(("k_proj", "key", "k", "k_lin", "wk", "to_k"), "k"),
     **dict.fromkeys(("v_proj", "value", "v", "v_lin", "wv", "to_v"), "v"),
-    **dict.fromkeys(("c_attn", "qkv_proj", "query_key_value", "Wqkv", "qkv", "in_proj", "att_proj"), "qkv"),
+    **dict.fromkeys(("c_attn", "qkv_proj", "query_key_value", "Wqkv", "wqkv", "qkv", "in_proj", "att_proj"), "qkv"),
     **dict.fromkeys(("kv_a_proj_with_mqa", "kv_b_proj", "kv_proj"), "kv"),
     **dict.fromkeys(("o_proj", "out_proj", "o", "out_lin", "attn_out"), "o"),
     **dict.fromkeys(("gate_proj", "w1", "wi_0"), "gate"),

@@ -55,7 +55,10 @@ def parse_reference(text: str) -> SubjectReference:
     if text.startswith("api:"):
         url, _, model = text.removeprefix("api:").partition("#")
         return SubjectReference(text=text, scheme="api", url=url, model=model or None)
-    path = Path(text).expanduser()
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise SubjectError(f"{text}: {error} Give the whole path") from error
     if path.exists():
         return SubjectReference(text=text, scheme="path", path=path)
     name, _, revision = text.partition("@")

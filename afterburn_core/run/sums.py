@@ -53,7 +53,17 @@ class PairSums:
         return attrs.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PairSums:
+    def from_dict(cls, values: Any) -> PairSums:
+        """The sums that `to_dict` gave.
+
+        Raises:
+            ValueError: these are no sums, or not all of them.
+        """
+        names = {field.name for field in attrs.fields(cls)}
+        if not isinstance(values, Mapping) or values.keys() != names:
+            raise ValueError("the sums of a tensor pair have other names")
+        if not all(type(value) in (int, float) for value in values.values()):
+            raise ValueError("the sums of a tensor pair are numbers")
         return cls(**values)
 
 
@@ -90,9 +100,9 @@ def relative_change(sums: PairSums) -> float | None:
 def cosine_distance(sums: PairSums) -> float | None:
     """1 − cos(W, W') = (‖Δ‖² − (‖W'‖ − ‖W‖)²) / (2 ‖W‖ ‖W'‖), in [0, 2]; `None` where either norm is 0.
 
-    No term of size 1 is subtracted from another: for a change of relative size ε the result is right to a relative
-    1e-9 down to ε² ≈ 1e-290, where 1 − dot/(norms) loses everything below 1e-16. The difference of norms is itself
-    taken without cancellation: ‖W'‖ − ‖W‖ = (2⟨W, Δ⟩ + ‖Δ‖²) / (‖W'‖ + ‖W‖).
+    No term of size 1 is subtracted from another: for a change of relative size ε the error is some 1e-16 · ε², where
+    1 − dot/(norms) loses everything below 1e-16. It is small beside the result unless the change is almost a mere
+    scaling. The difference of norms is itself taken without cancellation: ‖W'‖ − ‖W‖ = (2⟨W, Δ⟩ + ‖Δ‖²) / (‖W'‖ + ‖W‖).
     """
     base, trained = math.sqrt(sums.base_sq), math.sqrt(sums.trained_sq)
     if base == 0 or trained == 0:

@@ -47,20 +47,29 @@ def read_vocabulary(directory: Path) -> dict[str, int] | None:
     path = directory / "tokenizer.json"
     try:
         if path.is_file():
-            return _from_tokenizer(json.loads(path.read_text(encoding="utf-8")))
+            return _checked(_from_tokenizer(json.loads(path.read_text(encoding="utf-8"))))
         path = directory / "vocab.json"
         if path.is_file():
             vocabulary = dict(json.loads(path.read_text(encoding="utf-8")))
             added = directory / "added_tokens.json"
             if added.is_file():
                 vocabulary.update(json.loads(added.read_text(encoding="utf-8")))
-            return vocabulary
+            return _checked(vocabulary)
         path = directory / "vocab.txt"
         if path.is_file():
-            return {token: i for i, token in enumerate(path.read_text(encoding="utf-8").splitlines())}
+            # not splitlines: a token may be a line separator of Unicode
+            lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+            return {token: i for i, token in enumerate(lines)}
     except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError, OSError) as error:
         raise SubjectError(f"{path}: malformed tokenizer file ({error}); save the tokenizer again") from error
     return None
+
+
+def _checked(vocabulary: dict[str, int]) -> dict[str, int]:
+    for token, index in vocabulary.items():
+        if type(index) is not int or index < 0:
+            raise ValueError(f"token {token!r} has the id {index!r}")
+    return vocabulary
 
 
 def _from_tokenizer(document: Mapping[str, Any]) -> dict[str, int]:

@@ -105,12 +105,13 @@ class WeightsPass:
         tasks: list[Task] = []
         readable = []
         for number, tensor in enumerate(self._aligned):
+            stored = _stored(rows.get(tensor.name), tensor)
             if not tensor.spans:
                 self._observe(0, tensor, None)
-            elif tensor.name in rows:
+            elif stored is not None:
                 self._done.from_cache += 1
                 self._advance(tensor.compared)
-                self._observe(0, tensor, PairSums.from_dict(rows[tensor.name]))
+                self._observe(0, tensor, stored)
             else:
                 readable.append(number)
         for number in sorted(readable, key=lambda n: self._position(self._aligned[n])):
@@ -177,6 +178,15 @@ class WeightsPass:
     def _advance(self, elements: int) -> None:
         if self._progress:
             self._progress.advance(elements)
+
+
+def _stored(row: Any, tensor: AlignedTensor) -> PairSums | None:
+    """The sums in a cached row; `None` where there are none, or where damage made them those of something else."""
+    try:
+        sums = PairSums.from_dict(row)
+    except ValueError:
+        return None
+    return sums if sums.n == tensor.compared else None
 
 
 def _both(tensor: AlignedTensor) -> tuple[TensorInfo, TensorInfo]:

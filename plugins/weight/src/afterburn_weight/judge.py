@@ -67,21 +67,27 @@ class Judge:
             if fraction.reason is not None:
                 message = f"No weight differs in {_count(len(tensors), 'tensor')}; {fraction.reason}"
                 return _finding("weight.change", "open", "note", message, [relative, fraction])
-            message = f"No weight differs: all {len(tensors)} compared tensors are bit-identical"
+            message = f"No weight differs: all {len(tensors)} compared tensors {_alike(evidence)}"
+            left_out = sum(m.value is None for m in evidence.tensors("weight.delta.changed_fraction"))
+            if left_out:
+                message += f"; {_count(left_out, 'tensor')} could not be compared"
             return _finding("weight.change", "pass", "none", message, [relative, fraction])
         if fraction.value == 0 and not _is_adapter(evidence):
             message = (
                 f"{len(changed)} of {len(tensors)} tensors differ from the base by rounding to another dtype alone; "
                 "no weight was trained"
-            )
+            ) + _beside(fraction)
             return _finding("weight.change", "informational", "note", message, [relative, fraction])
         places = _largest(evidence, self._options.top)
         size = f"relative change {_percent(relative.value)}" if relative.value is not None else "base norm is zero"
         where = f", most in {_name(places[0].scope)} ({_percent(places[0].value)})" if places else ""
+        rounded = 0 if _is_adapter(evidence) else sum(not m.value for m in changed)  # their bits are those of a cast
         message = (
-            f"Training changed {len(changed)} of {len(tensors)} tensors and {_percent(fraction.value)} of the entries: "
-            f"{size}{where}"
+            f"Training changed {len(changed) - rounded} of {len(tensors)} tensors and {_percent(fraction.value)} of "
+            f"the entries: {size}{where}"
         )
+        if rounded:
+            message += f"; {rounded} more differ by rounding to another dtype alone"
         return _finding("weight.change", "informational", "note", message, [relative, fraction, *places])
 
     def _coverage(self, evidence: Evidence) -> Finding:
@@ -108,7 +114,7 @@ class Judge:
         broken = [m for m in evidence.tensors("weight.nonfinite") if m.value]
         total = evidence.get("weight.nonfinite")
         if total is not None and total.value == 0:
-            yield _finding(rule, "pass", "none", "All weights are finite", [total])
+            yield _finding(rule, "pass", "none", "All compared weights are finite", [total])
             return
         if total is not None and total.value and not broken:
             message = f"The models hold {total.value:.0f} NaN or infinite values, in tensors that are not in the evidence"
@@ -128,13 +134,13 @@ class Judge:
         floors = [m for s in _PAIR if (m := evidence.get("weight.rounding.floor", subjects=(s,))) is not None]
         if ratio.value == 0:
             return _finding(rule, "pass", "none", "Nothing changed, so nothing is near rounding", [ratio, *floors])
-        fraction = evidence.value("weight.delta.changed_fraction")
-        if fraction == 0:
+        fraction = evidence.get("weight.delta.changed_fraction")
+        if fraction is not None and fraction.value == 0:
             message = (
                 "Merging the adapter into the stored dtype would round all of it away"
                 if _is_adapter(evidence)
                 else "The trained weights are the base re-encoded in another dtype: rounding alone explains the change"
-            )
+            ) + _beside(fraction)
             return _finding(rule, "review", "note", message, [ratio, *floors])
         times = f"{ratio.value:.2g} times the rounding floor of the stored dtype"
         if ratio.value < self._options.rounding_ratio:
@@ -174,6 +180,18 @@ def _is_loud(key: str) -> bool:
 def _is_adapter(evidence: Evidence) -> bool:
     """Whether the trained weights are computed from factors, so that an unchanged rounding is no re-encoding."""
     return any(subject.kind == "adapter" for subject in evidence.subjects)
+
+
+def _alike(evidence: Evidence) -> str:
+    """What is true of tensors none of whose entries differ; a wider dtype holds the same values in other bits."""
+    stored = [subject.dtypes for subject in evidence.subjects if subject.role in _PAIR]
+    same = all(dtypes == stored[0] for dtypes in stored) or len({name for dtypes in stored for name in dtypes}) == 1
+    return "are bit-identical" if same or _is_adapter(evidence) else "hold equal values, some in another dtype"
+
+
+def _beside(measurement: Measurement) -> str:
+    """What a model-wide number does not speak of, to be said with it."""
+    return f"; {measurement.reason}" if measurement.reason else ""
 
 
 def _largest(evidence: Evidence, top: int) -> list[Measurement]:

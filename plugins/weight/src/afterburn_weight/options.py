@@ -9,10 +9,10 @@ import attrs
 class ChangeOptions:
     """Options of `weight.judge`."""
 
-    rounding_ratio: float = 1.0
+    rounding_ratio: float = attrs.field(default=1.0, validator=attrs.validators.ge(0))
     """A model-wide relative change below this multiple of the rounding floor is for review. One rounding of every
     entry has a ratio of 1 by definition of the floor."""
-    top: int = 5
+    top: int = attrs.field(default=5, validator=attrs.validators.ge(0))
     """How many places the message on the change names as evidence."""
-    examples: int = 20
+    examples: int = attrs.field(default=20, validator=attrs.validators.ge(0))
     """How many changed configuration keys, tokens or tensors a finding shows."""

@@ -1,0 +1,21 @@
+"""`nox -s bench` runs this; the figures are printed and lie in bench.json where pytest was started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.bench
+def test_the_weights_pass_stays_within_its_memory_and_commands_start_at_once(tmp_path: Path) -> None:
+    """`AFTERBURN_BENCH_PAIR` keeps the pair for the next time; `AFTERBURN_BENCH_PEER` is the python of a peer."""
+    pair, peer = os.environ.get("AFTERBURN_BENCH_PAIR", str(tmp_path)), os.environ.get("AFTERBURN_BENCH_PEER")
+    command = [sys.executable, str(HERE / "run.py"), "--pair", pair, *(["--peer-python", peer] if peer else [])]
+    done = subprocess.run(command, check=False)
+    assert done.returncode == 0
