@@ -1,0 +1,211 @@
+"""Every check of the repository, one session each. `nox -l` lists them, `nox -s NAME` runs one.
+
+Sessions install what a user would install: built packages, never the working tree. `nox -r` keeps their environments.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"  # the first with `nox.project.dependency_groups`
+nox.options.default_venv_backend = "virtualenv"  # unlike venv, it needs no ensurepip, which Debian splits off
+nox.options.sessions = ["lint", "types", "tests"]
+
+ROOT = Path(__file__).parent.resolve()
+CONSTRAINTS = str(ROOT / "constraints.txt")
+PLUGINS = tuple(sorted(file.parent.name for file in ROOT.glob("plugins/*/pyproject.toml")))
+SHIPPED = tuple(f"./plugins/{name}" for name in PLUGINS)
+PLUGIN_KINDS = ("analyzer", "backend", "detector", "reporter")
+TEXT_FORMATS = ("json", "html", "md", "junit.xml", "sarif")
+
+# On a host without the model stack these must not even be looked for; the hook makes a stray import an error.
+BLOCKED_IMPORTS = ("huggingface_hub", "numpy", "pandas", "peft", "safetensors", "torch", "transformers")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Compare the shipped model pair; leaves report.html and result.json in afterburn-demo/."""
+    install(session, ".[run]", *SHIPPED)
+    session.run("afterburn", "demo", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole test suite; arguments after -- go to pytest."""
+    install(session, ".[all]", *SHIPPED, *group("test"))
+    session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and import rules."""
+    install(session, *group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy, strict, over the core and the plugins."""
+    install(session, ".[all]", *SHIPPED, *group("types"), *group("test"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("name", PLUGINS, ids=PLUGINS)
+def plugin(session: nox.Session, name: str) -> None:
+    """One plugin with the core and nothing else, from built wheels: finds undeclared dependencies."""
+    wheels = Path(session.create_tmp()).resolve()
+    core = build_wheel(session, ROOT, wheels)
+    alone = build_wheel(session, ROOT / "plugins" / name, wheels)
+    install(session, f"{core}[run]", str(alone), "pytest", "hypothesis")
+    session.run("pytest", f"plugins/{name}/tests", *session.posargs)
+    session.run("afterburn", "plugin", "check", name)
+
+
+@nox.session(name="install")
+def install_as_documented(session: nox.Session) -> None:
+    """The README's commands, in a fresh environment, from a checkout somewhere else."""
+    with tempfile.TemporaryDirectory(prefix="afterburn-readme-") as folder:
+        checkout = Path(folder, "a checkout")
+        copy_checkout(checkout)
+        elsewhere = Path(folder, "elsewhere")
+        elsewhere.mkdir()
+        environment = {"PIP_CONSTRAINT": CONSTRAINTS, "PATH": f"{session.bin}{os.pathsep}{os.environ['PATH']}"}
+        for name, where in (("install", checkout), ("use", elsewhere)):
+            with session.chdir(where):
+                for command in readme_commands(checkout / "README.md", name):
+                    session.run("bash", "-euc", command, env=environment, external=True)
+
+
+@nox.session
+def lean(session: nox.Session) -> None:
+    """The core without extras, torch blocked: validates, renders and judges stored documents."""
+    work = Path(session.create_tmp()).resolve()
+    install(session, str(build_wheel(session, ROOT, work)))
+    environment = {"PYTHONPATH": str(block_imports(work / "blocked"))}
+    session.run("python", "-c", "import sys; import torch", env=environment, success_codes=[1], silent=True)
+    for command in (["--help"], ["--version"], ["plugins"], ["plugins", "--json"], ["schema"]):
+        session.run("afterburn", *command, env=environment, silent=True)
+    documents = sorted(ROOT.glob("schemas/examples/*.json"))
+    if not documents:
+        session.error("there are no golden documents in schemas/examples")
+    for document in documents:
+        session.run("afterburn", "validate", str(document), env=environment)
+        for suffix in TEXT_FORMATS:
+            target = work / f"{document.stem}.{suffix}"
+            target.unlink(missing_ok=True)
+            session.run("afterburn", "report", str(document), "-o", str(target), env=environment)
+            if not target.stat().st_size:
+                session.error(f"{target.name} is empty")
+    invalid = ROOT / "schemas" / "examples" / "invalid" / "nan.json"
+    session.run("afterburn", "validate", str(invalid), env=environment, success_codes=[2])
+    # judging needs the plugin that owns the rules, and still no model stack
+    install(session, str(build_wheel(session, ROOT / "plugins" / "weight", work)))
+    identity = ROOT / "schemas" / "examples" / "1.0-identity.json"
+    session.run("afterburn", "judge", str(identity), env=environment)
+
+
+@nox.session
+def scaffold(session: nox.Session) -> None:
+    """`afterburn plugin new` of every kind: it builds, installs, and passes its own tests and ours."""
+    work = Path(session.create_tmp()).resolve()
+    install(session, ".[run]", *SHIPPED, "pytest", "hypothesis")
+    for kind in PLUGIN_KINDS:
+        name = f"my_{kind}"
+        shutil.rmtree(work / kind, ignore_errors=True)
+        (work / kind).mkdir()
+        with session.chdir(work / kind):
+            session.run("afterburn", "plugin", "new", name, "--kind", kind)
+            (project,) = (file.parent for file in Path().glob("*/pyproject.toml"))
+            install(session, str(build_wheel(session, project.resolve(), work / kind)))
+            with session.chdir(project):
+                session.run("pytest")
+            session.run("afterburn", "plugin", "check", name)
+
+
+@nox.session
+def schemas(session: nox.Session) -> None:
+    """Frozen schemas are unchanged, golden documents validate, the classes mirror the schema."""
+    install(session, ".", "pytest", "hypothesis")
+    session.run("pytest", *(str(file) for file in sorted(Path("tests").glob("test_result_*.py"))), *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Time and memory, on models of real size that it creates."""
+    install(session, ".[all]", *SHIPPED, *group("test"))
+    session.run("pytest", "tests/bench", "-m", "bench", "-s", *session.posargs)
+
+
+@nox.session
+def organisms(session: nox.Session) -> None:
+    """Rebuild the shipped models from their recipe, into organisms-rebuilt/ (over an hour on two cores)."""
+    install(session, ".[run]", *SHIPPED)
+    session.run("python", "-m", "afterburn_organisms.recipe", *(session.posargs or ("--out", "organisms-rebuilt")))
+
+
+def group(name: str) -> list[str]:
+    """The requirements of a dependency group of the root pyproject.toml."""
+    return list(nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), name))
+
+
+def install(session: nox.Session, *requirements: str) -> None:
+    """Installs under the constraints; modules are compiled when first imported, which is a minute less for torch."""
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
+    session.install("--no-compile", "-c", CONSTRAINTS, *requirements)
+
+
+def build_wheel(session: nox.Session, project: Path, folder: Path) -> Path:
+    """Builds the wheel of one project, without what it depends on."""
+    session.run("pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(project))
+    return max(folder.glob("*.whl"), key=lambda wheel: wheel.stat().st_mtime)
+
+
+def copy_checkout(destination: Path) -> None:
+    """Copies what git tracks, or would: no build leftovers, no environments."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (destination / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, destination / name)
+
+
+def readme_commands(readme: Path, name: str) -> Sequence[str]:
+    """The fenced blocks that follow `<!-- run: NAME -->` in the README, one command line each."""
+    pattern = rf"<!-- run: {re.escape(name)} -->\s*```bash\n(.*?)```"
+    blocks = re.findall(pattern, readme.read_text(encoding="utf-8"), flags=re.DOTALL)
+    if not blocks:
+        raise ValueError(f"{readme.name} has no block marked <!-- run: {name} -->")
+    joined = "".join(blocks).replace("\\\n", " ")
+    return [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def block_imports(folder: Path) -> Path:
+    """Writes a `sitecustomize` that refuses the model stack, for PYTHONPATH."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sitecustomize.py").write_text(
+        "import sys\n\n\n"
+        "class Blocked:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] in {json.dumps(BLOCKED_IMPORTS)}:\n"
+        "            raise ImportError(f'{name} is blocked')\n\n\n"
+        "sys.meta_path.insert(0, Blocked())\n",
+        encoding="utf-8",
+    )
+    return folder
