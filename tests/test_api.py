@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ from afterburn_core.testing.pairs import Pair, nonfinite_pair, planted_pair
 
 
 @pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    yield folder
+    return folder
 
 
 @pytest.fixture
@@ -70,7 +69,9 @@ def test_all_measurements_are_those_of_the_document(report: DiagnosticReport) ->
 
 
 def test_an_unknown_metric_is_refused_with_the_nearest_one(report: DiagnosticReport) -> None:
-    with pytest.raises(ConfigError, match="no metric 'weight.delta.relativ' in this result, did you mean 'weight.delta"):
+    with pytest.raises(
+        ConfigError, match="no metric 'weight.delta.relativ' in this result, did you mean 'weight.delta"
+    ):
         report.measurements("weight.delta.relativ")
 
 
@@ -78,9 +79,13 @@ def test_pandas_gets_one_row_per_measurement(report: DiagnosticReport) -> None:
     pytest.importorskip("pandas")
     table = report.to_pandas()
     assert len(table) == len(report.measurements())
-    assert {"metric", "tensor", "layer", "module", "value", "n", "status", "reason", "low", "high"} <= set(table.columns)
+    assert {"metric", "tensor", "layer", "module", "value", "n", "status", "reason", "low", "high"} <= set(
+        table.columns
+    )
     row = table[(table.metric == "weight.delta.norm") & table.tensor.isna() & table.layer.isna() & table.module.isna()]
-    expected = math.sqrt(sum(m.value**2 for m in report.measurements("weight.delta.norm") if m.scope.tensor and m.value))
+    expected = math.sqrt(
+        sum(m.value**2 for m in report.measurements("weight.delta.norm") if m.scope.tensor and m.value)
+    )
     assert row.value.item() == pytest.approx(expected)
 
 
@@ -128,7 +133,9 @@ def test_loading_what_is_no_run_is_an_error(tmp_path: Path, empty_folder: Path) 
         load_report(broken)
 
 
-def test_measurements_kept_in_tables_are_read_alike(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measurements_kept_in_tables_are_read_alike(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from afterburn_core.result import table
 
     whole = diagnoser(pair, run_dir=tmp_path / "whole").run()
@@ -146,9 +153,7 @@ def test_the_weight_difference_alone_is_named_so(pair: Pair) -> None:
     assert {plugin.name for plugin in report.result.descriptors.plugins} == {"core", "weight"}
 
 
-@pytest.mark.parametrize(
-    ("method", "plugin"), [("run_behaviour", "behaviour"), ("run_hack_check", "reward_hack")]
-)
+@pytest.mark.parametrize(("method", "plugin"), [("run_behaviour", "behaviour"), ("run_hack_check", "reward_hack")])
 def test_analyses_of_plugins_that_are_not_installed_say_what_is_missing(pair: Pair, method: str, plugin: str) -> None:
     from afterburn_core.plugin.registry import Registry
 

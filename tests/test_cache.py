@@ -144,6 +144,19 @@ def test_a_row_of_another_shape_is_computed_again(run: Runner, tmp_path: Path, v
     assert second.measurements == first.measurements
 
 
+def test_a_row_of_another_number_of_elements_is_computed_again(run: Runner, tmp_path: Path) -> None:
+    first = run()
+    path = rows_file(tmp_path)
+    lines = path.read_bytes().split(b"\n")
+    row = json.loads(lines[5])
+    row["value"]["n"] += 1
+    lines[5] = json.dumps(row).encode()
+    path.write_bytes(b"\n".join(lines))
+    second = run()
+    assert counters(second)["from_cache"] == TENSORS - 1
+    assert second.measurements == first.measurements
+
+
 def test_a_killed_run_is_resumed_where_it_stopped(run: Runner, tmp_path: Path) -> None:
     first = run()
     path = rows_file(tmp_path)

@@ -50,12 +50,12 @@ def afterburn(capsys: pytest.CaptureFixture[str]) -> Afterburn:
 
 
 @pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Commands run where nothing lies about: no configuration, no runs."""
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    yield folder
+    return folder
 
 
 @pytest.fixture
@@ -88,7 +88,9 @@ def shell(*arguments: object, **environment: str) -> subprocess.CompletedProcess
     )
 
 
-def test_diagnose_prints_a_summary_and_leaves_a_valid_document(afterburn: Afterburn, pair: Pair, empty_folder: Path) -> None:
+def test_diagnose_prints_a_summary_and_leaves_a_valid_document(
+    afterburn: Afterburn, pair: Pair, empty_folder: Path
+) -> None:
     said = afterburn("diagnose", *subjects(pair))
     assert said.code == 0
     assert "Pass" in said.out
@@ -191,14 +193,18 @@ def test_judging_again_leaves_the_stored_document_as_it_is(afterburn: Afterburn,
     assert judged.measurements == codec.read(folder / "result.json").measurements
 
 
-def test_judging_under_the_same_policy_gives_the_same_judgement(afterburn: Afterburn, finished: Path, tmp_path: Path) -> None:
+def test_judging_under_the_same_policy_gives_the_same_judgement(
+    afterburn: Afterburn, finished: Path, tmp_path: Path
+) -> None:
     said = afterburn("judge", finished, "-o", tmp_path / "again.json")
     assert said.code == 0
     stored, again = codec.read(finished / "result.json"), codec.read(tmp_path / "again.json")
     assert (again.findings, again.verdict) == (stored.findings, stored.verdict)
 
 
-def test_report_renders_a_run_by_its_folder_or_its_document(afterburn: Afterburn, finished: Path, tmp_path: Path) -> None:
+def test_report_renders_a_run_by_its_folder_or_its_document(
+    afterburn: Afterburn, finished: Path, tmp_path: Path
+) -> None:
     for run_name, target in ((finished, tmp_path / "a.html"), (finished / "result.json", tmp_path / "b.html")):
         said = afterburn("report", run_name, "-o", target)
         assert (said.code, said.out.replace("\n", "")) == (0, f"written: {target}")
@@ -419,7 +425,11 @@ def test_the_module_is_the_program(pair: Pair, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("columns", [40, 60])
 def test_a_narrow_terminal_is_not_overflown(pair: Pair, finished: Path, columns: int) -> None:
-    for arguments in (("report", finished), ("plan", "--base", pair.base, "--trained", pair.trained), ("judge", finished)):
+    for arguments in (
+        ("report", finished),
+        ("plan", "--base", pair.base, "--trained", pair.trained),
+        ("judge", finished),
+    ):
         done = shell(*arguments, COLUMNS=str(columns))
         assert done.returncode == 0, done.stderr
         widest = max(done.stdout.splitlines(), key=len)
@@ -442,9 +452,13 @@ def test_a_command_of_a_missing_plugin_says_which_one_brings_it(afterburn: After
     assert "it comes with the plugin 'reward_hack': pip install ./plugins/reward_hack" in said.err
 
 
-def test_results_do_not_depend_on_the_folder_or_the_time_they_were_made(afterburn: Afterburn, pair: Pair, tmp_path: Path) -> None:
+def test_results_do_not_depend_on_the_folder_or_the_time_they_were_made(
+    afterburn: Afterburn, pair: Pair, tmp_path: Path
+) -> None:
     first = codec.loads(afterburn("diagnose", *subjects(pair), "--json", "--run-dir", tmp_path / "one").out)
-    second = codec.loads(afterburn("diagnose", *subjects(pair), "--json", "--run-dir", tmp_path / "two", "--no-cache").out)
+    second = codec.loads(
+        afterburn("diagnose", *subjects(pair), "--json", "--run-dir", tmp_path / "two", "--no-cache").out
+    )
     assert first.run.id == second.run.id
     same: list[Callable[[Any], Any]] = [lambda r: r.measurements, lambda r: r.findings, lambda r: r.verdict]
     for part in same:

@@ -127,6 +127,8 @@ def test_the_bar_of_a_flag_overrides_the_policy_and_shows_in_its_identity() -> N
     assert changed.reference().sha256 != policy.reference().sha256
 
 
-@pytest.mark.parametrize("field", [{"fail_on": "note"}, {"review": "fail"}, {"optional": ("a",)}, {"options": {"a": {}}}])
+@pytest.mark.parametrize(
+    "field", [{"fail_on": "note"}, {"review": "fail"}, {"optional": ("a",)}, {"options": {"a": {}}}]
+)
 def test_the_digest_of_a_policy_covers_every_field(field: dict[str, Any]) -> None:
     assert Policy(**field).reference().sha256 != Policy().reference().sha256

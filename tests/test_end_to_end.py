@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -50,7 +50,9 @@ def assert_unchanged(report: DiagnosticReport) -> None:
     assert report.verdict.status == "pass"
     assert {f.kind for f in report.findings} <= {"pass", "not_applicable"}
     changes = [
-        m for m in report.measurements() if m.metric.startswith("weight.delta.") or m.metric.endswith((".changed", "ratio"))
+        m
+        for m in report.measurements()
+        if m.metric.startswith("weight.delta.") or m.metric.endswith((".changed", "ratio"))
     ]
     assert len(changes) > 100
     assert {m.value for m in changes} == {0.0}
@@ -103,7 +105,11 @@ def test_a_change_is_found_where_it_was_made_and_nowhere_else(tmp_path: Path) ->
     assert report.verdict.status == "pass"
     change = finding(report, "change")
     assert change.kind == "informational" and "most in layer 1 q" in change.message
-    layers = {m.scope.layer: m.value for m in report.measurements("weight.delta.relative") if m.scope.key().startswith("layer=") and not m.scope.module}
+    layers = {
+        m.scope.layer: m.value
+        for m in report.measurements("weight.delta.relative")
+        if m.scope.key().startswith("layer=") and not m.scope.module
+    }
     assert {layer for layer, value in layers.items() if value} == {1}
 
 
@@ -144,7 +150,10 @@ def test_a_cast_alone_is_told_from_training(tmp_path: Path) -> None:
 def test_changed_documents_are_found_though_no_weight_moved(tmp_path: Path) -> None:
     report = diagnose(edited_pair(tmp_path / "pair"))
     assert finding(report, "change").kind == "pass"
-    kinds = {name: finding(report, f"{name}_change").kind for name in ("config", "generation_config", "tokenizer", "chat_template")}
+    kinds = {
+        name: finding(report, f"{name}_change").kind
+        for name in ("config", "generation_config", "tokenizer", "chat_template")
+    }
     assert set(kinds.values()) == {"review"}
     assert finding(report, "vocabulary_change").kind == "informational"
     (artifact,) = report.result.artifacts
@@ -217,7 +226,18 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tmp_path: Path) -> None:
         "from afterburn_core.cli.main import run\n"
         "sys.exit(run(sys.argv[1:]))\n"
     )
-    flags = ["--base", pair.base, "--trained", pair.trained, "--device", "cpu", "--threads", "2", "--cache-dir", tmp_path / "c"]
+    flags = [
+        "--base",
+        pair.base,
+        "--trained",
+        pair.trained,
+        "--device",
+        "cpu",
+        "--threads",
+        "2",
+        "--cache-dir",
+        tmp_path / "c",
+    ]
     command = [sys.executable, "-c", slow, "diagnose", *map(str, flags), "--run-dir", str(tmp_path / "one"), "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -231,8 +251,8 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tmp_path: Path) -> None:
     assert (interrupted.run.status, interrupted.verdict.status) == ("interrupted", "incomplete")
     kept = {m.scope.tensor for m in interrupted.measurements if m.metric == "weight.delta.norm"}
     assert 20 <= len(kept) < 363 and None not in kept, "no roll-up over part of a model"
-    settings = dict(device="cpu", cache_dir=tmp_path / "c", run_dir=tmp_path / "two")
-    whole = Diagnoser(pair.base, pair.trained, **settings).run().result  # type: ignore[arg-type]
+    again = Diagnoser(pair.base, pair.trained, device="cpu", cache_dir=tmp_path / "c", run_dir=tmp_path / "two")
+    whole = again.run().result
     (sweep,) = [e for e in whole.executions if e.component == "core.weights_pass"]
     assert sweep.counters["from_cache"] == len(kept)
     assert whole.verdict.status == "pass"
@@ -257,6 +277,11 @@ def test_planning_and_running_agree_on_what_takes_part(tmp_path: Path) -> None:
     assert all(execution.status == "ok" for execution in report.result.executions)
 
 
+def _children_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def shipped_models() -> Path | None:
     if "organisms" not in Registry.discover().plugins:
         return None
@@ -269,15 +294,15 @@ def shipped_models() -> Path | None:
 def test_the_demo_compares_the_shipped_pair_within_a_minute(tmp_path: Path) -> None:
     if shipped_models() is None:
         pytest.skip("the trained models are not there yet; `nox -s organisms` makes them")
-    started = time.monotonic()
+    before = _children_seconds()
     done = subprocess.run(
         [sys.executable, "-m", "afterburn_core", "demo", "--out", str(tmp_path / "demo")],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started < 60
+    assert _children_seconds() - before < 60, "of processor time; wall time would measure what else the machine does"
     (document,) = (tmp_path / "demo").rglob("result.json")
     result = codec.read(document)
     assert result.verdict.status == "pass"

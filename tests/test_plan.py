@@ -136,7 +136,9 @@ def test_what_a_subject_cannot_offer_skips_the_analyzer_with_the_subject_and_the
 
 
 def test_costs_are_the_bytes_of_both_sides() -> None:
-    plan = make_plan((facts("base", size=3_000_000_000), facts("trained", size=1_000_000_000)), [analyzer("a", WeightsNeed())], [])
+    plan = make_plan(
+        (facts("base", size=3_000_000_000), facts("trained", size=1_000_000_000)), [analyzer("a", WeightsNeed())], []
+    )
     assert (plan.passes[0].bytes, plan.digest_bytes) == (4_000_000_000, 4_000_000_000)
     faster = make_plan(plan.subjects, [analyzer("a", WeightsNeed())], [], threads=4)
     assert faster.passes[0].seconds == pytest.approx(plan.passes[0].seconds / 4)
@@ -186,6 +188,9 @@ def test_planning_imports_no_torch_and_reads_no_weights(tmp_path: Path, flags: l
     )
     assert finished.stderr.strip() == "[] 0"
     if flags:
-        assert [p["pass"] for p in json.loads(finished.stdout)["passes"]] == ["core.documents_pass", "core.weights_pass"]
+        assert [p["pass"] for p in json.loads(finished.stdout)["passes"]] == [
+            "core.documents_pass",
+            "core.weights_pass",
+        ]
     else:
         assert "weight.delta" in finished.stdout

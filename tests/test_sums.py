@@ -147,7 +147,7 @@ def test_sums_that_cancel_keep_their_digits() -> None:
 
 @pytest.mark.slow
 def test_accumulated_error_over_many_elements_is_below_1e_12() -> None:
-    """Against integer arithmetic: entries are k·2⁻²⁰ with 24-bit k, so float64 sums must round and integers need not."""
+    """Against integers: entries are k·2⁻²⁰ with 24-bit k, so that float64 sums must round and integers need not."""
     n = 1 << 24
     generator = np.random.default_rng(5)
     k = generator.integers(-(1 << 23), 1 << 23, size=n, dtype=np.int64)
@@ -167,7 +167,9 @@ def test_accumulated_error_over_many_elements_is_below_1e_12() -> None:
     assert sums.dot_base_delta == pytest.approx(float(Fraction(cross, 1 << 40)), abs=1e-14 * scale)
 
 
-@pytest.mark.parametrize(("base_dtype", "trained_dtype"), [(torch.float32, torch.bfloat16), (torch.float64, torch.float16)])
+@pytest.mark.parametrize(
+    ("base_dtype", "trained_dtype"), [(torch.float32, torch.bfloat16), (torch.float64, torch.float16)]
+)
 def test_a_pure_cast_changes_no_bits(base_dtype: torch.dtype, trained_dtype: torch.dtype) -> None:
     base = normal(500, base_dtype, seed=6)
     sums = sums_of(base, base.to(trained_dtype))
@@ -298,7 +300,9 @@ def test_cosine_distance_of_a_change_of_few_entries_is_right_to_1e_9() -> None:
     base = normal(3000, torch.bfloat16, seed=15)
     trained = base.clone()
     trained.view(torch.int16)[::997] += 1
-    assert cosine_distance(sums_of(base, trained)) == pytest.approx(exact_cosine_distance(base, trained), rel=1e-9, abs=0)
+    assert cosine_distance(sums_of(base, trained)) == pytest.approx(
+        exact_cosine_distance(base, trained), rel=1e-9, abs=0
+    )
 
 
 @given(

@@ -79,9 +79,9 @@ def sound(*findings: Finding, artifacts: Sequence[Artifact] = (), measurements: 
     )
 
 
-def _execution(component: str, kind: Any, produced: Produced = Produced(), **fields: Any) -> Execution:
+def _execution(component: str, kind: Any, produced: Produced | None = None, **fields: Any) -> Execution:
     values = {"plugin": "mine", "status": "ok", "seconds": 0.0}
-    return Execution(component=component, kind=kind, produced=produced, **{**values, **fields})
+    return Execution(component=component, kind=kind, produced=produced or Produced(), **{**values, **fields})
 
 
 def replace(result: Result, component: str, **fields: Any) -> tuple[Execution, ...]:
@@ -215,7 +215,9 @@ def _some(draw: st.DrawFn, entries: tuple[T, ...]) -> tuple[T, ...]:
 
 @settings(max_examples=30)  # arbitrary results are slow to make
 @given(st.data(), results(most=2), POLICIES)
-def test_taking_anything_away_from_any_result_never_makes_it_pass(data: st.DataObject, result: Result, policy: Policy) -> None:
+def test_taking_anything_away_from_any_result_never_makes_it_pass(
+    data: st.DataObject, result: Result, policy: Policy
+) -> None:
     assume(verdict_of(result, policy).status != "pass")
     less = data.draw(removals(result))
     assert verdict_of(result, policy, **less).status != "pass"
@@ -237,7 +239,9 @@ def sound_results(draw: st.DrawFn) -> Result:
 
 
 @given(st.data(), sound_results(), POLICIES)
-def test_taking_anything_away_from_a_whole_run_never_makes_it_pass(data: st.DataObject, result: Result, policy: Policy) -> None:
+def test_taking_anything_away_from_a_whole_run_never_makes_it_pass(
+    data: st.DataObject, result: Result, policy: Policy
+) -> None:
     before = verdict_of(result, policy).status
     less = data.draw(removals(result))
     after = verdict_of(result, policy, **less).status

@@ -53,11 +53,11 @@ def decide(
         *_lost(executions, measurements, findings, artifacts),
         *_open(findings, rules, policy),
     ]
+    judged = {finding.rule for finding in findings if finding.kind != "not_applicable"}
     tabled = sum(a.entries or 0 for a in artifacts if a.media_type == TABLE_MEDIA_TYPE)
     if not tabled and not any(m.status == "ok" for m in measurements):
         reasons.append(Reason(effect="incomplete", message="nothing was measured"))
-    judged = {finding.rule for finding in findings if finding.kind != "not_applicable"}
-    if not judged:
+    elif not judged:
         reasons.append(Reason(effect="incomplete", message="no rule was judged"))
     failed = [reason for reason in reasons if reason.effect == "fail"]
     reference = policy.reference()

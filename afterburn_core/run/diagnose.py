@@ -268,9 +268,7 @@ def _digest(opened: Opened, threads: int, progress: Progress) -> tuple[tuple[Fil
     files = [*opened.base.files, *opened.trained.files]
     progress.begin("hashing files", sum(file.path.stat().st_size for file in files), "bytes")
     try:
-        base, trained = digest_files(
-            opened.base.files, opened.trained.files, threads=threads, advance=progress.advance
-        )
+        base, trained = digest_files(opened.base.files, opened.trained.files, threads=threads, advance=progress.advance)
         return base, trained
     finally:
         progress.end()
@@ -293,9 +291,7 @@ def _cache(settings: Settings, subjects: tuple[Subject, ...], device: str, regis
         "core": __version__,
         "device": device,
         # whoever reads the files decides what the numbers are numbers of
-        "readers": {
-            r.plugin.name: r.plugin.version for role in ("backend", "reader") for r in registry.specs(role)
-        },
+        "readers": {r.plugin.name: r.plugin.version for role in ("backend", "reader") for r in registry.specs(role)},
         "subjects": [{"digest": subject.digest, "backend": subject.backend} for subject in subjects],
     }
     root = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()

@@ -20,7 +20,7 @@ _STACK = (
     (re.compile(r"(?:^|\.)(?:multi_modal_projector|mm_projector|connector)\."), "projector"),
     (re.compile(r"(?:^|\.)encoder\.(?:block|layers)\."), "encoder"),
     (re.compile(r"(?:^|\.)decoder\.(?:block|layers)\."), "decoder"),
-    (re.compile(r"^mtp\."), "mtp"),  # blocks that predict further tokens, numbered from 0 again
+    (re.compile(r"(?:^|\.)mtp\."), "mtp"),  # blocks that predict further tokens, numbered from 0 again
 )
 _BUFFER = re.compile(r"(?:^|\.)(?:inv_freq|position_ids|token_type_ids|masked_bias|causal_mask|num_batches_tracked)$")
 _CAUSAL_MASK = re.compile(r"(?:^|\.)attn\.bias$|(?:^|\.)attention\.bias$")

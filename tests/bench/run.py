@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import attrs
-from make_pair import make_pair
 
 PEAK_LIMIT = 1.3e9
 """Bytes of resident memory that the pass must stay below."""
@@ -125,7 +124,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("bench.json"))
     options = parser.parse_args(arguments)
 
-    base, trained = make_pair(options.pair.resolve())
+    # in a process of its own: a child's peak memory begins at that of the process it was forked from
+    maker = [sys.executable, str(Path(__file__).with_name("make_pair.py")), str(options.pair.resolve())]
+    base, trained = map(Path, subprocess.run(maker, check=True, capture_output=True, text=True).stdout.splitlines())
     files = [base / "model.safetensors", trained / "model.safetensors"]
     size = sum(file.stat().st_size for file in files)
     ours = [sys.executable, "-m", "afterburn_core"]
@@ -137,7 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         limit("read both files", files, lambda block: None, options.repeat),
         limit("sha256 of both files", files, hashlib.sha256().update, options.repeat),
     ]
-    ours_row = measured("afterburn weight-diff", [*ours, "weight-diff", *pair, "--no-cache", "--quiet"], options.repeat, size)
+    ours_row = measured(
+        "afterburn weight-diff", [*ours, "weight-diff", *pair, "--no-cache", "--quiet"], options.repeat, size
+    )
     rows.append(ours_row)
     if options.peer_python:
         # not resolved: the link is what makes it the environment's python
@@ -151,7 +154,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         faults.append(f"peak memory {ours_row.peak_bytes / 1e9:.2f} GB is not below {PEAK_LIMIT / 1e9} GB")
     faults += [f"{row.name} took {row.seconds:.2f} s" for row in light if row.seconds >= STARTUP_LIMIT]
     report = {
-        "machine": {"cores": os.cpu_count(), "load": load, "processor": platform.machine(), "python": platform.python_version()},
+        "machine": {
+            "cores": os.cpu_count(),
+            "load": load,
+            "processor": platform.machine(),
+            "python": platform.python_version(),
+        },
         "bytes": size,
         "rows": [attrs.asdict(row) for row in [*rows, *light]],
         "faults": faults,

@@ -69,7 +69,9 @@ def at(
 ) -> Measurement:
     """The one measurement of a metric at a place."""
     place = scope or Scope()
-    (only,) = [m for m in found.measurements if (m.metric, m.scope, m.subjects) == (f"weight.{metric}", place, subjects)]
+    (only,) = [
+        m for m in found.measurements if (m.metric, m.scope, m.subjects) == (f"weight.{metric}", place, subjects)
+    ]
     return only
 
 
@@ -165,7 +167,9 @@ def test_cosine_distance_lies_between_zero_and_two(seed: int, scale: float, nois
 
 @pytest.mark.parametrize("dtype", list(NAMES), ids=str)
 def test_equal_weights_have_exactly_no_change_anywhere(dtype: torch.dtype) -> None:
-    pairs = [weight_pair(name, w, w.clone()) for name in (Q0, UP1, NORM) for w in (gaussian(9, 8, seed=6, dtype=dtype),)]
+    pairs = [
+        weight_pair(name, w, w.clone()) for name in (Q0, UP1, NORM) for w in (gaussian(9, 8, seed=6, dtype=dtype),)
+    ]
     found = output(Delta, pairs)
     changes = [m for m in found.measurements if m.metric.startswith("weight.delta.")]
     assert len({m.scope for m in changes}) > 6

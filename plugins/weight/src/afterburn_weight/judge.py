@@ -117,7 +117,7 @@ class Judge:
             yield _finding(rule, "pass", "none", "All compared weights are finite", [total])
             return
         if total is not None and total.value and not broken:
-            message = f"The models hold {total.value:.0f} NaN or infinite values, in tensors that are not in the evidence"
+            message = f"The models hold {total.value:.0f} NaN or infinite values, in tensors the evidence lacks"
             yield _finding(rule, "fail", "error", message, [total])
         for measurement in broken:
             side, tensor = measurement.subjects[0], measurement.scope.tensor
