@@ -1,0 +1,50 @@
+"""`afterburn demo` and `afterburn organisms`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from afterburn_organisms.catalog import demo_pair, list_organisms
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("afterburn-demo"), help="Where to write the run and report."
+)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.pass_context
+def demo(ctx: click.Context, out: Path) -> None:
+    """Compare the shipped base model with its fine-tune: weights, a summary, report.html and result.json."""
+    from afterburn_core.cli.diagnose import run_and_report
+    from afterburn_core.run.configuration import Settings
+    from afterburn_core.run.directory import prepare
+
+    base, trained = demo_pair()
+    prepare(out, "demo")  # before the run, so that the report's directory exists
+    settings = Settings(
+        base=str(base), trained=str(trained), method="sft", run_dir=str(out), output=(str(out / "report.html"),)
+    )
+    ctx.exit(run_and_report("demo", settings, None, as_json=False, quiet=False))
+
+
+@click.group()
+def organisms() -> None:
+    """Small models with known, planted changes."""
+
+
+@organisms.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(as_json: bool) -> None:
+    """Name, kind and planted change of every shipped model."""
+    entries = [
+        {"name": o.name, "role": o.role, "kind": o.kind, "base": o.base, "planted": o.planted, "path": str(o.path)}
+        for o in list_organisms()
+    ]
+    if as_json:
+        click.echo(json.dumps(entries, indent=1))
+        return
+    for entry in entries:
+        click.echo(f"{entry['name']} ({entry['role']} {entry['kind']})\n  {entry['planted']}\n  {entry['path']}")

@@ -1,0 +1,25 @@
+"""Entry point of the plugin `organisms`: the shipped model pair and the commands that use it.
+
+This module stays light: it imports neither torch nor transformers. The recipe and the measurements live in sibling
+modules and are reached only when somebody rebuilds the organisms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from afterburn_core.plugin import CommandSpec, hookimpl
+
+
+@hookimpl
+def afterburn_commands() -> Iterable[CommandSpec]:
+    yield CommandSpec(
+        name="organisms.demo",
+        summary="Compare the shipped model pair, end to end.",
+        factory="afterburn_organisms.commands:demo",
+    )
+    yield CommandSpec(
+        name="organisms.organisms",
+        summary="List the shipped models and what was planted in them.",
+        factory="afterburn_organisms.commands:organisms",
+    )
