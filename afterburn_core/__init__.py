@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["DiagnosticReport", "Diagnoser", "__version__", "load_report"]
+__all__ = ["Diagnoser", "DiagnosticReport", "__version__", "load_report"]
 
 if TYPE_CHECKING:
     from afterburn_core.api import Diagnoser, DiagnosticReport, load_report

@@ -82,7 +82,7 @@ def shell(*arguments: object, **environment: str) -> subprocess.CompletedProcess
         [sys.executable, "-m", "afterburn_core", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, **environment},
         check=False,
     )
@@ -401,7 +401,7 @@ def test_light_commands_import_nothing_heavy(arguments: tuple[str, ...]) -> None
         "import sys; from afterburn_core.cli.main import run; code = run(sys.argv[1:]); "
         f"print(sorted(set({HEAVY!r}) & sys.modules.keys()), code, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300)
     assert done.stderr.strip().splitlines()[-1] == "[] 0"
 
 
@@ -439,7 +439,7 @@ def test_a_narrow_terminal_is_not_overflown(pair: Pair, finished: Path, columns:
 
 def test_a_reader_that_closes_the_pipe_is_no_error(finished: Path) -> None:
     command = f"{sys.executable} -m afterburn_core schema | head -n 1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=300)
     assert done.stdout == "{\n"
     assert "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr
 

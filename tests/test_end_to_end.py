@@ -244,7 +244,7 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tmp_path: Path) -> None:
         for _ in range(20):
             process.stdout.readline()
         os.kill(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (3, "")
 
     interrupted = codec.read(tmp_path / "one" / "result.json")

@@ -184,7 +184,7 @@ def test_planning_imports_no_torch_and_reads_no_weights(tmp_path: Path, flags: l
         [sys.executable, "-c", _WITHOUT_TORCH, str(pair.base), str(pair.trained), *flags],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert finished.stderr.strip() == "[] 0"
     if flags:

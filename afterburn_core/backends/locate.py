@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from afterburn_core.backends.documents import FILES, read_json
@@ -33,16 +34,24 @@ def locate(reference: SubjectReference) -> tuple[Path, str | None]:
     patterns = ["*.safetensors", "*.safetensors.index.json", *FILES]
     pickles = ["pytorch_model*.bin", "pytorch_model.bin.index.json", "adapter_model.bin"]
     try:
-        local = snapshot_download(reference.hub_id, revision=reference.revision, allow_patterns=patterns)
-        if not any(Path(local).glob("*.safetensors")):  # an older repository that has pickles only
-            local = snapshot_download(reference.hub_id, revision=reference.revision, allow_patterns=patterns + pickles)
+        fetch = partial(
+            snapshot_download, reference.hub_id, revision=reference.revision, local_files_only=reference.cached_only
+        )
+        local = Path(fetch(allow_patterns=patterns))
+        if not any(local.glob("*.safetensors")):  # an older repository that has pickles only
+            local = Path(fetch(allow_patterns=patterns + pickles))
     except Exception as error:  # the client raises its own, its transport's and the system's errors
+        if reference.cached_only:
+            raise SubjectError(
+                f"{reference.text}: the base that the adapter names is not on this machine; give it with --base "
+                "to have it fetched, or give a local directory"
+            ) from error
         detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SubjectError(
             f"{reference.text}: cannot be fetched from the hub ({detail}); check the id and the network, "
             "or give a local directory"
         ) from error
-    return Path(local), Path(local).name
+    return local, local.name
 
 
 def weight_files(directory: Path) -> tuple[Path, ...]:

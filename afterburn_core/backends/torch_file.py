@@ -68,7 +68,7 @@ def read_index(path: Path) -> TorchFile:
             raise SubjectError(f"{path}: tensor {name!r} has {kind}, which this version does not read")
     nested = next((key for key, value in state.items() if _holds_tensors(value)), None)
     if nested is not None:
-        raise SubjectError(f"{path}: {nested!r} holds further tensors; save one state dict without levels and give that")
+        raise SubjectError(f"{path}: {nested!r} holds further tensors; save one flat state dict and give that")
     if not values:
         raise SubjectError(f"{path}: holds no tensors; give the file with the model's state dict")
     names = {getattr(torch, torch_name): name for name, torch_name in TORCH_DTYPES.items()}

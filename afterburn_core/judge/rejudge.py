@@ -43,11 +43,13 @@ def rejudge(result: Result, directory: Path | None, registry: Registry, policy: 
     )
     options = policy.options_over(result.run.configuration.get("options", {}))
     judgement = detect(evidence, detectors, options)
-    kept_rules = tuple(rule for rule in result.descriptors.rules if rule.detector not in again)
+    declared = rule_descriptors(detectors)
+    # a rule that its detector has since dropped stays as it was found
+    kept_rules = tuple(rule for rule in result.descriptors.rules if rule.id not in {own.id for own in declared})
     kept_ids = {rule.id for rule in kept_rules}
     findings = (*judgement.findings, *(f for f in result.findings if f.rule in kept_ids))
     executions = (*(e for e in result.executions if e.component not in again), *judgement.executions)
-    rules = tuple(sorted((*rule_descriptors(detectors), *kept_rules), key=lambda rule: rule.id))
+    rules = tuple(sorted((*declared, *kept_rules), key=lambda rule: rule.id))
     verdict = decide(
         run=result.run,
         executions=executions,

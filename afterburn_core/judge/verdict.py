@@ -95,9 +95,7 @@ def _unfinished(run: Run, executions: Sequence[Execution], policy: Policy) -> It
         execution = by_component.get(component)
         if execution is None:  # what is optional may fail or be skipped, and leaves a record of it
             yield Reason(effect="incomplete", message=f"{component} was planned but left no record")
-        elif component in policy.optional:
-            continue
-        elif execution.status == "skipped" and not execution.applicable:
+        elif component in policy.optional or (execution.status == "skipped" and not execution.applicable):
             continue
         elif execution.status != "ok":
             yield Reason(effect="incomplete", message=f"{component} {execution.status}: {execution.reason}")

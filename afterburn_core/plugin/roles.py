@@ -34,6 +34,8 @@ class AnalyzerContext:
     seed: int
     """The analyzer's own child seed; the only randomness it may use."""
     device: str = "cpu"
+    excerpts: bool = True
+    """False when texts of files, prompts and outputs must appear in no measurement and no artifact."""
 
 
 @attrs.frozen(kw_only=True)

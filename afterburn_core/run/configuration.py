@@ -106,7 +106,7 @@ def refuse_unknown_options(options: Mapping[str, Mapping[str, Any]], registry: R
     try:
         json.dumps(options, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: options hold a value that is no number, text, list or mapping ({error})") from error
+        raise ConfigError(f"{where}: options hold a value that JSON does not have ({error})") from error
     known = [registered.spec.name for role in ("analyzer", "detector") for registered in registry.specs(role)]
     installed = {entry.name for entry in entry_points(group=GROUP)}
     for name in options:

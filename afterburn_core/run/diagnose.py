@@ -85,11 +85,13 @@ def open_pair(settings: Settings, registry: Registry) -> Opened:
     if base_text is not None:
         parse_reference(base_text)  # the fault that comes first on the command line is named first
     trained_reference = parse_reference(settings.trained)
+    inferred = base_text is None
     if base_text is None:
         base_text = adapter_base(trained_reference)
     if base_text is None:
         raise ConfigError("no base model; give it with --base (only an adapter can name its own)")
-    base = open_subject(parse_reference(base_text), "base", registry, backend=settings.backend)
+    base_reference = attrs.evolve(parse_reference(base_text), cached_only=inferred)
+    base = open_subject(base_reference, "base", registry, backend=settings.backend)
     try:
         trained = open_subject(trained_reference, "trained", registry, backend=settings.backend, base=base)
     except BaseException:
@@ -162,6 +164,7 @@ def _run(
         options=settings.options,
         progress=progress,
         cache=cache,
+        excerpts=settings.excerpts,
     )
     try:
         collected = execute(opened.plan, opened.analyzers, opened.base, opened.trained, subjects, bench, run_id)

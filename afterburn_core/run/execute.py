@@ -96,6 +96,7 @@ class Bench:
     options: Mapping[str, Mapping[str, Any]]
     progress: Progress
     cache: RowCache | None = None
+    excerpts: bool = True
 
 
 def execute(
@@ -164,7 +165,11 @@ def execute(
 def _instance(spec: AnalyzerSpec, subjects: tuple[Subject, ...], bench: Bench) -> Guarded:
     options = build_options(spec.options, bench.options.get(spec.name, {}), spec.name)
     guarded = Guarded(load_factory(spec.factory)(options))
-    guarded.begin(AnalyzerContext(subjects=subjects, seed=child_seed(bench.seed, spec.name), device=bench.device))
+    guarded.begin(
+        AnalyzerContext(
+            subjects=subjects, seed=child_seed(bench.seed, spec.name), device=bench.device, excerpts=bench.excerpts
+        )
+    )
     return guarded
 
 

@@ -26,6 +26,8 @@ class SubjectReference:
     """For `path` and `recorded`."""
     hub_id: str | None = None
     revision: str | None = None
+    cached_only: bool = False
+    """Whether a hub id may only be taken from the client's cache: the user did not type it."""
     url: str | None = None
     model: str | None = None
     """For `api`: the model's name at the endpoint."""

@@ -63,9 +63,16 @@ def rounding(ratio: float | None) -> list[Measurement]:
 
 
 def test_no_changed_entry_passes_and_says_so() -> None:
-    found = finding("change", [*change(Scope(), 0.0, 0.0), *change(Q0, 0.0, 0.0), *change(Q1, 0.0, 0.0)])
+    whole = measure("weight.coverage.unexplained", 0.0, n=200)
+    found = finding("change", [*change(Scope(), 0.0, 0.0), *change(Q0, 0.0, 0.0), *change(Q1, 0.0, 0.0), whole])
     assert (found.kind, found.level) == ("pass", "none")
     assert found.message == "No weight differs: all 2 compared tensors are bit-identical"
+
+
+def test_equal_tensors_beside_ones_that_were_not_compared_stay_open() -> None:
+    equal = [*change(Scope(), 0.0, 0.0), *change(Q0, 0.0, 0.0), *change(Q1, 0.0, 0.0)]
+    partly = finding("change", [*equal, measure("weight.coverage.unexplained", 0.9, n=2000)])
+    assert partly.kind == "open"
 
 
 def test_a_change_is_told_with_its_size_and_where_it_is_largest() -> None:

@@ -6,7 +6,9 @@ values differ. Keys that record how a file was written, not what the model does,
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,6 +34,7 @@ WRITTEN_BY = frozenset(
 # the keys of these are names that people chose: tokens, and titles of templates
 _NAMES = frozenset({"chat_template", "vocabulary"})
 _LISTED = 2000
+_WITHHELD = re.compile(r"sha256:[0-9a-f]{64} \(\d+ characters\)")
 
 
 class Documents:
@@ -39,9 +42,11 @@ class Documents:
 
     def __init__(self, options: None = None) -> None:
         self._pairs: dict[str, DocumentPair] = {}
+        self._excerpts = True
 
     def begin(self, context: AnalyzerContext) -> None:
-        """Needs nothing to begin with."""
+        """Learns whether texts may be shown."""
+        self._excerpts = context.excerpts
 
     def observe(self, item: DocumentPair) -> None:
         """Keeps the parsed documents."""
@@ -66,7 +71,8 @@ class Documents:
             differences = list(_differences(base, trained))
             found.append(measure(metric, len(differences), n=len(base.keys() | trained.keys())))
             if differences:
-                listed[name] = differences[:_LISTED]
+                rows = differences[:_LISTED]
+                listed[name] = rows if self._excerpts else [_withheld(row) for row in rows]
         content = json.dumps(listed, sort_keys=True, indent=1, ensure_ascii=False).encode()
         artifact = ArtifactPayload(
             id=ARTIFACT,
@@ -76,6 +82,22 @@ class Documents:
             content=content,
         )
         return AnalyzerOutput(measurements=tuple(found), artifacts=(artifact,) if listed else ())
+
+
+def withhold(text: str) -> str:
+    """What stands in place of a text that must not be shown: its digest and length; itself if it is that already."""
+    if _WITHHELD.fullmatch(text):
+        return text
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()} ({len(text)} characters)"
+
+
+def as_text(value: Any) -> str:
+    """A value of a document as text: itself, or its JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _withheld(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value if key == "key" else withhold(as_text(value)) for key, value in row.items()}
 
 
 def _differences(base: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.identity import fingerprint
 from afterburn_core.result.model import Example, Finding, FindingKind, Level, Measurement, Scope
-from afterburn_weight.documents import ARTIFACT
+from afterburn_weight.documents import ARTIFACT, as_text, withhold
 from afterburn_weight.options import ChangeOptions
 
 _PAIR = ("base", "trained")
@@ -71,7 +69,10 @@ class Judge:
             left_out = sum(m.value is None for m in evidence.tensors("weight.delta.changed_fraction"))
             if left_out:
                 message += f"; {_count(left_out, 'tensor')} could not be compared"
-            return _finding("weight.change", "pass", "none", message, [relative, fraction])
+            unexplained = evidence.get("weight.coverage.unexplained")
+            if unexplained is None or unexplained.value != 0:  # what was not compared was not found unchanged
+                return _finding("weight.change", "open", "note", message, [relative, fraction])
+            return _finding("weight.change", "pass", "none", message, [relative, fraction, unexplained])
         if fraction.value == 0 and not _is_adapter(evidence):
             message = (
                 f"{len(changed)} of {len(tensors)} tensors differ from the base by rounding to another dtype alone; "
@@ -238,9 +239,9 @@ def _example(row: dict[str, Any], excerpts: bool) -> Example:
 
 
 def _text(value: Any, excerpts: bool) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    text = as_text(value)
     if not excerpts:
-        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()} ({len(text)} characters)"
+        return withhold(text)
     return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}… ({len(text)} characters)"
 
 

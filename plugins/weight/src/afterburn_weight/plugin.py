@@ -128,7 +128,7 @@ RULES = (
         summary="Whether and where training changed the weights",
         help="Look at the heat map: the layers and modules with the largest relative change are where to look next.",
         level="note",
-        metrics=("weight.delta.relative", "weight.delta.changed_fraction"),
+        metrics=("weight.delta.relative", "weight.delta.changed_fraction", "weight.coverage.unexplained"),
     ),
     RuleSpec(
         id="weight.incomplete_coverage",
