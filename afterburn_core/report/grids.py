@@ -16,8 +16,8 @@ import attrs
 from afterburn_core.result.model import Measurement, Scope
 
 MODULES = (
-    "embed", "q", "k", "v", "qkv", "o", "router", "gate", "up", "gate_up", "down", "norm", "bias",
-    "head", "other",
+    "embed", "position", "q", "k", "v", "kv", "qkv", "o", "ssm", "router", "gate", "up", "gate_up", "down",
+    "norm", "bias", "head", "other",
 )  # fmt: skip
 OUTSIDE = "outside layers"
 
