@@ -213,7 +213,8 @@ def cli_page() -> str:
             f"```text\n{' '.join(path)} {' '.join(command.collect_usage_pieces(context))}\n```",
         ]
         rows = [record for parameter in command.get_params(context) if (record := parameter.get_help_record(context))]
-        rows = [(f"`{names}`", text) for names, text in rows if names != "--help"]
+        # click adds its own help option in another spelling once a command has run in this process
+        rows = [(f"`{names}`", text) for names, text in rows if not names.endswith("--help")]
         if rows:
             parts.append(table(("option", "meaning"), rows))
     return page(parts)

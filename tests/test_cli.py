@@ -20,7 +20,15 @@ from afterburn_core.cli.main import COMMANDS, cli, run
 from afterburn_core.resources import golden_documents, schema_path, schema_versions
 from afterburn_core.result import codec
 from afterburn_core.testing.checkpoints import load_weights, save_weights
-from afterburn_core.testing.pairs import Pair, adapter_pair, dropped_pair, identity_pair, nonfinite_pair, planted_pair
+from afterburn_core.testing.pairs import (
+    Pair,
+    adapter_pair,
+    dropped_pair,
+    edited_pair,
+    identity_pair,
+    nonfinite_pair,
+    planted_pair,
+)
 
 SUFFIXES = (".html", ".json", ".md", ".junit.xml", ".sarif")
 HEAVY = ("torch", "numpy", "transformers", "safetensors", "peft", "pandas")
@@ -152,7 +160,7 @@ def test_broken_weights_fail_with_one_and_never_lets_them_pass(afterburn: Afterb
 
 
 def test_a_policy_file_decides_what_fails(afterburn: Afterburn, tmp_path: Path) -> None:
-    pair = dropped_pair(tmp_path / "pair")
+    pair = edited_pair(tmp_path / "pair")
     assert afterburn("diagnose", *subjects(pair)).code == 0
     policy = tmp_path / "strict.yaml"
     policy.write_text("review: fail\n")
@@ -160,7 +168,8 @@ def test_a_policy_file_decides_what_fails(afterburn: Afterburn, tmp_path: Path) 
     assert said.code == 1
     result = codec.loads(said.out)
     assert result.verdict.policy.name == "strict"
-    assert {reason.rule for reason in result.verdict.reasons} == {"weight.incomplete_coverage"}
+    documents = ("chat_template", "config", "generation_config", "tokenizer")
+    assert {reason.rule for reason in result.verdict.reasons} == {f"weight.{name}_change" for name in documents}
 
 
 def test_options_of_a_component_come_from_the_policy_and_the_configuration(
