@@ -481,3 +481,12 @@ def test_a_copy_is_shown_as_unchanged(afterburn: Afterburn, tmp_path: Path) -> N
     shown = " ".join(said.out.split())
     assert "every tensor measured is unchanged" in shown and "0 of 21" in shown
     assert "What changed most" not in shown
+
+
+@pytest.mark.parametrize("arguments", [[], ["plugin"]], ids=["afterburn", "afterburn plugin"])
+def test_no_command_shows_the_help_and_is_a_usage_error(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Usage: afterburn") and "Commands:" in lines

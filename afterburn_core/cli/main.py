@@ -99,6 +99,9 @@ def run(arguments: list[str], prog_name: str = "afterburn") -> int:
         return outcome if isinstance(outcome, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return USAGE
     except click.UsageError as error:
         usage = error.ctx.command_path if error.ctx else prog_name
         return _fail(f"{error.format_message()} (see `{usage} --help`)", USAGE, arguments)
