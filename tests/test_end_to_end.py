@@ -213,7 +213,7 @@ def test_moved_token_ids_are_followed_by_their_strings(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tmp_path: Path) -> None:
     """Interrupts a real process in the middle of the pass, then finishes from its cache."""
-    pair = planted_pair(tmp_path / "pair", noise=0.1, layers=40)
+    pair = planted_pair(tmp_path / "pair", noise=0.1, layers=12)
     slow = (
         "import sys, time\n"
         "from afterburn_core.run import cache\n"
@@ -250,7 +250,7 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tmp_path: Path) -> None:
     interrupted = codec.read(tmp_path / "one" / "result.json")
     assert (interrupted.run.status, interrupted.verdict.status) == ("interrupted", "incomplete")
     kept = {m.scope.tensor for m in interrupted.measurements if m.metric == "weight.delta.norm"}
-    assert 20 <= len(kept) < 363 and None not in kept, "no roll-up over part of a model"
+    assert 20 <= len(kept) < 111 and None not in kept, "no roll-up over part of a model"
     again = Diagnoser(pair.base, pair.trained, device="cpu", cache_dir=tmp_path / "c", run_dir=tmp_path / "two")
     whole = again.run().result
     (sweep,) = [e for e in whole.executions if e.component == "core.weights_pass"]

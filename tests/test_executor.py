@@ -102,7 +102,7 @@ def work(worker, task):
     begun.append(task)
     if task == 4:
         os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(0.05)
+    time.sleep(0.7 if task >= 4 else 0.01)  # longer than any wait of the caller
     finished.append(task)
 outcome = LocalExecutor(2).run(range(100000), work)
 print(outcome, sorted(begun) == sorted(finished), len(finished) < 1000, 4 in finished)
