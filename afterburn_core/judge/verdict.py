@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from afterburn_core.judge.policy import Policy
+from afterburn_core.result.consistency import TABLE_MEDIA_TYPE
 from afterburn_core.result.model import (
     LEVELS,
     Artifact,
@@ -23,7 +24,6 @@ from afterburn_core.result.model import (
 )
 
 EXIT_CODES = {"pass": 0, "fail": 1, "incomplete": 3}
-TABLE_MEDIA_TYPE = "application/vnd.afterburn.measurements+jsonl"
 
 
 def decide(
