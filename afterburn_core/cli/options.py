@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from afterburn_core.run.configuration import FAIL_ON, METHODS, Settings, load_settings
+from afterburn_core.run.needs import PRESETS
 
 Command = Callable[..., Any]
 
@@ -35,6 +36,7 @@ def subject_options(command: Command) -> Command:
         click.option("--base", metavar="MODEL", help="Base model: directory, weight file or hub id[@revision]."),
         click.option("--trained", metavar="MODEL", help="Trained model: as --base, or a PEFT adapter directory."),
         click.option("--method", type=click.Choice(METHODS), help="Declared training method; recorded."),
+        click.option("--preset", type=click.Choice(PRESETS), help="How much to measure [default: standard]."),
         click.option(
             "--config", type=click.Path(path_type=Path), help="Configuration file [default: .afterburn.yaml]."
         ),

@@ -13,7 +13,7 @@ import attrs
 
 if TYPE_CHECKING:  # every start of the command line imports this module; these would cost it a quarter of its time
     from afterburn_core.result.model import Direction, Level
-    from afterburn_core.run.needs import Capability, Need
+    from afterburn_core.run.needs import Capability, Need, Preset
 
 
 @attrs.frozen(kw_only=True)
@@ -57,6 +57,8 @@ class AnalyzerSpec:
     factory: str
     options: type | None = None
     """Frozen attrs class with defaults for every field; unknown keys are refused."""
+    preset: Preset = "quick"
+    """Least preset in which it takes part; under a lesser one it is skipped and says so."""
     version: int = 1
 
 

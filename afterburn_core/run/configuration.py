@@ -14,6 +14,7 @@ import yaml
 
 from afterburn_core.errors import ConfigError
 from afterburn_core.plugin.registry import GROUP, Registry, suggestion
+from afterburn_core.run.needs import Preset
 
 FILE_NAMES = (".afterburn.yaml", ".afterburn.yml")
 
@@ -29,6 +30,8 @@ class Settings:
     base: str | None = None
     trained: str | None = None
     method: Method = "unknown"
+    preset: Preset = "standard"
+    """How much is measured: `quick` (norms), `standard` (spectra too), `full` (everything, in float64)."""
     plugins: tuple[str, ...] | None = None
     """Plugins that take part besides the core; `None` means all installed ones."""
     backend: str | None = None

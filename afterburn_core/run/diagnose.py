@@ -99,7 +99,7 @@ def open_pair(settings: Settings, registry: Registry) -> Opened:
         raise
     analyzers, detectors = registry.specs("analyzer"), registry.specs("detector")
     threads = settings.threads or available_cores()
-    plan = make_plan((base.facts, trained.facts), analyzers, detectors, threads=threads)
+    plan = make_plan((base.facts, trained.facts), analyzers, detectors, preset=settings.preset, threads=threads)
     return Opened(base=base, trained=trained, plan=plan, analyzers=analyzers, detectors=detectors)
 
 
@@ -368,6 +368,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "excerpts": settings.excerpts,
         "executor": settings.executor,
         "options": {name: dict(values) for name, values in settings.options.items()},
+        "preset": settings.preset,
         "plugins": "all" if settings.plugins is None else list(settings.plugins),
         "strict": settings.strict,
     }

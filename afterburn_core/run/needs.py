@@ -12,7 +12,10 @@ import attrs
 
 Capability = Literal["weights", "lora", "documents", "forward", "generate", "steer"]
 PassKind = Literal["documents", "weights"]
-WeightQuantity = Literal["sums", "tensors"]
+WeightQuantity = Literal["sums", "rows", "tensors", "spectra", "vectors"]
+Preset = Literal["quick", "standard", "full"]
+PRESETS: tuple[Preset, ...] = ("quick", "standard", "full")
+"""How much a run measures, least first. An analyzer takes part from the preset its spec names."""
 
 DOCUMENTS = ("config", "generation_config", "tokenizer", "chat_template", "vocabulary")
 
@@ -30,9 +33,12 @@ class DocumentsNeed:
 class WeightsNeed:
     """The streamed comparison of all tensors: one `WeightPair` each.
 
-    `sums` are the float64 sums every norm is made of, computed once and shared by all analyzers; `tensors` says
-    that the analyzer also reads the values (`WeightPair.base_values()`), which rules out serving the pair from the
-    cache without opening the files.
+    - `sums`: the float64 sums every norm is made of, computed once and shared by all analyzers.
+    - `rows`: the same sums by row for tensors whose rows are tokens (`WeightPair.rows`).
+    - `spectra`: singular values of W, W' and Δ of every matrix (`WeightPair.spectra`).
+    - `vectors`: their top singular vectors as well.
+    - `tensors`: the analyzer also reads the values (`WeightPair.values()`), which rules out serving the pair from the
+      cache without opening the files.
     """
 
     kind: ClassVar[PassKind] = "weights"

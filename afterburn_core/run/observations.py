@@ -10,6 +10,7 @@ import attrs
 from afterburn_core.backends.tensors import TensorInfo
 from afterburn_core.result.model import Scope
 from afterburn_core.run.align import State
+from afterburn_core.run.spectra import PairSpectra, RowSums
 from afterburn_core.run.sums import PairSums
 
 if TYPE_CHECKING:
@@ -36,14 +37,20 @@ class WeightPair:
     """Why it is not, or not fully, compared."""
     sums: PairSums | None = None
     """`None` when nothing is compared."""
+    spectra: PairSpectra | None = attrs.field(default=None, repr=False, eq=False)
+    """`None` for what is no matrix, when nothing is compared, when no need lists `spectra`, and for broken tensors."""
+    rows: RowSums | None = attrs.field(default=None, repr=False, eq=False)
+    """Sums by token for embeddings and output heads; `None` elsewhere or when no need lists `rows`."""
     read_values: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = attrs.field(
         default=None, repr=False, eq=False
     )
 
     def values(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Base and trained as float64 tensors of the same shape, rows aligned; read from disk when called.
+        """Base and trained as float64 CPU tensors of the same shape, rows aligned.
 
-        Only analyzers whose need lists `tensors` may call it.
+        They are fresh copies: matrices that are still in memory are not read again. Only analyzers whose need lists
+        `tensors` may call it, and only while they observe this pair. The tensors of one layer's attention are
+        observed one after another by the same instance.
         """
         if self.read_values is None:
             raise RuntimeError(f"{self.name}: values were not asked for; add 'tensors' to the need's quantities")

@@ -9,7 +9,7 @@ import attrs
 
 from afterburn_core.plugin.registry import Registered
 from afterburn_core.plugin.specs import AnalyzerSpec, DetectorSpec
-from afterburn_core.run.needs import Need, PassKind, merge_needs
+from afterburn_core.run.needs import PRESETS, Need, PassKind, Preset, merge_needs
 from afterburn_core.run.subjects import SubjectFacts
 
 # order of passes, and rough throughputs in bytes per second and core, measured on 2.5 GHz server cores; only for
@@ -91,11 +91,13 @@ def make_plan(
     analyzers: Iterable[Registered],
     detectors: Iterable[Registered],
     *,
+    preset: Preset = "full",
     threads: int = 1,
 ) -> Plan:
     """The fewest passes that serve all needs. Pure: equal inputs give equal plans, whatever their order.
 
-    An analyzer whose needs some subject cannot offer is skipped with the reason, never dropped.
+    An analyzer whose needs some subject cannot offer, or that the preset leaves out, is skipped with the reason,
+    never dropped.
     """
     ordered = sorted(analyzers, key=lambda registered: registered.spec.name)
     offered = set.intersection(*(set(facts.capabilities) for facts in subjects)) if subjects else set()
@@ -107,6 +109,9 @@ def make_plan(
         if lacking:
             who = [f.role for f in subjects if not set(lacking) <= set(f.capabilities)]
             reason = f"needs {' and '.join(lacking)}, which {' and '.join(who)} cannot offer"
+            skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
+        elif PRESETS.index(spec.preset) > PRESETS.index(preset):
+            reason = f"takes part from preset {spec.preset} on; this run's is {preset}"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
         else:
             running.append(spec)

@@ -1,0 +1,85 @@
+"""Singular values and top singular vectors as the weights pass hands them to analyzers.
+
+Values come from the Gram matrix of the smaller side. That squares the condition: values below `floor · σ₁` are not
+resolved and are reported as 0. Shapes: a matrix is (rows, columns) with rows = outputs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+VERSION = 1
+"""Raised when any of the numbers can change for equal inputs; part of every cache key."""
+
+Method = Literal["float32", "float64", "factors", "randomised"]
+"""float32, float64: of the Gram matrix; factors: exact, from an adapter's factors; randomised: the top only."""
+
+FLOORS: dict[str, float] = {"float32": 6e-4, "float64": 1.5e-8, "factors": 1e-12, "randomised": 6e-4}
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Spectrum:
+    """The singular values of one matrix."""
+
+    values: NDArray[np.float64]
+    """(k,) descending; k = min(rows, columns), fewer where `approximate`."""
+    rows: int
+    columns: int
+    square: float
+    """‖A‖² = Σσ² over the whole spectrum, exact also where `values` holds only the top."""
+    method: Method
+    left: NDArray[np.float32] | None = None
+    """(rows, q) top left singular vectors, by descending value; `None` unless asked for."""
+    right: NDArray[np.float32] | None = None
+    """(columns, q) top right singular vectors."""
+    error: float = 0.0
+    """Bound on the absolute error of each value where `approximate`."""
+
+    @property
+    def floor(self) -> float:
+        """Values below this share of the largest are not resolved."""
+        return FLOORS[self.method]
+
+    @property
+    def approximate(self) -> bool:
+        """Whether only the largest values are known."""
+        return self.method == "randomised"
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class PairSpectra:
+    """Spectra of one matrix of both checkpoints and of their difference."""
+
+    base: Spectrum
+    trained: Spectrum
+    """The same object as `base` where no entry differs."""
+    delta: Spectrum
+    principal: dict[str, Any] | None = None
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class RowSums:
+    """Sums over each row of an embedding or output head; one entry per compared row, in base's order."""
+
+    base_row: NDArray[np.int64]
+    """Row in base."""
+    trained_row: NDArray[np.int64]
+    """Row in trained."""
+    base_sq: NDArray[np.float64]
+    """Σ w²"""
+    trained_sq: NDArray[np.float64]
+    """Σ w'²"""
+    delta_sq: NDArray[np.float64]
+    """Σ δ²"""
+    dot_base_delta: NDArray[np.float64]
+    """Σ w·δ"""
+    base_rows: int
+    """Rows in base altogether; those not compared were removed."""
+    trained_rows: int
+    """Rows in trained altogether; those not compared were added."""

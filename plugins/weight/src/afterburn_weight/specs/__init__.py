@@ -1,0 +1,1 @@
+"""Specs by subject; each module has `ANALYZERS` and `DETECTORS`. None imports torch."""
