@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -22,6 +22,8 @@ from afterburn_core.run.plan import Plan, PlannedPass
 from afterburn_core.run.progress import Progress
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.run.subjects import OpenSubject, require_comparable
+
+DocumentReader = Callable[[str, str], Mapping[str, Any] | None]
 
 
 class Guarded:
@@ -113,8 +115,9 @@ def execute(
         SubjectError: a file turned out unreadable, or nothing of the two subjects can be compared.
     """
     specs: dict[str, Registered] = {registered.spec.name: registered for registered in analyzers}
+    documents = _document_reader(base, trained)
     instances = {
-        name: [_instance(specs[name].spec, subjects, bench) for _ in range(bench.executor.workers)]
+        name: [_instance(specs[name].spec, subjects, documents, bench) for _ in range(bench.executor.workers)]
         for name in plan.analyzers
     }
     executions: list[Execution] = []
@@ -162,12 +165,29 @@ def execute(
     )
 
 
-def _instance(spec: AnalyzerSpec, subjects: tuple[Subject, ...], bench: Bench) -> Guarded:
+def _document_reader(base: OpenSubject, trained: OpenSubject) -> DocumentReader:
+    """Documents by role and name; a subject without any has none, and a file is parsed when first asked for."""
+    opened = {"base": base, "trained": trained}
+
+    def read(role: str, name: str) -> Mapping[str, Any] | None:
+        subject = opened.get(role)
+        if subject is None or "documents" not in subject.facts.capabilities:
+            return None
+        return subject.documents().get(name)
+
+    return read
+
+
+def _instance(spec: AnalyzerSpec, subjects: tuple[Subject, ...], documents: DocumentReader, bench: Bench) -> Guarded:
     options = build_options(spec.options, bench.options.get(spec.name, {}), spec.name)
     guarded = Guarded(load_factory(spec.factory)(options))
     guarded.begin(
         AnalyzerContext(
-            subjects=subjects, seed=child_seed(bench.seed, spec.name), device=bench.device, excerpts=bench.excerpts
+            subjects=subjects,
+            seed=child_seed(bench.seed, spec.name),
+            device=bench.device,
+            excerpts=bench.excerpts,
+            documents=documents,
         )
     )
     return guarded
