@@ -28,13 +28,35 @@ FLOATING = frozenset({"F64", "F32", "F16", "BF16"})
 
 
 @attrs.frozen(kw_only=True)
+class Quantisation:
+    """How a weight is stored, where that is not as plain floats."""
+
+    method: str
+    """`fp8`, `int8`, `bitsandbytes`, `gptq`, `awq`, `compressed-tensors`, `mxfp4`, `mlx` or `gguf`."""
+    code: str
+    """What one code stands for: `e4m3`, `e5m2`, `e2m1`, `nf4`, `fp4`, `int8`, `uint4`, `Q4_K`, …"""
+    bits: int
+    """Bits of one code, scales apart."""
+    group: int | None = None
+    """Consecutive inputs that share a scale; `None` where a whole row or tensor does."""
+    rows: int | None = 1
+    """Outputs that share a scale; `None` where the whole tensor does."""
+    scale: str = "F32"
+    """Stored dtype of the scales."""
+
+
+@attrs.frozen(kw_only=True)
 class TensorInfo:
-    """One stored tensor, as its file's header describes it."""
+    """One tensor as its file's header describes it or, where it is stored quantised, as it is read."""
 
     name: str
     dtype: str
     """safetensors name: `BF16`, `F32`, …"""
     shape: tuple[int, ...]
+    quantisation: Quantisation | None = None
+    """How it is stored, for a weight that is dequantised as it is read; `dtype` is then that of its values."""
+    refusal: str | None = None
+    """Why it cannot be read as a weight, for a quantised weight in a packing this version does not know."""
 
     @property
     def numel(self) -> int:
