@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -44,6 +44,7 @@ class WeightPair:
     read_values: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = attrs.field(
         default=None, repr=False, eq=False
     )
+    read_side: Callable[[str, int, int], torch.Tensor] | None = attrs.field(default=None, repr=False, eq=False)
 
     def values(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Base and trained as float64 CPU tensors of the same shape, rows aligned.
@@ -55,6 +56,16 @@ class WeightPair:
         if self.read_values is None:
             raise RuntimeError(f"{self.name}: values were not asked for; add 'tensors' to the need's quantities")
         return self.read_values()
+
+    def side(self, role: Literal["base", "trained"], start: int, stop: int) -> torch.Tensor:
+        """Rows `start` to `stop` of one side's own tensor, as stored: its dtype, its order, all of its tokens.
+
+        For tensors too large to hold twice in float64. Only analyzers whose need lists `tensors` may call it, and only
+        while they observe this pair.
+        """
+        if self.read_side is None:
+            raise RuntimeError(f"{self.name}: values were not asked for; add 'tensors' to the need's quantities")
+        return self.read_side(role, start, stop)
 
     @property
     def renamed(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -161,6 +162,7 @@ class WeightsPass:
             reason=tensor.reason,
             sums=sums,
             read_values=(lambda: self._values(tensor)) if self._with_values and tensor.spans else None,
+            read_side=partial(self._side, tensor) if self._with_values and tensor.spans else None,
         )
         for analyzer in self._analyzers[worker]:
             analyzer.observe(pair)
@@ -174,6 +176,13 @@ class WeightsPass:
         trained = [self._trained.read(right.name, s.trained, s.trained + s.count) for s in tensor.spans]
         shape = left.shape if tensor.compared == left.numel else (-1, *left.shape[1:])
         return torch.cat(base).double().view(shape), torch.cat(trained).double().view(shape)
+
+    def _side(self, tensor: AlignedTensor, role: str, start: int, stop: int) -> torch.Tensor:
+        """Rows of one side as stored."""
+        left, right = _both(tensor)
+        info, source = (left, self._base) if role == "base" else (right, self._trained)
+        width = info.numel // info.shape[0] if info.shape and info.shape[0] else 1
+        return source.read(info.name, start * width, stop * width).view(stop - start, *info.shape[1:])
 
     def _advance(self, elements: int) -> None:
         if self._progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -14,6 +14,7 @@ from afterburn_core.plugin.specs import AnalyzerSpec
 from afterburn_core.result.model import Measurement, Subject
 from afterburn_core.run.needs import DocumentsNeed, WeightsNeed
 from afterburn_core.run.observations import DocumentPair, WeightPair
+from afterburn_core.testing.checkpoints import llama_config, word_tokenizer
 from afterburn_core.testing.observing import document_pairs, weight_pairs
 from afterburn_core.testing.pairs import Pair
 
@@ -37,7 +38,7 @@ def observations(
 def _restricted(item: WeightPair, need: WeightsNeed) -> WeightPair:
     """The observation without the quantities that the need does not list."""
     if "tensors" not in need.quantities:
-        item = attrs.evolve(item, read_values=None)
+        item = attrs.evolve(item, read_values=None, read_side=None)
     if "sums" not in need.quantities:
         item = attrs.evolve(item, sums=None)
     return item
@@ -51,8 +52,16 @@ def analyze_pair(spec: AnalyzerSpec, pair: Pair) -> AnalyzerOutput:
 def make_analyzer(spec: AnalyzerSpec, *, seed: int = SEED, subjects: tuple[Subject, ...] | None = None) -> Analyzer:
     """A fresh analyzer with default options, begun."""
     analyzer: Analyzer = load_factory(spec.factory)(build_options(spec.options, {}, spec.name))
-    analyzer.begin(AnalyzerContext(subjects=subjects or SUBJECTS, seed=seed))
+    analyzer.begin(AnalyzerContext(subjects=subjects or SUBJECTS, seed=seed, documents=tiny_document))
     return analyzer
+
+
+def tiny_document(role: str, name: str) -> Mapping[str, Any] | None:
+    """The configuration and vocabulary of the tiny checkpoints, whichever side is asked for; no other document."""
+    return {
+        "config": llama_config(layers=2, hidden=16, vocab=48, dtype="bfloat16"),
+        "vocabulary": word_tokenizer(48)["model"]["vocab"],
+    }.get(name)
 
 
 def analyze(spec: AnalyzerSpec, items: Iterable[Any], *, seed: int = SEED) -> AnalyzerOutput:

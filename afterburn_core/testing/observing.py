@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from afterburn_core.backends.tensors import TensorInfo
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.run.needs import DOCUMENTS
@@ -92,7 +93,19 @@ def _detached(item: WeightPair) -> WeightPair:
     """The same observation with its values read already, so that it outlives the files."""
     if item.read_values is None:
         return item
-    return attrs.evolve(item, read_values=_copies(*item.values()))
+    sides = {
+        "base": item.side("base", 0, _rows(item.base)),
+        "trained": item.side("trained", 0, _rows(item.trained)),
+    }
+    return attrs.evolve(
+        item,
+        read_values=_copies(*item.values()),
+        read_side=lambda role, start, stop: sides[role][start:stop].clone(),
+    )
+
+
+def _rows(info: TensorInfo | None) -> int:
+    return info.shape[0] if info is not None and info.shape else 1
 
 
 def _copies(base: torch.Tensor, trained: torch.Tensor) -> Callable[[], tuple[torch.Tensor, torch.Tensor]]:

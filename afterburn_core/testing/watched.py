@@ -12,6 +12,16 @@ from afterburn_core.run.observations import WeightPair
 if TYPE_CHECKING:
     import torch
 
+_QUANTITIES = {
+    "sums": "sums",
+    "rows": "rows",
+    "spectra": "spectra",
+    "values": "tensors",
+    "read_values": "tensors",
+    "side": "tensors",
+    "read_side": "tensors",
+}
+
 P = TypeVar("P", bound=WeightPair)
 
 
@@ -20,7 +30,7 @@ def rationed(pair: WeightPair, need: WeightsNeed, overreach: list[str]) -> Weigh
 
     class RationedPair(WeightPair):
         def __getattribute__(self, name: str) -> Any:
-            quantity = {"sums": "sums", "values": "tensors", "read_values": "tensors"}.get(name)
+            quantity = _QUANTITIES.get(name)
             if quantity is not None and quantity not in need.quantities:
                 overreach.append(f"{name} of {object.__getattribute__(self, 'name')}, which needs {quantity!r}")
                 raise RuntimeError(f"{name} was read, but the need lists only {need.quantities}")

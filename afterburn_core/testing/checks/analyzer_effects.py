@@ -8,7 +8,10 @@ from afterburn_core.testing.checks.subjects import output_of, present, weights_n
 from afterburn_core.testing.feeding import analyze, by_id, first_difference
 from afterburn_core.testing.kit import Target, expect, fail, skip
 
-PLANTS = ("scaled", "rank one", "zeroed rows", "noise", "dropped", "added", "reshaped", "nonfinite", "edited")
+PLANTS = (
+    "scaled", "scaled norm", "rank one", "zeroed rows", "zeroed tokens", "noise", "dropped", "added", "reshaped",
+    "nonfinite", "edited",
+)  # fmt: skip
 """Pairs with one change each."""
 
 
