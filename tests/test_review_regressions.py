@@ -17,9 +17,10 @@ from afterburn_core.judge.policy import Policy, load_policy
 from afterburn_core.judge.verdict import decide
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.result.model import Result
+from afterburn_core.run.arrays import from_torch
 from afterburn_core.run.configuration import Settings
 from afterburn_core.run.diagnose import diagnose
-from afterburn_core.run.kernels import SumsKernel
+from afterburn_core.run.kernels import ArraySums
 from afterburn_core.run.naming import scope_of
 from afterburn_core.testing.checkpoints import load_weights, read_json, save_weights, tiny_checkpoint, write_json
 
@@ -152,7 +153,7 @@ def test_a_cast_beside_broken_tensors_says_what_it_does_not_speak_of(tmp_path: P
 
 
 def test_the_largest_change_of_a_zero_that_lost_its_sign_is_no_negative_zero() -> None:
-    sums = SumsKernel().pair(torch.tensor([0.0]), torch.tensor([-0.0]), (torch.float32, torch.float32))
+    sums = ArraySums().pair(from_torch(torch.tensor([0.0])), from_torch(torch.tensor([-0.0])), ("F32", "F32"))
     assert (sums.changed, str(sums.max_abs)) == (1, "0.0")
 
 

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from afterburn_core.plugin.registry import Registry
-from afterburn_core.run import weights_pass
+from afterburn_core.run import matrix_parts
+from afterburn_core.run.arrays import from_torch
 from afterburn_core.run.configuration import Settings
+from afterburn_core.run.device_kernels import SumsKernel
 from afterburn_core.run.diagnose import diagnose
-from afterburn_core.run.kernels import CPU_BLOCK, SumsKernel
+from afterburn_core.run.kernels import CPU_BLOCK, ArraySums
 from afterburn_core.run.sums import PairSums, combine, cosine_distance, relative_change, rounding_floor
 from afterburn_core.testing.pairs import planted_pair
 
@@ -31,8 +33,29 @@ MIXED = (
 )
 
 
+NAMES = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32", torch.float64: "F64"}
+
+
 def sums_of(base: torch.Tensor, trained: torch.Tensor) -> PairSums:
-    return SumsKernel().pair(base.reshape(-1), trained.reshape(-1), (base.dtype, trained.dtype))
+    """By the CPU's kernel, after making sure that the device's agrees to the last digits."""
+    found = ArraySums().pair(
+        from_torch(base.reshape(-1)), from_torch(trained.reshape(-1)), (NAMES[base.dtype], NAMES[trained.dtype])
+    )
+    device = SumsKernel().pair(base.reshape(-1), trained.reshape(-1), (base.dtype, trained.dtype))
+    scale = math.sqrt(found.base_sq * found.delta_sq)
+    for name, value in device.to_dict().items():
+        slack = 1e-13 * scale if name == "dot_base_delta" else 0
+        assert value == pytest.approx(getattr(found, name), rel=1e-12, abs=slack, nan_ok=True), name
+    return found
+
+
+def single(values: torch.Tensor) -> PairSums:
+    """Sums of a tensor that both sides share, by both kernels."""
+    found = ArraySums().single(from_torch(values), NAMES[values.dtype])
+    device = SumsKernel().single(values, values.dtype)
+    assert device.base_sq == pytest.approx(found.base_sq, rel=1e-12)
+    assert device.base_step_sq == pytest.approx(found.base_step_sq, rel=1e-12)
+    return found
 
 
 def normal(n: int, dtype: torch.dtype, seed: int, scale: float = 0.02) -> torch.Tensor:
@@ -128,7 +151,7 @@ def test_equal_tensors_have_no_difference_and_the_same_sums_as_the_general_path(
     # a last entry that differs takes the general path for its block; the first block takes the short one in both
     assert (equal.delta_sq, equal.dot_base_delta, equal.max_abs, equal.changed) == (0.0, 0.0, 0.0, 0)
     assert equal.base_sq == equal.trained_sq == pytest.approx(math.fsum(values.double().square().tolist()), rel=1e-14)
-    assert SumsKernel().single(values, dtype) == equal
+    assert single(values) == equal
 
 
 def test_sums_that_cancel_keep_their_digits() -> None:
@@ -192,10 +215,10 @@ def test_steps_of_float16_equal_numpy_spacing_with_zeros_and_subnormals() -> Non
     values = np.concatenate([magnitudes, -magnitudes])
     expected = math.fsum((np.spacing(np.abs(values)).astype(np.float64) ** 2).tolist())
 
-    sums = SumsKernel().single(torch.from_numpy(values), torch.float16)
+    sums = single(torch.from_numpy(values))
 
     assert sums.base_step_sq == pytest.approx(expected, rel=1e-13)
-    tiny = SumsKernel().single(torch.zeros(5, dtype=torch.float16), torch.float16)
+    tiny = single(torch.zeros(5, dtype=torch.float16))
     assert tiny.base_step_sq == 5 * 2.0**-48
 
 
@@ -203,14 +226,14 @@ def test_steps_of_float16_equal_numpy_spacing_with_zeros_and_subnormals() -> Non
 def test_steps_of_wide_floats_equal_numpy_spacing(dtype: torch.dtype) -> None:
     values = torch.cat([normal(777, dtype, seed=7), torch.tensor([1.0, 2.0, 0.5, 1 - 2.0**-20], dtype=dtype)])
     expected = math.fsum((np.spacing(values.abs().numpy()).astype(np.float64) ** 2).tolist())
-    assert SumsKernel().single(values, dtype).base_step_sq == pytest.approx(expected, rel=1e-13)
+    assert single(values).base_step_sq == pytest.approx(expected, rel=1e-13)
 
 
 def test_steps_of_bfloat16_equal_the_distance_to_the_next_pattern() -> None:
     patterns = torch.arange(1 << 7, 0x7F00, 1, dtype=torch.int16)  # normal magnitudes of either parity
     values = patterns[(patterns >= 0x2000) & (patterns < 0x6000)].view(torch.bfloat16)
     expected = math.fsum((spacing_of_bfloat16(values) ** 2).tolist())
-    assert SumsKernel().single(values, torch.bfloat16).base_step_sq == pytest.approx(expected, rel=1e-13)
+    assert single(values).base_step_sq == pytest.approx(expected, rel=1e-13)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +242,7 @@ def test_steps_of_bfloat16_equal_the_distance_to_the_next_pattern() -> None:
 def test_rounding_floor_of_gaussian_weights_is_the_published_one(dtype: torch.dtype, floor: float) -> None:
     exact_values = normal(1 << 20, torch.float64, seed=8)
     stored = exact_values.to(dtype)
-    sums = SumsKernel().single(stored, dtype)
+    sums = single(stored)
     found = rounding_floor(sums.base_step_sq, sums.base_sq)
     assert found == pytest.approx(floor, rel=0.02)
     measured = float((stored.double() - exact_values).norm() / exact_values.norm())
@@ -355,7 +378,7 @@ def test_sums_survive_being_stored() -> None:
 
 
 def test_the_number_of_threads_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights_pass, "CHUNK", 37)  # many stretches per tensor, none of a round size
+    monkeypatch.setattr(matrix_parts, "CHUNK", 37)  # many stretches per tensor, none of a round size
     pair = planted_pair(tmp_path / "pair", noise=1e-2, layers=3, hidden=32, vocab=101, dtype="float32")
     registry = Registry.discover(only=("weight",))
     found = []

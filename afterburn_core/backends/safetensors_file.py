@@ -21,6 +21,7 @@ from afterburn_core.errors import SubjectError
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
 MAX_HEADER = 100_000_000  # the reference implementation's limit
 
@@ -44,13 +45,24 @@ class SafetensorsFile:
         """
         import torch
 
-        info = self.tensors[name]
-        size = ITEM_SIZE[info.dtype]
-        dtype = getattr(torch, TORCH_DTYPES[info.dtype])
+        dtype = getattr(torch, TORCH_DTYPES[self.tensors[name].dtype])
         if stop == start:
             return torch.empty(0, dtype=dtype)
-        buffer = torch.empty((stop - start) * size, dtype=torch.uint8)
-        view = memoryview(buffer.numpy().data)
+        return torch.from_numpy(self._bytes(name, start, stop)).view(dtype)
+
+    def read_array(self, name: str, start: int, stop: int) -> NDArray[Any] | None:
+        """The same elements as an array, bfloat16 as its bits (uint16); `None` for dtypes that NumPy lacks."""
+        from afterburn_core.run.arrays import NUMPY_DTYPES
+
+        dtype = NUMPY_DTYPES.get(self.tensors[name].dtype)
+        return None if dtype is None else self._bytes(name, start, stop).view(dtype)
+
+    def _bytes(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        import numpy as np
+
+        size = ITEM_SIZE[self.tensors[name].dtype]
+        buffer = np.empty((stop - start) * size, dtype=np.uint8)
+        view = memoryview(buffer)
         position, done = self.offsets[name] + start * size, 0
         while done < len(view):
             # one call moves at most 2 GiB on Linux
@@ -58,7 +70,7 @@ class SafetensorsFile:
             if count == 0:
                 raise SubjectError(f"{self.path}: ended within tensor {name!r}; the file changed while being read")
             done += count
-        return buffer.view(dtype)
+        return buffer
 
     def close(self) -> None:
         os.close(self.descriptor)

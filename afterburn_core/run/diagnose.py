@@ -34,19 +34,21 @@ from afterburn_core.result.model import (
     Subject,
     Tool,
 )
-from afterburn_core.run.cache import RowCache, cache_key, default_cache_dir
+from afterburn_core.run.cache import cache_key
+from afterburn_core.run.caches import Caches, open_caches
 from afterburn_core.run.configuration import Settings, refuse_unknown_options
 from afterburn_core.run.digests import FileState, digest_files, file_state
-from afterburn_core.run.directory import RESULT, artifact_reader, check_writable, prepare, write_artifacts
+from afterburn_core.run.directory import RESULT, artifact_reader, prepare, write_artifacts
 from afterburn_core.run.execute import Bench, Collected, execute
 from afterburn_core.run.executor import available_cores
 from afterburn_core.run.plan import Plan, make_plan
 from afterburn_core.run.progress import Progress, Silent
 from afterburn_core.run.references import parse_reference
 from afterburn_core.run.subjects import OpenSubject, describe, open_subject
-from afterburn_core.run.sums import VERSION as SUMS_VERSION
 
-_PACKAGES = ("torch", "numpy", "transformers", "safetensors", "peft")
+# without any of these device files no driver offers a GPU: NVIDIA, AMD, and Windows' own under Linux
+_GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+_PACKAGES = ("torch", "numpy", "scipy", "transformers", "safetensors", "peft")
 
 
 @attrs.frozen(kw_only=True)
@@ -153,7 +155,7 @@ def _run(
             "versions": {plugin.name: plugin.version for plugin in registry.plugins.values()},
         }
     )[:32]
-    cache = _cache(settings, subjects, device, registry)
+    cache = open_caches(settings, subjects, device, registry)
     executor = load_factory(registry.get("executor", settings.executor).spec.factory)(threads)
     registry.notify(RunStarted(run_id=run_id, components=opened.plan.components))
     bench = Bench(
@@ -161,6 +163,7 @@ def _run(
         executor=executor,
         seed=settings.seed,
         device=device,
+        preset=settings.preset,
         options=settings.options,
         progress=progress,
         cache=cache,
@@ -285,30 +288,7 @@ def _subjects(opened: Opened, digests: tuple[tuple[FileDigest, ...], tuple[FileD
     )
 
 
-def _cache(settings: Settings, subjects: tuple[Subject, ...], device: str, registry: Registry) -> RowCache | None:
-    if not settings.cache:
-        return None
-    description = {
-        "kind": "weight_sums",
-        "version": SUMS_VERSION,
-        "core": __version__,
-        "device": device,
-        # whoever reads the files decides what the numbers are numbers of
-        "readers": {r.plugin.name: r.plugin.version for role in ("backend", "reader") for r in registry.specs(role)},
-        "subjects": [{"digest": subject.digest, "backend": subject.backend} for subject in subjects],
-    }
-    root = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"cache {root}: cannot be created ({error.strerror}); use --cache-dir or --no-cache"
-        ) from error
-    check_writable(root, "--cache-dir, or use --no-cache")
-    return RowCache(root, cache_key(description), description)
-
-
-def _require_unchanged(before: dict[Path, FileState], cache: RowCache | None) -> None:
+def _require_unchanged(before: dict[Path, FileState], cache: Caches | None) -> None:
     for path, state in before.items():
         try:
             changed = file_state(path) != state
@@ -328,6 +308,10 @@ def _require_unchanged(before: dict[Path, FileState], cache: RowCache | None) ->
 def _device(name: str, plan: Plan) -> str:
     if not any(planned.kind == "weights" for planned in plan.passes):
         return "none"
+    if name == "auto" and not any(Path(node).exists() for node in _GPU_NODES):
+        return "cpu"  # importing torch only to hear that there is no GPU takes longer than a small run
+    if name == "cpu":
+        return name
     import torch
 
     if name == "auto":

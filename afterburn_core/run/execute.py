@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -15,13 +15,16 @@ from afterburn_core.plugin.roles import Analyzer, AnalyzerContext, AnalyzerOutpu
 from afterburn_core.plugin.specs import AnalyzerSpec, ComponentFinished, MetricSpec
 from afterburn_core.result.model import Execution, ExecutionStatus, Measurement, Notification, Produced, Subject
 from afterburn_core.run.align import AlignedTensor, Side, align, states
-from afterburn_core.run.cache import RowCache
-from afterburn_core.run.needs import WeightsNeed
+from afterburn_core.run.caches import Caches
+from afterburn_core.run.needs import Preset, WeightsNeed
 from afterburn_core.run.observations import DocumentPair
 from afterburn_core.run.plan import Plan, PlannedPass
 from afterburn_core.run.progress import Progress
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.run.subjects import OpenSubject, require_comparable
+
+if TYPE_CHECKING:
+    from afterburn_core.run.tensor_work import Spectral
 
 DocumentReader = Callable[[str, str], Mapping[str, Any] | None]
 
@@ -97,7 +100,8 @@ class Bench:
     device: str
     options: Mapping[str, Mapping[str, Any]]
     progress: Progress
-    cache: RowCache | None = None
+    preset: Preset = "full"
+    cache: Caches | None = None
     excerpts: bool = True
 
 
@@ -214,16 +218,18 @@ def _weights(
     compared = sum(tensor.compared for tensor in aligned)
     require_comparable(base.facts, trained.facts, compared)
     bench.progress.begin("comparing weights", compared, "parameters")
-    need = planned.need
+    quantities = planned.need.quantities if isinstance(planned.need, WeightsNeed) else ()
     sweep = WeightsPass(
         base.weights(),
         trained.weights(),
         aligned,
         executor=bench.executor,
         analyzers=[[rider[worker] for rider in riders] for worker in range(bench.executor.workers)],
-        cache=bench.cache,
+        cache=bench.cache.rows if bench.cache else None,
         device=bench.device,
-        with_values=isinstance(need, WeightsNeed) and "tensors" in need.quantities,
+        with_values="tensors" in quantities,
+        with_rows="rows" in quantities,
+        spectral=_spectral(quantities, trained, bench),
         progress=bench.progress,
     )
     try:
@@ -234,12 +240,45 @@ def _weights(
         "tensors": len(aligned),
         "from_cache": outcome.from_cache,
         "bytes_read": outcome.bytes_read,
+        "spectra": outcome.spectra,
+        "spectra_from_cache": outcome.spectra_from_cache,
         **dict(sorted(states(aligned).items())),
     }
     stopped = None
     if outcome.interrupted:
         stopped = f"stopped by the user after {outcome.pairs} of {len(aligned)} tensors; run again to go on from there"
-    return Swept(counters=counters, notes=_alignment_notes(aligned), stopped=stopped)
+    return Swept(
+        counters=counters, notes=(*_alignment_notes(aligned), *_approximations(outcome.approximate)), stopped=stopped
+    )
+
+
+def _spectral(quantities: Sequence[str], trained: OpenSubject, bench: Bench) -> Spectral | None:
+    """How the pass computes spectra; `None` where nobody asked for any."""
+    from afterburn_core.run.memory import largest_order
+    from afterburn_core.run.tensor_work import Spectral
+
+    if not {"spectra", "vectors"} & set(quantities):
+        return None
+    return Spectral(
+        precision="float64" if bench.preset == "full" else "float32",
+        vectors="vectors" in quantities,
+        trained=trained.weights(),
+        max_order=largest_order(bench.executor.workers),
+        seed=child_seed(bench.seed, "core.weights_pass"),
+        base_cache=bench.cache.base if bench.cache else None,
+        pair_cache=bench.cache.pair if bench.cache else None,
+    )
+
+
+def _approximations(names: Sequence[str]) -> tuple[Notification, ...]:
+    return tuple(
+        Notification(
+            level="warning",
+            message=f"{name}: too large for an exact spectrum in this machine's memory; its top singular values are "
+            "approximate, with the error bound given",
+        )
+        for name in sorted(names)
+    )
 
 
 def _side(subject: OpenSubject) -> Side:

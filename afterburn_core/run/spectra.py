@@ -6,7 +6,7 @@ resolved and are reported as 0. Shapes: a matrix is (rows, columns) with rows = 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Raised when any of the numbers can change for equal inputs; part of every cache key."""
+VECTORS = 16
+"""Singular vectors kept per matrix."""
+INTRUDERS = 10
+"""Trained vectors that are looked for among all of base's (LoRA vs Full Fine-tuning, arXiv 2410.21228)."""
 
 Method = Literal["float32", "float64", "factors", "randomised"]
 """float32, float64: of the Gram matrix; factors: exact, from an adapter's factors; randomised: the top only."""
@@ -39,7 +43,7 @@ class Spectrum:
     right: NDArray[np.float32] | None = None
     """(columns, q) top right singular vectors."""
     error: float = 0.0
-    """Bound on the absolute error of each value where `approximate`."""
+    """Where `approximate`: a true singular value lies within this distance of each one given."""
 
     @property
     def floor(self) -> float:
@@ -53,6 +57,22 @@ class Spectrum:
 
 
 @attrs.frozen(kw_only=True, eq=False)
+class Principal:
+    """Where the change lies relative to the top singular vectors u_i, v_i of W; k = min(16, rows, columns)."""
+
+    core: NDArray[np.float64]
+    """(k, k) U_kᵀ Δ V_k"""
+    left: NDArray[np.float64]
+    """(k,) ‖u_iᵀΔ‖²"""
+    right: NDArray[np.float64]
+    """(k,) ‖Δv_i‖²"""
+    left_overlap: NDArray[np.float64]
+    """(≤ 10,) max_j |⟨u'_i, u_j⟩| over all left singular vectors of W, for the top ones of W'."""
+    right_overlap: NDArray[np.float64]
+    """(≤ 10,) the same for right vectors."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
 class PairSpectra:
     """Spectra of one matrix of both checkpoints and of their difference."""
 
@@ -60,7 +80,8 @@ class PairSpectra:
     trained: Spectrum
     """The same object as `base` where no entry differs."""
     delta: Spectrum
-    principal: dict[str, Any] | None = None
+    principal: Principal | None = None
+    """`None` unless vectors are asked for, where no entry differs, and where the spectrum is approximate."""
 
 
 @attrs.frozen(kw_only=True, eq=False)

@@ -1,42 +1,44 @@
 """The weights pass: streams base and trained once, side by side, and hands every aligned tensor to all analyzers.
 
-The unit of work is a stretch of at most `CHUNK` elements, so that one huge embedding keeps every core busy. Whoever
-finishes a tensor's last stretch combines its sums, stores them in the cache and lets its own analyzers observe it;
-instances are merged at the end. Sums are combined in a fixed order, so the numbers do not depend on the threads.
+The unit of work is a part of a tensor, so that one huge embedding keeps every core busy. Whoever finishes a tensor's
+last part combines its sums, decomposes its Gram matrices, stores both in the cache and lets its own analyzers observe
+it; instances are merged at the end. Parts are combined in a fixed order, so the numbers do not depend on the threads.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import torch
 
-from afterburn_core.backends.tensors import TORCH_DTYPES, TensorInfo, WeightSource
+from afterburn_core.backends.tensors import WeightSource
 from afterburn_core.plugin.roles import Analyzer, Executor
-from afterburn_core.run.align import AlignedTensor, Span
+from afterburn_core.run.align import AlignedTensor
 from afterburn_core.run.cache import RowCache
-from afterburn_core.run.kernels import SumsKernel
+from afterburn_core.run.matrix_parts import matrix_of, segments, stretches
 from afterburn_core.run.observations import WeightPair
+from afterburn_core.run.parts import PartReader, PartResult, Wanted
+from afterburn_core.run.spectra import PairSpectra, RowSums
 from afterburn_core.run.sums import PairSums, combine
+from afterburn_core.run.tensor_work import Spectral, TensorWork, finish, recalled, values_of
 
 if TYPE_CHECKING:
     from afterburn_core.run.progress import Progress
 
-CHUNK = 1 << 22
-"""Elements per task: 8 MiB of bf16 per side, a few hundredths of a second."""
+_ATTENTION = frozenset({"q", "k", "v", "o", "qkv", "kv"})
 
 
 @attrs.frozen(kw_only=True)
 class Task:
-    """One stretch of one tensor."""
+    """One part of one tensor."""
 
     tensor: int
     part: int
-    span: Span
 
 
 @attrs.define(kw_only=True)
@@ -48,6 +50,12 @@ class PassOutcome:
     """Tensors handed to analyzers."""
     from_cache: int
     bytes_read: int
+    spectra: int = 0
+    """Matrices decomposed in this run."""
+    spectra_from_cache: int = 0
+    """Spectra of base that an earlier run had left."""
+    approximate: list[str] = attrs.field(factory=list)
+    """Matrices too large for an exact spectrum here."""
 
 
 class WeightsPass:
@@ -64,6 +72,8 @@ class WeightsPass:
         cache: RowCache | None = None,
         device: str = "cpu",
         with_values: bool = False,
+        with_rows: bool = False,
+        spectral: Spectral | None = None,
         progress: Progress | None = None,
     ) -> None:
         """
@@ -71,86 +81,116 @@ class WeightsPass:
             base: weights of the base.
             trained: weights of the trained subject.
             aligned: the fate of every tensor, from `align`.
-            executor: runs the stretches.
+            executor: runs the parts.
             analyzers: for each worker, its own analyzer instances, already begun.
             cache: rows of sums by tensor name.
             device: torch device of the arithmetic.
             with_values: whether analyzers may read values.
+            with_rows: whether sums by row are wanted for token tables.
+            spectral: how spectra are computed; absent where none are wanted.
             progress: told of elements as they are compared.
         """
         self._base, self._trained, self._aligned = base, trained, aligned
         self._executor, self._cache, self._with_values, self._progress = executor, cache, with_values, progress
-        self._device = torch.device(device)
+        self._with_rows, self._spectral, self._device = with_rows, spectral, device
         self._analyzers = analyzers
-        self._kernels: list[SumsKernel] = []
-        self._shared: frozenset[str] = getattr(trained, "shared", frozenset())
+        self._readers: list[PartReader] = []
         self._lock = threading.Lock()
-        self._parts: dict[int, list[PairSums | None]] = {}
+        self._work: dict[int, TensorWork] = {}
+        self._groups = _attention_groups(aligned) if with_values else {}
+        self._waiting: dict[str, list[WeightPair]] = defaultdict(list)
         self._done = PassOutcome(interrupted=False, pairs=0, from_cache=0, bytes_read=0)
 
     def run(self) -> PassOutcome:
         """Sweeps; afterwards each tensor has been observed by exactly one worker's analyzers."""
-        self._kernels = [SumsKernel(self._device) for _ in range(self._executor.workers)]
+        precision = self._spectral.precision if self._spectral else None
+        self._readers = [
+            PartReader(self._base, self._trained, self._device, precision) for _ in range(self._executor.workers)
+        ]
         tasks = self._tasks()
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # parallel over stretches, not within them
-        try:
-            self._done.interrupted = self._executor.run(tasks, self._work) == "interrupted"
-        finally:
-            torch.set_num_threads(threads)
+        with _single_threaded():  # parallel over parts, not within them
+            self._done.interrupted = self._executor.run(tasks, self._do) == "interrupted"
         return self._done
 
     def _tasks(self) -> list[Task]:
-        """Stretches in the order the base lies on disk; what needs no reading is observed at once."""
+        """Parts in the order the base lies on disk; what needs no reading is observed at once."""
         rows: Mapping[str, Any] = self._cache.load() if self._cache else {}
-        tasks: list[Task] = []
         readable = []
         for number, tensor in enumerate(self._aligned):
-            stored = _stored(rows.get(tensor.name), tensor)
             if not tensor.spans:
-                self._observe(0, tensor, None)
-            elif stored is not None:
-                self._done.from_cache += 1
-                self._advance(tensor.compared)
-                self._observe(0, tensor, stored)
-            else:
+                self._deliver(0, number, self._pair(tensor, None, None, None, None))
+                continue
+            work = self._plan(tensor)
+            stored = _stored(rows.get(tensor.name), tensor)
+            known = recalled(work, self._spectral, stored) if stored is not None else None
+            if stored is None or known is None:
+                self._work[number] = work
                 readable.append(number)
-        for number in sorted(readable, key=lambda n: self._position(self._aligned[n])):
-            stretches = list(_stretches(self._aligned[number].spans))
-            self._parts[number] = [None] * len(stretches)
-            tasks += [Task(tensor=number, part=i, span=span) for i, span in enumerate(stretches)]
-        return tasks
+                continue
+            self._done.from_cache += 1
+            self._advance(tensor.compared)
+            self._deliver(0, number, self._pair(tensor, stored, *known, None))
+        readable.sort(key=lambda n: self._position(self._aligned[n]))
+        return [Task(tensor=n, part=i) for n in readable for i in range(len(self._work[n].parts))]
+
+    def _plan(self, tensor: AlignedTensor) -> TensorWork:
+        """What has to be computed of a tensor."""
+        extent = matrix_of(tensor)
+        by_row = self._with_rows and tensor.scope.module in {"embed", "head"} and extent is not None
+        spectral = self._spectral if extent is not None else None
+        if extent is not None and (spectral is not None or by_row):
+            parts = segments(tensor.spans, extent)
+        else:
+            parts = stretches(tensor.spans)
+        return TensorWork(
+            tensor=tensor,
+            extent=extent,
+            parts=parts,
+            results=[None] * len(parts),
+            by_row=by_row,
+            spectral=spectral is not None,
+            wanted=Wanted.none() if spectral is None else spectral.wanted(tensor, extent),
+        )
 
     def _position(self, tensor: AlignedTensor) -> tuple[int, int]:
         return self._base.position(tensor.base.name) if tensor.base else (0, 0)
 
-    def _work(self, worker: int, task: Task) -> None:
-        tensor = self._aligned[task.tensor]
-        sums, read = self._sums(self._kernels[worker], tensor, task.span)
+    def _do(self, worker: int, task: Task) -> None:
+        work, reader = self._work[task.tensor], self._readers[worker]
+        result = reader.read(work, work.parts[task.part], keep=len(work.parts) == 1)
         with self._lock:
-            parts = self._parts[task.tensor]
-            parts[task.part] = sums
-            complete = all(part is not None for part in parts)
-            self._done.bytes_read += read
-        self._advance(task.span.count)
+            work.results[task.part] = result
+            complete = all(part is not None for part in work.results)
+            self._done.bytes_read += result.bytes_read
         if complete:
-            del self._parts[task.tensor]
-            total = combine(part for part in parts if part is not None)
-            if self._cache:
-                self._cache.append(tensor.name, total.to_dict())
-            self._observe(worker, tensor, total)
+            self._complete(worker, task.tensor, work)
+        self._advance(result.sums.n)
 
-    def _sums(self, kernel: SumsKernel, tensor: AlignedTensor, span: Span) -> tuple[PairSums, int]:
-        left, right = _both(tensor)
-        stored = (getattr(torch, TORCH_DTYPES[left.dtype]), getattr(torch, TORCH_DTYPES[right.dtype]))
-        base = self._base.read(left.name, span.base, span.base + span.count)
-        if right.name in self._shared and left.name == right.name and span.base == span.trained:
-            return kernel.single(base, stored[0]), base.nbytes
-        trained = self._trained.read(right.name, span.trained, span.trained + span.count)
-        return kernel.pair(base, trained, stored), base.nbytes + span.count * stored[1].itemsize
+    def _complete(self, worker: int, number: int, work: TensorWork) -> None:
+        parts: list[PartResult] = [part for part in work.results if part is not None]
+        total = combine(part.sums for part in parts)
+        spectra, rows = finish(work, parts, total, self._readers[worker].algebra, self._spectral)
+        if self._cache:
+            self._cache.append(work.tensor.name, total.to_dict())
+        kept = parts[0] if len(parts) == 1 and self._with_values else None
+        with self._lock:
+            del self._work[number]
+            self._done.spectra += spectra is not None
+            self._done.spectra_from_cache += work.wanted.base_known is not None
+            if spectra is not None and spectra.base.approximate:
+                self._done.approximate.append(work.tensor.name)
+        self._deliver(worker, number, self._pair(work.tensor, total, spectra, rows, kept))
 
-    def _observe(self, worker: int, tensor: AlignedTensor, sums: PairSums | None) -> None:
-        pair = WeightPair(
+    def _pair(
+        self,
+        tensor: AlignedTensor,
+        sums: PairSums | None,
+        spectra: PairSpectra | None,
+        rows: RowSums | None,
+        kept: PartResult | None,
+    ) -> WeightPair:
+        readable = self._with_values and bool(tensor.spans)
+        return WeightPair(
             name=tensor.name,
             scope=tensor.scope,
             state=tensor.state,
@@ -161,32 +201,63 @@ class WeightsPass:
             explained=tensor.explained,
             reason=tensor.reason,
             sums=sums,
-            read_values=(lambda: self._values(tensor)) if self._with_values and tensor.spans else None,
-            read_side=partial(self._side, tensor) if self._with_values and tensor.spans else None,
+            spectra=spectra,
+            rows=rows,
+            read_values=(lambda: values_of(self._base, self._trained, tensor, kept)) if readable else None,
         )
-        for analyzer in self._analyzers[worker]:
-            analyzer.observe(pair)
+
+    def _deliver(self, worker: int, number: int, pair: WeightPair) -> None:
+        """Observes a tensor, or all of an attention's once the last of them is there."""
+        group = self._groups.get(number)
+        ready = [pair]
+        if group is not None:
+            prefix, size = group
+            with self._lock:
+                self._waiting[prefix].append(pair)
+                if len(self._waiting[prefix]) < size:
+                    return
+                ready = sorted(self._waiting.pop(prefix), key=lambda waiting: waiting.name)
+        for item in ready:
+            for analyzer in self._analyzers[worker]:
+                analyzer.observe(item)
         with self._lock:
-            self._done.pairs += 1
-
-    def _values(self, tensor: AlignedTensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Both sides in float64; rows in the order of the spans where rows were paired."""
-        left, right = _both(tensor)
-        base = [self._base.read(left.name, s.base, s.base + s.count) for s in tensor.spans]
-        trained = [self._trained.read(right.name, s.trained, s.trained + s.count) for s in tensor.spans]
-        shape = left.shape if tensor.compared == left.numel else (-1, *left.shape[1:])
-        return torch.cat(base).double().view(shape), torch.cat(trained).double().view(shape)
-
-    def _side(self, tensor: AlignedTensor, role: str, start: int, stop: int) -> torch.Tensor:
-        """Rows of one side as stored."""
-        left, right = _both(tensor)
-        info, source = (left, self._base) if role == "base" else (right, self._trained)
-        width = info.numel // info.shape[0] if info.shape and info.shape[0] else 1
-        return source.read(info.name, start * width, stop * width).view(stop - start, *info.shape[1:])
+            self._done.pairs += len(ready)
 
     def _advance(self, elements: int) -> None:
         if self._progress:
             self._progress.advance(elements)
+
+
+def _attention_groups(aligned: Sequence[AlignedTensor]) -> dict[int, tuple[str, int]]:
+    """For tensors of an attention: their common prefix and how many they are, by number."""
+    prefixes = {
+        t.name.removesuffix(".weight").rpartition(".")[0]
+        for t in aligned
+        if t.scope.module in _ATTENTION and t.scope.layer is not None
+    }
+    members: dict[str, list[int]] = defaultdict(list)
+    for number, tensor in enumerate(aligned):
+        prefix = tensor.name.removesuffix(".weight").removesuffix(".bias").rpartition(".")[0]
+        if prefix in prefixes:
+            members[prefix].append(number)
+    return {number: (prefix, len(numbers)) for prefix, numbers in members.items() for number in numbers}
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Keeps BLAS and torch on the calling thread."""
+    from threadpoolctl import threadpool_limits
+
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch is not None else 0
+    if torch is not None:
+        torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(threads)
 
 
 def _stored(row: Any, tensor: AlignedTensor) -> PairSums | None:
@@ -196,17 +267,3 @@ def _stored(row: Any, tensor: AlignedTensor) -> PairSums | None:
     except ValueError:
         return None
     return sums if sums.n == tensor.compared else None
-
-
-def _both(tensor: AlignedTensor) -> tuple[TensorInfo, TensorInfo]:
-    if tensor.base is None or tensor.trained is None:
-        raise RuntimeError(f"{tensor.name}: has spans but not both sides")
-    return tensor.base, tensor.trained
-
-
-def _stretches(spans: Sequence[Span]) -> list[Span]:
-    return [
-        Span(base=span.base + i, trained=span.trained + i, count=min(CHUNK, span.count - i))
-        for span in spans
-        for i in range(0, span.count, CHUNK)
-    ]

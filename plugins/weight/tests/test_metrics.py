@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from afterburn_core.backends.tensors import TensorInfo
 from afterburn_core.plugin.roles import AnalyzerOutput
 from afterburn_core.result.model import Measurement, Scope
-from afterburn_core.run.kernels import SumsKernel
+from afterburn_core.run.arrays import from_torch
+from afterburn_core.run.kernels import ArraySums
 from afterburn_core.run.naming import scope_of
 from afterburn_core.run.observations import WeightPair
 from afterburn_weight.delta import Delta
@@ -47,7 +48,9 @@ def weight_pair(name: str, base: torch.Tensor, trained: torch.Tensor) -> WeightP
         compared=base.numel(),
         union=base.numel(),
         explained=True,
-        sums=SumsKernel().pair(base.reshape(-1), trained.reshape(-1), (base.dtype, trained.dtype)),
+        sums=ArraySums().pair(
+            from_torch(base.reshape(-1)), from_torch(trained.reshape(-1)), (NAMES[base.dtype], NAMES[trained.dtype])
+        ),
     )
 
 

@@ -1,0 +1,176 @@
+"""Matrix products of the weights pass on a CPU: Gram matrices and thin products of W, W' and Δ, by blocks.
+
+A matrix A (rows × columns) is never widened as a whole. Its Gram matrix is taken on the smaller side,
+
+    tall (rows ≥ columns)   G = AᵀA = Σ_b A_bᵀ A_b    over blocks of rows
+    wide                    G = AAᵀ = Σ_b A_b A_bᵀ    over blocks of columns
+
+each product by the symmetric rank-k update, which NumPy picks for `B.T @ B` and which halves the multiplications.
+Blocks are multiplied in `precision` and summed in float64. Δ is subtracted in the wider of the two stored precisions,
+so that nothing cancels twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from afterburn_core.run.arrays import Raw, widen
+from afterburn_core.run.eigen import eigenvalues, leading_eigenpairs
+
+Kind = Literal["base", "trained", "delta"]
+Precision = Literal["float32", "float64"]
+BLOCK = 1 << 20
+"""Elements per block: 8 MiB of float64, enough rows for the update to run at full speed."""
+_SAFE = (1e-15, 1e15)
+"""Root mean squares whose squares and their sums are far from the limits of float32."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Stored:
+    """One stretch of whole rows of a matrix of both sides, as stored."""
+
+    base: Raw
+    """Flattened."""
+    trained: Raw | None
+    """`None` where it equals base."""
+    rows: int
+    columns: int
+
+    @property
+    def tall(self) -> bool:
+        return self.rows >= self.columns
+
+
+class ArrayAlgebra:
+    """Products with buffers of its own; one instance serves one thread."""
+
+    def __init__(self, precision: Precision) -> None:
+        self.precision = precision
+        self._dtype = np.dtype(precision)
+        self._buffers: dict[str, NDArray[Any]] = {}
+
+    def grams(self, stored: Stored, kinds: frozenset[Kind], tall: bool) -> dict[Kind, NDArray[np.float64]]:
+        """Gram matrices (k, k) of the kinds asked for, float64; `tall` is that of the whole matrix."""
+        order = stored.columns if tall else stored.rows
+        totals: dict[Kind, NDArray[np.float64]] = {kind: np.zeros((order, order)) for kind in sorted(kinds)}
+        product = self._buffer("product", order * order, self._dtype).reshape(order, order)
+        for blocks in self._blocks(stored, kinds, tall):
+            for kind, block in blocks.items():
+                scale = _scale(block)
+                if scale != 1.0:
+                    block = block * self._dtype.type(scale)
+                if tall:
+                    np.matmul(block.T, block, out=product)
+                else:
+                    np.matmul(block, block.T, out=product)
+                if scale == 1.0:
+                    totals[kind] += product
+                else:
+                    totals[kind] += product.astype(np.float64) / scale**2
+        return totals
+
+    def apply(
+        self, stored: Stored, vectors: Mapping[str, tuple[Kind, NDArray[np.float64]]], *, transposed: bool
+    ) -> dict[str, NDArray[np.float64]]:
+        """A V for V (columns, q), or AᵀU for U (rows, q) if `transposed`, by the names given; float64 sums.
+
+        Args:
+            stored: the rows.
+            vectors: for each name, which of the three matrices and its right or left factors.
+            transposed: which side is multiplied.
+        """
+        kinds = frozenset(kind for kind, _ in vectors.values())
+        found: dict[str, NDArray[np.float64]] = {
+            name: np.zeros((stored.columns if transposed else stored.rows, factors.shape[1]))
+            for name, (_, factors) in vectors.items()
+        }
+        start = 0
+        for blocks in self._blocks(stored, kinds, True, dtype=np.dtype(np.float64)):
+            stop = start + next(iter(blocks.values())).shape[0]
+            for name, (kind, factors) in vectors.items():
+                if transposed:
+                    found[name] += blocks[kind].T @ factors[start:stop]
+                else:
+                    found[name][start:stop] = blocks[kind] @ factors
+            start = stop
+        return found
+
+    def eigenvalues(self, gram: NDArray[np.float64]) -> NDArray[np.float64]:
+        """All eigenvalues, descending, in this precision."""
+        return eigenvalues(self._rounded(gram)[0]) * self._rounded(gram)[1]
+
+    def leading(self, gram: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """All eigenvalues and the vectors (k, count) of the largest."""
+        rounded, scale = self._rounded(gram)
+        values, vectors = leading_eigenpairs(rounded, count)
+        return values * scale, vectors
+
+    def basis(self, gram: NDArray[np.float64]) -> NDArray[np.float64]:
+        """All eigenvectors (k, k) as columns, by descending eigenvalue."""
+        return np.linalg.eigh(gram)[1][:, ::-1]
+
+    def _rounded(self, gram: NDArray[np.float64]) -> tuple[NDArray[Any], float]:
+        """The matrix in this precision, divided by a power of two that keeps it in range, and that power."""
+        if self._dtype == np.float64:
+            return gram, 1.0
+        largest = float(np.max(np.diagonal(gram), initial=0.0))
+        scale = 2.0 ** math.frexp(largest)[1] if largest > 0 else 1.0
+        return (gram / scale).astype(self._dtype), scale
+
+    def _blocks(
+        self, stored: Stored, kinds: frozenset[Kind], by_rows: bool, dtype: np.dtype[Any] | None = None
+    ) -> Iterator[dict[Kind, NDArray[Any]]]:
+        """Blocks of the kinds asked for; what is yielded is overwritten by the next block."""
+        dtype = dtype or self._dtype
+        base = stored.base.reshape(stored.rows, stored.columns)
+        trained = base if stored.trained is None else stored.trained.reshape(stored.rows, stored.columns)
+        along, across = (stored.rows, stored.columns) if by_rows else (stored.columns, stored.rows)
+        step = max(1, BLOCK // max(1, across))
+        wide = np.dtype(np.float64) if np.float64 in (base.dtype, trained.dtype) else dtype
+        for start in range(0, along, step):
+            part = slice(start, min(start + step, along))
+            cut = (part, slice(None)) if by_rows else (slice(None), part)
+            yield self._block(base[cut], trained[cut], kinds, dtype, wide)
+
+    def _block(
+        self, base: Raw, trained: Raw, kinds: frozenset[Kind], dtype: np.dtype[Any], wide: np.dtype[Any]
+    ) -> dict[Kind, NDArray[Any]]:
+        found: dict[Kind, NDArray[Any]] = {}
+        if "base" in kinds or "delta" in kinds:
+            found["base"] = self._widened("base", base, wide)
+        if "trained" in kinds or "delta" in kinds:
+            found["trained"] = self._widened("trained", trained, wide)
+        if "delta" in kinds:
+            delta = self._buffer("delta", base.size, wide).reshape(base.shape)
+            found["delta"] = np.subtract(found["trained"], found["base"], out=delta)
+        if wide != dtype:
+            found = {kind: block.astype(dtype) for kind, block in found.items()}
+        return {kind: found[kind] for kind in sorted(kinds)}
+
+    def _widened(self, name: str, raw: Raw, dtype: np.dtype[Any]) -> NDArray[Any]:
+        out = self._buffer(name, raw.size, dtype).reshape(raw.shape)
+        widen(raw, out, self._buffer("scratch", raw.size, np.dtype(np.uint32)))
+        return out
+
+    def _buffer(self, name: str, size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        key = f"{name}-{dtype}"
+        found = self._buffers.get(key)
+        if found is None or found.size < size:
+            found = self._buffers[key] = np.empty(size, dtype=dtype)
+        return found[:size]
+
+
+def _scale(block: NDArray[Any]) -> float:
+    """A power of two that keeps the squares of a block within float32, 1 where they are already."""
+    if block.dtype == np.float64 or block.size == 0:
+        return 1.0
+    largest = max(abs(float(block.max())), abs(float(block.min())))
+    if largest == 0 or _SAFE[0] < largest < _SAFE[1]:
+        return 1.0
+    return 2.0 ** -math.frexp(largest)[1]
