@@ -15,7 +15,7 @@ from afterburn_core.plugin.specs import DetectorSpec, RuleSpec
 from afterburn_core.result.identity import fingerprint
 from afterburn_core.result.model import Execution, Finding, Produced, RuleDescriptor, Scope
 
-_SUBJECTS = ("base", "trained")
+_SUBJECTS = ("base", "trained")  # where the run has no such pair, whichever of the two it has
 
 
 @attrs.frozen(kw_only=True)
@@ -58,17 +58,18 @@ def detect(evidence: Evidence, detectors: Sequence[Registered], options: Mapping
         spec: DetectorSpec = registered.spec
         configured = build_options(spec.options, options.get(spec.name, {}), spec.name)
         started, reason = time.perf_counter(), None
-        missing = {rule.id: _missing(rule, evidence) for rule in spec.rules}
+        about = _about(evidence)
+        missing = {rule.id: _missing(rule, evidence, about) for rule in spec.rules}
         own = [finding for finding in missing.values() if finding is not None]
         ready = [rule for rule in spec.rules if missing[rule.id] is None]
         if ready:
             try:
                 found = _call(spec, configured, evidence, {rule.id for rule in ready})
                 silent = [rule for rule in ready if rule.id not in {finding.rule for finding in found}]
-                own += [*found, *(_open(rule, "the detector gave no finding") for rule in silent)]
+                own += [*found, *(_open(rule, "the detector gave no finding", about) for rule in silent)]
             except Exception as error:  # a detector may raise anything; its rules stay open
                 reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-                own += [_open(rule, f"{spec.name} failed ({reason})") for rule in ready]
+                own += [_open(rule, f"{spec.name} failed ({reason})", about) for rule in ready]
         findings += own
         executions.append(
             Execution(
@@ -105,28 +106,35 @@ def _undeclared(finding: Finding, spec: DetectorSpec) -> bool:
     return False
 
 
-def _missing(rule: RuleSpec, evidence: Evidence) -> Finding | None:
+def _about(evidence: Evidence) -> tuple[str, ...]:
+    """The subjects that a finding without evidence speaks of."""
+    known = {subject.id for subject in evidence.subjects}
+    return tuple(name for name in _SUBJECTS if name in known or not known)
+
+
+def _missing(rule: RuleSpec, evidence: Evidence, about: tuple[str, ...]) -> Finding | None:
     absent = [metric for metric in rule.metrics if not evidence.all(metric)]
     if not absent:
         return None
     skipped = [e for e in evidence.executions if e.kind == "analyzer" and e.status == "skipped" and not e.applicable]
-    owners = {execution.component for execution in skipped}
-    if all(evidence.metric_owners.get(metric) in owners for metric in absent):
-        reason = next((e.reason for e in skipped), "") or ""
-        return _finding(rule, "not_applicable", "none", f"{rule.summary}: not applicable, {reason}")
-    return _open(rule, f"not measured: {', '.join(absent)}")
+    reasons = {execution.component: execution.reason or "" for execution in skipped}
+    owners = [evidence.metric_owners.get(metric) for metric in absent]
+    if all(owner in reasons for owner in owners):
+        reason = reasons[str(owners[0])]
+        return _finding(rule, "not_applicable", "none", f"{rule.summary}: not applicable, {reason}", about)
+    return _open(rule, f"not measured: {', '.join(absent)}", about)
 
 
-def _open(rule: RuleSpec, why: str) -> Finding:
-    return _finding(rule, "open", "warning", f"{rule.summary}: open, {why}")
+def _open(rule: RuleSpec, why: str, about: tuple[str, ...]) -> Finding:
+    return _finding(rule, "open", "warning", f"{rule.summary}: open, {why}", about)
 
 
-def _finding(rule: RuleSpec, kind: Any, level: Any, message: str) -> Finding:
+def _finding(rule: RuleSpec, kind: Any, level: Any, message: str, about: tuple[str, ...]) -> Finding:
     return Finding(
         rule=rule.id,
         kind=kind,
         level=level,
         message=message,
-        subjects=_SUBJECTS,
-        fingerprint=fingerprint(rule.id, _SUBJECTS, Scope()),
+        subjects=about,
+        fingerprint=fingerprint(rule.id, about, Scope()),
     )

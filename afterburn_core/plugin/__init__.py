@@ -23,7 +23,7 @@ from afterburn_core.plugin.specs import (
     RunStarted,
     SignerSpec,
 )
-from afterburn_core.run.needs import DocumentsNeed, WeightsNeed
+from afterburn_core.run.needs import DocumentsNeed, SeriesNeed, WeightsNeed
 
 __all__ = [
     "AnalyzerSpec",
@@ -40,6 +40,7 @@ __all__ = [
     "RuleSpec",
     "RunFinished",
     "RunStarted",
+    "SeriesNeed",
     "SignerSpec",
     "WeightsNeed",
     "hookimpl",

@@ -11,8 +11,9 @@ from typing import ClassVar, Literal
 import attrs
 
 Capability = Literal["weights", "lora", "documents", "forward", "generate", "steer"]
-PassKind = Literal["documents", "weights"]
+PassKind = Literal["documents", "weights", "series"]
 WeightQuantity = Literal["sums", "rows", "tensors", "spectra", "vectors"]
+SeriesQuantity = Literal["steps", "tasks", "signs", "subspaces"]
 Preset = Literal["quick", "standard", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "standard", "full")
 """How much a run measures, least first. An analyzer takes part from the preset its spec names."""
@@ -46,7 +47,28 @@ class WeightsNeed:
     quantities: tuple[WeightQuantity, ...] = ("sums",)
 
 
-Need = DocumentsNeed | WeightsNeed
+@attrs.frozen(kw_only=True)
+class SeriesNeed:
+    """The streamed comparison of one base with several trained models: one `WeightSeries` per tensor.
+
+    A comparison of one pair does not offer it; there, analyzers with this need are skipped as not applicable.
+
+    - `tasks`: Gram matrix of the differences to the base.
+    - `steps`: Gram matrix of the differences from each model to the next.
+    - `signs`: counts of equal signs of the differences.
+    - `subspaces`: overlaps of the leading singular subspaces of the differences.
+    """
+
+    kind: ClassVar[PassKind] = "series"
+    capability: ClassVar[Capability] = "weights"
+    of: Literal["checkpoint", "trained"]
+    """Role of the models: steps of one training run in their order, or candidates side by side."""
+    quantities: tuple[SeriesQuantity, ...] = ("tasks",)
+    top: int = 8
+    """Leading singular directions of each matrix."""
+
+
+Need = DocumentsNeed | WeightsNeed | SeriesNeed
 
 
 def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
@@ -59,4 +81,10 @@ def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
     quantities = {q for need in needs if isinstance(need, WeightsNeed) for q in need.quantities}
     if quantities:
         merged["weights"] = WeightsNeed(quantities=tuple(sorted(quantities)))
+    series = [need for need in needs if isinstance(need, SeriesNeed)]
+    if series:
+        several = {q for need in series for q in need.quantities}
+        merged["series"] = SeriesNeed(
+            of=series[0].of, quantities=tuple(sorted(several)), top=max(need.top for need in series)
+        )
     return merged

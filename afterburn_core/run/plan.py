@@ -9,12 +9,12 @@ import attrs
 
 from afterburn_core.plugin.registry import Registered
 from afterburn_core.plugin.specs import AnalyzerSpec, DetectorSpec
-from afterburn_core.run.needs import PRESETS, Need, PassKind, Preset, merge_needs
+from afterburn_core.run.needs import PRESETS, Need, PassKind, Preset, SeriesNeed, merge_needs
 from afterburn_core.run.subjects import SubjectFacts
 
 # order of passes, and rough throughputs in bytes per second and core, measured on 2.5 GHz server cores; only for
 # the estimate that `afterburn plan` prints
-PASS_ORDER: tuple[PassKind, ...] = ("documents", "weights")
+PASS_ORDER: tuple[PassKind, ...] = ("documents", "weights", "series")
 HASH_RATE = 1.4e9
 SUMS_RATE = 0.4e9
 
@@ -105,8 +105,13 @@ def make_plan(
     skipped: list[Skipped] = []
     for registered in ordered:
         spec: AnalyzerSpec = registered.spec
+        foreign = _foreign(spec.needs, subjects)
         lacking = sorted({need.capability for need in spec.needs} - offered)
-        if lacking:
+        if foreign is not None:
+            skipped.append(
+                Skipped(component=spec.name, plugin=registered.plugin.name, reason=foreign, applicable=False)
+            )
+        elif lacking:
             who = [f.role for f in subjects if not set(lacking) <= set(f.capabilities)]
             reason = f"needs {' and '.join(lacking)}, which {' and '.join(who)} cannot offer"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
@@ -122,8 +127,8 @@ def make_plan(
             kind=kind,
             need=merged[kind],
             analyzers=tuple(spec.name for spec in running if any(need.kind == kind for need in spec.needs)),
-            bytes=size if kind == "weights" else 0,
-            seconds=size / (SUMS_RATE * threads) if kind == "weights" else 0.0,
+            bytes=size if kind != "documents" else 0,
+            seconds=size / (SUMS_RATE * threads) if kind != "documents" else 0.0,
         )
         for kind in PASS_ORDER
         if kind in merged
@@ -138,3 +143,16 @@ def make_plan(
         digest_bytes=size,
         digest_seconds=size / (HASH_RATE * min(threads, 2)),
     )
+
+
+def _foreign(needs: Sequence[Need], subjects: Sequence[SubjectFacts]) -> str | None:
+    """Why a run over these subjects does not offer such needs, whatever the subjects can; `None` where it may."""
+    roles = {facts.role for facts in subjects} - {"base"}
+    pair = roles <= {"trained", "control"} and sum(facts.role == "trained" for facts in subjects) <= 1
+    wanted = {need.of for need in needs if isinstance(need, SeriesNeed)}
+    if wanted and (pair or roles != wanted):
+        what = "checkpoints of one training run" if "checkpoint" in wanted else "trained models of one base"
+        return f"needs several {what}"
+    if needs and not wanted and not pair:
+        return "compares one trained model with its base, and this run has several"
+    return None
