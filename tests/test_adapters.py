@@ -399,7 +399,7 @@ def edit_config(adapter: Path, **values: Any) -> None:
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"peft_type": "IA3"}, "IA3"),
+        ({"peft_type": "LOKR"}, "LOKR"),
         ({"peft_type": "PREFIX_TUNING"}, "PREFIX_TUNING"),
         ({"init_lora_weights": "pissa"}, "pissa"),
         ({"init_lora_weights": "pissa_niter_16"}, "pissa_niter_16"),
@@ -422,17 +422,6 @@ def test_what_the_factors_alone_do_not_say_is_refused_by_name(
     with pytest.raises(SubjectError, match=named) as refused:
         compare(adapted.base, adapted.adapter, tmp_path / "run")
     assert "merge" in str(refused.value)
-
-
-def test_ia3_as_peft_saves_it_is_refused(bases: Callable[[str], tuple[Any, Path]], tmp_path: Path) -> None:
-    from peft import IA3Config, get_peft_model
-
-    model, path = bases("llama")
-    config = IA3Config(target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"])
-    with torch.random.fork_rng():
-        get_peft_model(copy.deepcopy(model), config).save_pretrained(tmp_path / "adapter")
-    with pytest.raises(SubjectError, match="adapters of type IA3 are not read yet"):
-        compare(path, tmp_path / "adapter", tmp_path / "run")
 
 
 def test_a_tensor_of_an_unknown_variant_is_refused_by_name(
