@@ -16,3 +16,11 @@ class ChangeOptions:
     """How many places the message on the change names as evidence."""
     examples: int = attrs.field(default=20, validator=attrs.validators.ge(0))
     """How many changed configuration keys, tokens or tensors a finding shows."""
+
+
+@attrs.frozen(kw_only=True)
+class SpectrumOptions:
+    """Options of `weight.spectrum`."""
+
+    keep_values: bool = True
+    """Whether all singular values are kept as an artifact, 8 bytes each."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, hookimpl
-from afterburn_weight.specs import size
+from afterburn_weight.specs import size, spectrum
 
-_MODULES = (size,)
+_MODULES = (size, spectrum)
 
 
 @hookimpl

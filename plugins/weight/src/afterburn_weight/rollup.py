@@ -28,15 +28,16 @@ def roll_up(tensors: Mapping[str, tuple[Scope, PairSums]]) -> tuple[Place, ...]:
     groups: dict[Scope, list[PairSums]] = defaultdict(list)
     for name in sorted(tensors):
         scope, sums = tensors[name]
-        for place in _places(scope):
+        for place in places(scope):
             groups[place].append(sums)
     return tuple(
         Place(scope=scope, sums=combine(groups[scope]), tensors=len(groups[scope]))
-        for scope in sorted(groups, key=_order)
+        for scope in sorted(groups, key=order)
     )
 
 
-def _places(scope: Scope) -> Iterable[Scope]:
+def places(scope: Scope) -> Iterable[Scope]:
+    """The scopes that a tensor counts towards besides its own."""
     yield Scope()
     yield Scope(module=scope.module)
     if scope.layer is not None:
@@ -45,5 +46,6 @@ def _places(scope: Scope) -> Iterable[Scope]:
         yield attrs.evolve(layer, module=scope.module)
 
 
-def _order(scope: Scope) -> tuple[str, int, str]:
+def order(scope: Scope) -> tuple[str, int, str]:
+    """A key that sorts roll-up scopes."""
     return (scope.subset or "", -1 if scope.layer is None else scope.layer, scope.module or "")
