@@ -53,6 +53,15 @@ class AlignedTensor:
 
 
 @attrs.frozen(kw_only=True)
+class Refusal:
+    """Why a tensor without a partner under its name is not compared."""
+
+    reason: str
+    counted: bool
+    """Whether its parameters count here; the same ones may be stored under another name on the other side."""
+
+
+@attrs.frozen(kw_only=True)
 class Side:
     """What alignment needs to know of one checkpoint."""
 
@@ -62,6 +71,8 @@ class Side:
     """Whether the configuration ties the output head to the input embedding."""
     vocabulary: Callable[[], Mapping[str, int] | None]
     """Called only when rows have to be paired."""
+    refused: Mapping[str, Refusal] = attrs.field(factory=dict)
+    """Tensors laid out in a way that cannot be brought into line with the other side's, by stored name."""
 
 
 def align(base: Side, trained: Side) -> tuple[AlignedTensor, ...]:
@@ -160,6 +171,10 @@ def _classify(
     fate = AlignedTensor(name=name, scope=scope, state="matched", base=left, trained=right)
     if present is not None and is_buffer(name, present.shape):
         return attrs.evolve(fate, state="buffer", reason="constant that training does not change")
+    refusal = base.refused.get(base_name or "") or trained.refused.get(trained_name or "")
+    if refusal is not None and present is not None:
+        union = present.numel if refusal.counted else 0
+        return attrs.evolve(fate, state="unsupported", reason=refusal.reason, explained=False, union=union)
     if left is None or right is None:
         owner, other = ("base", "trained") if right is None else ("trained", "base")
         state: State = "missing" if right is None else "extra"
@@ -167,7 +182,8 @@ def _classify(
         return attrs.evolve(fate, state=state, reason=reason, explained=False, union=present.numel if present else 0)
     unsupported = _unsupported(name, left, right, base, trained)
     if unsupported:
-        union = max(left.numel, right.numel)
+        # a packing that cannot be read has the shape of its codes
+        union = max((info.numel for info in (left, right) if not info.refusal), default=max(left.numel, right.numel))
         return attrs.evolve(fate, state="unsupported", reason=unsupported, explained=False, union=union)
     if _has_token_rows(name, left, right, rows):
         row_map = rows.get(left.shape[0], right.shape[0])
@@ -211,6 +227,8 @@ def _unsupported(name: str, left: TensorInfo, right: TensorInfo, base: Side, tra
     if name.endswith(_QUANTISED):
         return "part of a quantised weight; integer codes and scales are not compared as weights"
     for info, side in ((left, base), (right, trained)):
+        if info.refusal:
+            return info.refusal
         if info.dtype not in FLOATING:
             scaled = any(f"{info.name.removesuffix('.weight')}.{suffix}" in side.tensors for suffix in _QUANTISED)
             kind = "a quantised weight" if scaled or not info.dtype.startswith("F8") else "an 8-bit float"

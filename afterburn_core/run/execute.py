@@ -14,7 +14,7 @@ from afterburn_core.plugin.registry import Registered, Registry, build_options, 
 from afterburn_core.plugin.roles import Analyzer, AnalyzerContext, AnalyzerOutput, ArtifactPayload, Executor
 from afterburn_core.plugin.specs import AnalyzerSpec, ComponentFinished, MetricSpec
 from afterburn_core.result.model import Execution, ExecutionStatus, Measurement, Notification, Produced, Subject
-from afterburn_core.run.align import AlignedTensor, Side, align, states
+from afterburn_core.run.align import AlignedTensor, Refusal, Side, align, states
 from afterburn_core.run.caches import Caches
 from afterburn_core.run.needs import Preset, WeightsNeed
 from afterburn_core.run.observations import DocumentPair
@@ -24,6 +24,7 @@ from afterburn_core.run.seeds import child_seed
 from afterburn_core.run.subjects import OpenSubject, require_comparable
 
 if TYPE_CHECKING:
+    from afterburn_core.backends.tensors import WeightSource
     from afterburn_core.run.tensor_work import Spectral
 
 DocumentReader = Callable[[str, str], Mapping[str, Any] | None]
@@ -212,16 +213,18 @@ def _documents(
 def _weights(
     planned: PlannedPass, base: OpenSubject, trained: OpenSubject, riders: Sequence[Sequence[Guarded]], bench: Bench
 ) -> Swept:
+    from afterburn_core.run.layout import present
     from afterburn_core.run.weights_pass import WeightsPass
 
-    aligned = align(_side(base), _side(trained))
+    shown = present(base.weights(), trained.weights(), _config_reader(base), _config_reader(trained))
+    aligned = align(_side(base, shown.base, shown.base_refused), _side(trained, shown.trained, shown.trained_refused))
     compared = sum(tensor.compared for tensor in aligned)
     require_comparable(base.facts, trained.facts, compared)
     bench.progress.begin("comparing weights", compared, "parameters")
     quantities = planned.need.quantities if isinstance(planned.need, WeightsNeed) else ()
     sweep = WeightsPass(
-        base.weights(),
-        trained.weights(),
+        shown.base,
+        shown.trained,
         aligned,
         executor=bench.executor,
         analyzers=[[rider[worker] for rider in riders] for worker in range(bench.executor.workers)],
@@ -229,7 +232,7 @@ def _weights(
         device=bench.device,
         with_values="tensors" in quantities,
         with_rows="rows" in quantities,
-        spectral=_spectral(quantities, trained, bench),
+        spectral=_spectral(quantities, shown.trained, bench),
         progress=bench.progress,
     )
     try:
@@ -247,12 +250,11 @@ def _weights(
     stopped = None
     if outcome.interrupted:
         stopped = f"stopped by the user after {outcome.pairs} of {len(aligned)} tensors; run again to go on from there"
-    return Swept(
-        counters=counters, notes=(*_alignment_notes(aligned), *_approximations(outcome.approximate)), stopped=stopped
-    )
+    notes = (*_layout_notes(shown.notes), *_alignment_notes(aligned), *_approximations(outcome.approximate))
+    return Swept(counters=counters, notes=notes, stopped=stopped)
 
 
-def _spectral(quantities: Sequence[str], trained: OpenSubject, bench: Bench) -> Spectral | None:
+def _spectral(quantities: Sequence[str], trained: WeightSource, bench: Bench) -> Spectral | None:
     """How the pass computes spectra; `None` where nobody asked for any."""
     from afterburn_core.run.memory import largest_order
     from afterburn_core.run.tensor_work import Spectral
@@ -262,7 +264,7 @@ def _spectral(quantities: Sequence[str], trained: OpenSubject, bench: Bench) -> 
     return Spectral(
         precision="float64" if bench.preset == "full" else "float32",
         vectors="vectors" in quantities,
-        trained=trained.weights(),
+        trained=trained,
         max_order=largest_order(bench.executor.workers),
         seed=child_seed(bench.seed, "core.weights_pass"),
         base_cache=bench.cache.base if bench.cache else None,
@@ -281,14 +283,25 @@ def _approximations(names: Sequence[str]) -> tuple[Notification, ...]:
     )
 
 
-def _side(subject: OpenSubject) -> Side:
-    source = subject.weights()
+def _side(subject: OpenSubject, source: WeightSource, refused: Mapping[str, Refusal]) -> Side:
     return Side(
         tensors=source.tensors,
         aliases=source.aliases,
         tied=bool(subject.facts.properties.get("tied", False)) or subject.facts.kind == "adapter",
         vocabulary=lambda: subject.documents().get("vocabulary"),
+        refused=refused,
     )
+
+
+def _config_reader(subject: OpenSubject) -> Callable[[], Mapping[str, Any] | None]:
+    """Reads the configuration when a layout has to be known; a subject without documents has none."""
+    if "documents" not in subject.facts.capabilities:
+        return lambda: None
+    return lambda: subject.documents().get("config")
+
+
+def _layout_notes(notes: Sequence[str]) -> tuple[Notification, ...]:
+    return tuple(Notification(level="note", message=note) for note in notes)
 
 
 def _alignment_notes(aligned: Sequence[AlignedTensor]) -> tuple[Notification, ...]:
