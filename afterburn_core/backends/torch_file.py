@@ -31,6 +31,8 @@ class TorchFile:
     aliases: Mapping[str, str]
     """Names whose tensors share storage, offset and shape with an earlier name: tied weights."""
     values: dict[str, torch.Tensor]
+    scalars: Mapping[str, int | float] = attrs.field(factory=dict)
+    """Plain numbers beside the state dict or in it, such as the `step` and `loss` that trainers save along."""
 
     def read(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Elements `start` to `stop` of the flattened tensor."""
@@ -58,7 +60,7 @@ def read_index(path: Path) -> TorchFile:
     except _UNREADABLE as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SubjectError(f"{path}: cannot be read as a torch file ({detail}); it may be truncated") from error
-    state = _state_dict(loaded)
+    state, scalars = _state_dict(loaded)
     values = {name: value.detach() for name, value in state.items() if isinstance(value, torch.Tensor)}
     for name, value in values.items():
         if not isinstance(name, str):
@@ -82,7 +84,7 @@ def read_index(path: Path) -> TorchFile:
         if value.numel() and key in first:
             aliases[name] = first[key]
         first.setdefault(key, name)
-    return TorchFile(path=path, tensors=tensors, aliases=aliases, values=values)
+    return TorchFile(path=path, tensors=tensors, aliases=aliases, values=values, scalars=scalars)
 
 
 def _holds_tensors(value: Any) -> bool:
@@ -103,13 +105,16 @@ def _load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _state_dict(loaded: Any) -> Mapping[str, Any]:
-    """Descends through the wrappers trainers put around a state dict."""
+def _state_dict(loaded: Any) -> tuple[Mapping[str, Any], dict[str, int | float]]:
+    """Descends through the wrappers trainers put around a state dict, and keeps the numbers met on the way."""
+    scalars: dict[str, int | float] = {}
     for _ in range(_DEEPEST):
         if not isinstance(loaded, Mapping):
-            return {}
+            return {}, scalars
+        found = {key: value for key, value in loaded.items() if isinstance(key, str) and type(value) in (int, float)}
+        scalars = {**found, **scalars}  # the outermost wrapper is the trainer's own
         nested = next((key for key in _NESTS if isinstance(loaded.get(key), Mapping)), None)
         if nested is None:
-            return loaded
+            return loaded, scalars
         loaded = loaded[nested]
-    return {}
+    return {}, scalars
