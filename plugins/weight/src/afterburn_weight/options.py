@@ -24,3 +24,45 @@ class SpectrumOptions:
 
     keep_values: bool = True
     """Whether all singular values are kept as an artifact, 8 bytes each."""
+
+
+@attrs.frozen(kw_only=True)
+class EmbeddingOptions:
+    """Options of `weight.embeddings`."""
+
+    top: int = attrs.field(default=20, validator=attrs.validators.ge(0))
+    """How many of the tokens that moved most are measured one by one and listed, per embedding."""
+    added: int = attrs.field(default=64, validator=attrs.validators.ge(0))
+    """How many added and how many removed tokens are listed, per embedding."""
+    nearest: int = attrs.field(default=5, validator=attrs.validators.ge(0))
+    """How many of the nearest old tokens are listed beside an added one."""
+
+
+@attrs.frozen(kw_only=True)
+class DirectionOptions:
+    """Options of `weight.directions`."""
+
+    draws: int = attrs.field(default=199, validator=attrs.validators.ge(19))
+    """Sets of random directions that the coherence is compared with; the least p is 1/(draws + 1)."""
+    tokens: int = attrs.field(default=20, validator=attrs.validators.ge(0))
+    """How many nearest tokens are listed per direction and sign; 0 leaves the output head unread."""
+    read_out: int = attrs.field(default=256, validator=attrs.validators.ge(0))
+    """How many writers' directions are read out, those with the largest change first."""
+
+
+@attrs.frozen(kw_only=True)
+class PlaceOptions:
+    """Options of `weight.places`. None of the bars was fitted to data."""
+
+    top: int = attrs.field(default=5, validator=attrs.validators.ge(1))
+    """How many tokens, heads, norms or layers a finding names."""
+    concentration: float = attrs.field(default=0.01, validator=attrs.validators.ge(0))
+    """Half of an embedding's change in at most this share of its tokens is for review: rows that change on their own
+    are how a new special token, or a trigger, shows."""
+    norm_drift: float = attrs.field(default=0.1, validator=attrs.validators.ge(0))
+    """A norm whose effective gain moved by at least this share is for review: it rescales all that its block reads."""
+    coherence: float = attrs.field(default=0.5, validator=attrs.validators.ge(0))
+    """Half of all writers' leading directions along one line, beyond chance, is for review: an update that pushes one
+    and the same direction everywhere."""
+    p_value: float = attrs.field(default=0.01, validator=attrs.validators.ge(0))
+    """Coherence with a larger p against random directions counts as chance."""
