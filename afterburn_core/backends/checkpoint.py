@@ -17,7 +17,7 @@ import attrs
 from afterburn_core.backends.adapter import AdapterSource, read_adapter
 from afterburn_core.backends.documents import FILES, read_documents, read_json
 from afterburn_core.backends.locate import INDEXES, locate, weight_files
-from afterburn_core.backends.tensors import TensorInfo, WeightFile, WeightSource
+from afterburn_core.backends.tensors import FLOATING, TensorInfo, WeightFile, WeightSource
 from afterburn_core.errors import SubjectError
 from afterburn_core.plugin.registry import Registry, load_factory
 from afterburn_core.result.model import Role
@@ -28,6 +28,7 @@ from afterburn_core.run.subjects import OpenSubject, SubjectFacts
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
 NAME = "core.checkpoint"
 
@@ -44,6 +45,16 @@ class FilesSource:
 
     def read(self, name: str, start: int, stop: int) -> torch.Tensor:
         return self.files[self.owner[name]].read(name, start, stop)
+
+    def read_array(self, name: str, start: int, stop: int) -> NDArray[Any] | None:
+        """See `SafetensorsFile.read_array`; `None` where the file can only give tensors."""
+        direct = getattr(self.files[self.owner[name]], "read_array", None)
+        return None if direct is None else direct(name, start, stop)
+
+    def step_sq(self, name: str, start: int, stop: int) -> float | None:
+        """Σ step² of the quantiser over these elements, where the file knows it (see `QuantisedSource.step_sq`)."""
+        direct = getattr(self.files[self.owner[name]], "step_sq", None)
+        return None if direct is None else direct(name, start, stop)
 
     def position(self, name: str) -> tuple[int, int]:
         number = self.owner[name]
@@ -119,7 +130,9 @@ def open_subject(
     source, opened = _open_files(paths, registry)
     if path.is_dir():
         _check_index(path, source, opened)
-    tensors = {n: t for n, t in source.tensors.items() if n not in source.aliases and not is_buffer(n, t.shape)}
+    config = config or dict(getattr(opened[0], "config", {}))  # a GGUF file brings its own
+    weights, quantisation = _dequantised(source, config)
+    tensors = {n: t for n, t in weights.tensors.items() if n not in weights.aliases and not is_buffer(n, t.shape)}
     dtypes: Counter[str] = Counter()
     for info in tensors.values():
         dtypes[info.dtype] += info.numel
@@ -130,13 +143,13 @@ def open_subject(
         backend=NAME,
         capabilities=("documents", "weights") if path.is_dir() else ("weights",),
         bytes=sum(file.stat().st_size for file in paths),
-        tensors=len(source.tensors),
+        tensors=len(weights.tensors),
         parameters=sum(info.numel for info in tensors.values()),
         dtypes=dict(sorted(dtypes.items())),
         architecture=next(iter(config.get("architectures") or ()), None),
         model_type=config.get("model_type"),
         revision=revision,
-        properties={"tied": is_tied(config)},
+        properties={"tied": is_tied(config), **quantisation},
     )
     extra = [directory / name for name in (*FILES, *INDEXES)] if path.is_dir() else []
     files = tuple(
@@ -144,7 +157,19 @@ def open_subject(
         for file in (*paths, *extra)
         if file.is_file()
     )
-    return Checkpoint(facts=facts, files=files, source=source, directory=directory, opened=opened)
+    return Checkpoint(facts=facts, files=files, source=weights, directory=directory, opened=opened)
+
+
+def _dequantised(source: FilesSource, config: Mapping[str, Any]) -> tuple[WeightSource, dict[str, Any]]:
+    """The weights as the rest of the program sees them, and what the subject's properties say of their packing."""
+    plain = FLOATING | {"I64", "BOOL"}  # what buffers are made of; no packing stores codes so
+    if all(info.dtype in plain and info.quantisation is None for info in source.tensors.values()):
+        return source, {}
+    from afterburn_core.backends.quantised import dequantised, describe  # NumPy is needed from here on
+
+    weights = dequantised(source, config)
+    described = describe(weights.tensors)
+    return weights, {"quantisation": described} if described else {}
 
 
 def is_tied(config: Mapping[str, Any]) -> bool:

@@ -87,6 +87,7 @@ class DerivedSource:
         """
         self.inner, self.views = inner, views
         self._blocks = _Blocks()
+        self._step_sums: dict[tuple[str, int], float | None] = {}
         hidden = {view.source for view in views.values()}
         self.tensors: Mapping[str, TensorInfo] = {
             **{name: info for name, info in inner.tensors.items() if name not in hidden},
@@ -152,6 +153,27 @@ class DerivedSource:
         values = matrix[first : -(-stop // width)].flatten()  # a copy, row by row
         return values[start - first * width : stop - first * width]
 
+    def step_sq(self, name: str, start: int, stop: int) -> float | None:
+        """Σ step² of the quantiser over these elements; `None` where what lies below is not quantised.
+
+        For views whose elements do not lie together the mean step of the block stands for theirs.
+        """
+        below = getattr(self.inner, "step_sq", None)
+        if below is None:
+            return None
+        view = self.views.get(name)
+        if view is None:
+            found: float | None = below(name, start, stop)
+            return found
+        if view.in_runs:
+            parts = [below(view.source, low, high) for low, high in _within(view.stretches, start, stop)]
+            return None if None in parts else sum(parts)
+        size, key = view.rows * view.columns, (view.source, view.start)
+        if key not in self._step_sums:
+            self._step_sums[key] = below(view.source, view.start, view.start + size)
+        total = self._step_sums[key]
+        return None if total is None else total * (stop - start) / size
+
     def low_rank(self, name: str) -> LowRank | None:
         """Δ of a tensor as factors, cut as the tensor is; `None` where no adapter below knows it by its factors."""
         known = getattr(self.inner, "low_rank", None)
@@ -175,16 +197,23 @@ class DerivedSource:
 
         from afterburn_core.run.arrays import read_array
 
-        parts = []
-        done = 0  # logical elements before the current stretch
-        for first, count in view.stretches:
-            low, high = max(start - done, 0), min(stop - done, count)
-            if low < high:
-                parts.append(read_array(self.inner, view.source, first + low, first + high))
-            done += count
+        spans = _within(view.stretches, start, stop)
+        parts = [read_array(self.inner, view.source, low, high) for low, high in spans]
         if not parts:
             return read_array(self.inner, view.source, view.start, view.start)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _within(stretches: tuple[tuple[int, int], ...], start: int, stop: int) -> list[tuple[int, int]]:
+    """The stored elements (first, stop) that logical elements `start` to `stop` are, of stretches laid end to end."""
+    found = []
+    done = 0  # logical elements before the current stretch
+    for first, count in stretches:
+        low, high = max(start - done, 0), min(stop - done, count)
+        if low < high:
+            found.append((first + low, first + high))
+        done += count
+    return found
 
 
 class _Blocks:

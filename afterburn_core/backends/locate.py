@@ -79,7 +79,7 @@ def weight_files(directory: Path) -> tuple[Path, ...]:
     for name in _SINGLES:
         if (directory / name).is_file():
             return (directory / name,)
-    for suffix in (".safetensors", ".bin", ".pt", ".pth"):
+    for suffix in (".safetensors", ".bin", ".pt", ".pth", ".gguf"):
         found = sorted(p for p in directory.glob(f"*{suffix}") if p.is_file() and not p.name.startswith(_NOT_WEIGHTS))
         if found:
             return tuple(found)

@@ -1,0 +1,61 @@
+"""The values that codes stand for, and the squared step of each (see `contract`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def _float8(exponent: int, mantissa: int, *, infinities: bool) -> NDArray[np.float32]:
+    """Values of all 256 codes of an 8-bit float with these widths (FP8 Formats for Deep Learning, arXiv 2209.05433)."""
+    codes = np.arange(256)
+    sign = np.where(codes >> 7, -1.0, 1.0)
+    power, fraction = (codes >> mantissa) & ((1 << exponent) - 1), codes & ((1 << mantissa) - 1)
+    bias, unit = (1 << (exponent - 1)) - 1, 2.0**-mantissa
+    values = np.where(power == 0, fraction * unit * 2.0 ** (1 - bias), (1 + fraction * unit) * 2.0 ** (power - bias))
+    top = power == (1 << exponent) - 1
+    if infinities:
+        values = np.where(top, np.where(fraction == 0, np.inf, np.nan), values)
+    else:
+        values = np.where(top & (fraction == (1 << mantissa) - 1), np.nan, values)
+    return (sign * values).astype(np.float32)
+
+
+FP8: dict[str, NDArray[np.float32]] = {
+    "F8_E4M3": _float8(4, 3, infinities=False),
+    "F8_E5M2": _float8(5, 2, infinities=True),
+}
+E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], dtype=np.float32)
+"""4-bit floats (OCP Microscaling Formats 1.0)."""
+NF4 = np.array(
+    [
+        -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
+        -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725,
+        0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+    ],
+    dtype=np.float32,
+)  # fmt: skip
+"""4-bit normal floats (QLoRA, arXiv 2305.14314, appendix E)."""
+FP4 = np.array(
+    [
+        0.0, 0.005208333333333333, 0.6666666666666666, 1.0, 0.3333333333333333, 0.5, 0.16666666666666666, 0.25,
+        -0.0, -0.005208333333333333, -0.6666666666666666, -1.0, -0.3333333333333333, -0.5, -0.16666666666666666, -0.25,
+    ],
+    dtype=np.float32,
+)  # fmt: skip
+"""bitsandbytes' 4-bit floats, over 12 so that the largest is 1."""
+
+
+def step_sq(values: NDArray[Any]) -> NDArray[np.float64]:
+    """step² of every code of a codebook; 0 for codes that are no finite number."""
+    table = np.asarray(values, dtype=np.float64)
+    levels = np.unique(table[np.isfinite(table)] + 0.0)  # −0 and 0 are one level
+    half = np.diff(levels) / 2
+    below, above = np.concatenate([[0.0], half]), np.concatenate([half, [0.0]])
+    steps = 4 * (below**3 + above**3) / (below + above)
+    found = np.zeros(table.shape)
+    finite = np.isfinite(table)
+    found[finite] = steps[np.searchsorted(levels, table[finite])]
+    return found

@@ -1,0 +1,192 @@
+"""What every packing offers: float32 values of a weight by rows, and how far apart the values are that it can store.
+
+The spacing matters because a quantised value stands for every weight that is rounded to it. For a code of value v
+with neighbours v⁻ and v⁺ those weights lie between the midpoints, a = (v − v⁻)/2 below and b = (v⁺ − v)/2 above.
+Where they are spread evenly the mean square error is (a³ + b³) / (3 (a + b)). A uniform quantiser of step s has
+a = b = s/2 and the error s²/12, so
+
+    step² = 4 (a³ + b³) / (a + b)
+
+is the step of the uniform quantiser with the same error; outermost values have one neighbour only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from afterburn_core.backends.packed.codebooks import FP8
+from afterburn_core.backends.tensors import TensorInfo, WeightSource
+from afterburn_core.run.arrays import to_float64
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = NDArray[np.float32]
+T = TypeVar("T")
+
+BUDGET = 1 << 28
+"""Bytes of packed weights kept in memory per subject, for packings whose rows do not lie together in the file."""
+_SLICE = 1 << 18  # elements whose squared steps are added at once
+_DTYPES: dict[str, Any] = {
+    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16, "F8_E4M3": np.uint8,
+    "F8_E5M2": np.uint8, "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8, "U8": np.uint8,
+    "U16": np.uint16, "U32": np.uint32, "U64": np.uint64, "BOOL": np.bool_,
+}  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
+class PackedRows:
+    """A weight as a matrix of rows that can be dequantised by themselves."""
+
+    columns: int
+    values: Callable[[int, int], Floats]
+    """(first, last) → (last − first, columns) float32"""
+    step_sq: Callable[[int, int], NDArray[Any]] | None
+    """(first, last) → squared steps, broadcastable to (last − first, columns); `None` where they are not known."""
+
+    def read(self, start: int, stop: int) -> Floats:
+        """Elements `start` to `stop` of the flattened weight."""
+        first, last = start // self.columns, -(-stop // self.columns)
+        offset = first * self.columns
+        if stop <= start:
+            return np.empty(0, dtype=np.float32)
+        return np.ascontiguousarray(self.values(first, last)).reshape(-1)[start - offset : stop - offset]
+
+    def sum_step_sq(self, start: int, stop: int) -> float | None:
+        """Σ step² over elements `start` to `stop`."""
+        if self.step_sq is None:
+            return None
+        rows, total = max(1, _SLICE // self.columns), 0.0
+        for first in range(start // self.columns, -(-stop // self.columns), rows):
+            last = min(first + rows, -(-stop // self.columns))
+            steps = np.broadcast_to(self.step_sq(first, last), (last - first, self.columns)).reshape(-1)
+            low, high = max(start - first * self.columns, 0), min(stop, last * self.columns) - first * self.columns
+            total += float(steps[low:high].sum(dtype=np.float64))
+        return total
+
+
+@attrs.frozen(kw_only=True)
+class PackedWeight:
+    """One weight and the stored tensors it is made of."""
+
+    info: TensorInfo
+    """Logical name, shape and dtype of its values; with a `refusal` where it cannot be read."""
+    parts: frozenset[str]
+    """Names of all stored tensors that belong to it."""
+    codes: str
+    """The stored tensor that holds its codes; its place in the file is that of the weight."""
+    rows: PackedRows | None = None
+
+
+class Stored:
+    """The stored tensors of a checkpoint as arrays; what is read whole is kept within a budget. Safe for threads."""
+
+    def __init__(self, source: WeightSource) -> None:
+        self.source = source
+        self.tensors = source.tensors
+        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def has(self, name: str, *dtypes: str) -> bool:
+        """Whether there is a tensor of that name, in one of the dtypes if any are given."""
+        info = self.tensors.get(name)
+        return info is not None and (not dtypes or info.dtype in dtypes)
+
+    def flat(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Elements of a flattened tensor, in stored bits: bfloat16 as uint16, 8-bit floats as uint8."""
+        import torch
+
+        found: torch.Tensor = self.source.read(name, start, stop)
+        dtype = _DTYPES[self.tensors[name].dtype]
+        if stop <= start:
+            return np.empty(0, dtype=dtype)
+        return found.contiguous().view(torch.uint8).numpy().view(dtype)
+
+    def rows(self, name: str, first: int, last: int) -> NDArray[Any]:
+        """(last − first, columns) of the stored tensor as a matrix whose columns are its last axis."""
+        columns = self.tensors[name].shape[-1]
+        return self.flat(name, first * columns, last * columns).reshape(last - first, columns)
+
+    def whole(self, name: str) -> NDArray[Any]:
+        """A tensor in its shape, in stored bits; kept."""
+        info = self.tensors[name]
+        return self.kept(("whole", name), lambda: self.flat(name, 0, info.numel).reshape(info.shape))
+
+    def floats(self, name: str) -> Floats:
+        """A tensor of scales in its shape, in float32; kept."""
+        return self.kept(("floats", name), lambda: self._floats(name))
+
+    def _floats(self, name: str) -> Floats:
+        info = self.tensors[name]
+        raw = self.flat(name, 0, info.numel).reshape(info.shape)
+        if info.dtype in FP8:
+            found: Floats = FP8[info.dtype][raw]
+            return found
+        return (to_float64(raw) if info.dtype == "BF16" else raw).astype(np.float32)
+
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made once and kept while the budget lasts; the array used last always is."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                found: T = self._kept[key][0]
+                return found
+            value = make()
+            self._kept[key] = (value, int(getattr(value, "nbytes", 0)))
+            while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > BUDGET:
+                self._kept.popitem(last=False)
+            return value
+
+
+def stem_of(name: str, suffix: str) -> str | None:
+    """What stands before `suffix`; `None` where the name does not end in it."""
+    return name.removesuffix(suffix) if name.endswith(suffix) and len(name) > len(suffix) else None
+
+
+def parts_of(stored: Stored, stem: str, suffixes: tuple[str, ...]) -> frozenset[str]:
+    """The names `stem` + suffix that are there."""
+    return frozenset(f"{stem}{suffix}" for suffix in suffixes if f"{stem}{suffix}" in stored.tensors)
+
+
+def refused(stored: Stored, name: str, codes: str, parts: frozenset[str], reason: str) -> PackedWeight:
+    """A weight that is there and cannot be read, under its logical name and in the shape of its codes."""
+    info = stored.tensors[codes]
+    refusal = f"a quantised weight of dtype {info.dtype}: {reason}; dequantise it to compare it"
+    logical = TensorInfo(name=name, dtype=info.dtype, shape=info.shape, refusal=refusal)
+    return PackedWeight(info=logical, parts=parts | {codes}, codes=codes)
+
+
+def unpack(words: NDArray[Any], bits: int, count: int) -> NDArray[np.uint8]:
+    """Codes of a little-endian stream of bits: code k lies in bits k·b to k·b + b − 1, across words where need be.
+
+    Args:
+        words: (…, w) 32-bit integers.
+        bits: b, at most 8.
+        count: codes per stream.
+
+    Returns:
+        (…, count) uint8.
+    """
+    stream = np.ascontiguousarray(words).view(np.uint32)
+    mask = np.uint32((1 << bits) - 1)
+    if 32 % bits == 0:
+        per = 32 // bits
+        found = np.empty((*stream.shape, per), dtype=np.uint8)
+        for k in range(per):
+            found[..., k] = (stream >> np.uint32(k * bits)) & mask
+        return found.reshape(*stream.shape[:-1], -1)[..., :count]
+    found = np.empty((*stream.shape[:-1], count), dtype=np.uint8)
+    for k in range(count):
+        word, shift = divmod(k * bits, 32)
+        value = stream[..., word] >> np.uint32(shift)
+        if shift + bits > 32:
+            value = value | (stream[..., word + 1] << np.uint32(32 - shift))
+        found[..., k] = value & mask
+    return found
