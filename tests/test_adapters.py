@@ -70,7 +70,7 @@ CASES: dict[str, Case] = {
     "fan_in_fan_out": Case(
         model="gpt2",
         settings={"target_modules": ["c_attn"], "fan_in_fan_out": True},
-        changed={f"transformer.h.{layer}.attn.c_attn.weight" for layer in range(2)},
+        changed={f"transformer.h.{layer}.attn.{part}_proj.weight" for layer in range(2) for part in "qkv"},
     ),
     "fan_in_fan_out_square": Case(  # where shapes cannot tell how the weight is stored
         model="gpt2",
@@ -80,7 +80,7 @@ CASES: dict[str, Case] = {
     "fan_in_fan_out_dora": Case(
         model="gpt2",
         settings={"target_modules": ["c_attn"], "fan_in_fan_out": True, "use_dora": True},
-        changed={f"transformer.h.{layer}.attn.c_attn.weight" for layer in range(2)},
+        changed={f"transformer.h.{layer}.attn.{part}_proj.weight" for layer in range(2) for part in "qkv"},
     ),
     "embedding": Case(settings={"target_modules": ["embed_tokens", "q_proj"]}, changed={EMBEDDING} | {
         name for name in QV if "q_proj" in name
@@ -199,6 +199,18 @@ def base_weights(directory: Path) -> dict[str, np.ndarray]:
     return {name: value.double().numpy() for name, value in load_file(directory / "model.safetensors").items()}
 
 
+def presented(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights as they are compared: GPT-2's projections (outputs, inputs), q, k and v apart; others as stored."""
+    shown: dict[str, np.ndarray] = {}
+    for name, value in weights.items():
+        if ".c_attn." in name:
+            parts = np.split(value, 3, axis=-1)
+            shown |= {name.replace("c_attn", f"{key}_proj"): part.T for key, part in zip("qkv", parts, strict=True)}
+        else:
+            shown[name] = value.T if name.endswith(("c_proj.weight", "c_fc.weight")) else value
+    return shown
+
+
 def assert_measured(report: DiagnosticReport, name: str, base: np.ndarray, trained: np.ndarray) -> None:
     """The measurements of one tensor against their definitions, in float64."""
     delta = trained - base
@@ -221,15 +233,15 @@ def test_an_adapter_measures_as_the_weights_it_merges_to(
     adapted = write(bases(case.model), tmp_path, **case.settings)
     report = compare(adapted.base, adapted.adapter, tmp_path / "run")
     norms = by_tensor(report, "norm")
-    base = base_weights(adapted.base)
+    base, merged = presented(base_weights(adapted.base)), presented(adapted.merged)
     assert norms.keys() == base.keys()
     assert {tensor for tensor, value in norms.items() if value} == case.changed
     for tensor in case.changed:
-        assert_measured(report, tensor, base[tensor], adapted.merged[tensor])
+        assert_measured(report, tensor, base[tensor], merged[tensor])
     fractions = by_tensor(report, "changed_fraction")
     for tensor in base.keys() - case.changed:
         assert fractions[tensor] == 0.0
-        assert np.array_equal(base[tensor], adapted.merged[tensor])
+        assert np.array_equal(base[tensor], merged[tensor])
     assert whole(report, "weight.coverage") == 1.0
     assert report.verdict.status == "pass"
     subject = report.result.subjects[1]
