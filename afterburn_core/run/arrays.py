@@ -77,6 +77,13 @@ def to_float64(raw: Raw) -> NDArray[np.float64]:
     return out
 
 
+def to_float(raw: Raw) -> NDArray[Any]:
+    """All values in float32, or in float64 where they are stored so; a fresh array."""
+    out = np.empty(raw.shape, dtype=np.float64 if raw.dtype == np.float64 else np.float32)
+    widen(raw, out, np.empty(raw.size, dtype=np.uint32))
+    return out
+
+
 def narrow(raw: Raw, dtype: str) -> Raw:
     """Elements rounded to nearest, ties to even, to the stored dtype `dtype`; as they are where they have it."""
     wanted = NUMPY_DTYPES[dtype]

@@ -14,7 +14,13 @@ from afterburn_core.run.spectra import PairSpectra, RowSums
 from afterburn_core.run.sums import PairSums
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
+
+Role = Literal["base", "trained"]
+
+    from afterburn_core.run.lowrank import LowRank
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +50,7 @@ class WeightPair:
     read_values: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = attrs.field(
         default=None, repr=False, eq=False
     )
-    read_side: Callable[[str, int, int], torch.Tensor] | None = attrs.field(default=None, repr=False, eq=False)
+    read_side: Callable[[Role, int, int], NDArray[Any]] | None = attrs.field(default=None, repr=False, eq=False)
 
     def values(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Base and trained as float64 CPU tensors of the same shape, rows aligned.
@@ -57,11 +63,12 @@ class WeightPair:
             raise RuntimeError(f"{self.name}: values were not asked for; add 'tensors' to the need's quantities")
         return self.read_values()
 
-    def side(self, role: Literal["base", "trained"], start: int, stop: int) -> torch.Tensor:
-        """Rows `start` to `stop` of one side's own tensor, as stored: its dtype, its order, all of its tokens.
+    def side(self, role: Role, start: int, stop: int) -> NDArray[Any]:
+        """Rows `start` to `stop` of one side's own tensor, in its own order and with all of its tokens.
 
-        For tensors too large to hold twice in float64. Only analyzers whose need lists `tensors` may call it, and only
-        while they observe this pair.
+        A fresh array of float32, or of float64 where it is stored so; nothing of it is rounded and torch is not
+        needed. For tensors too large to hold twice in float64. Only analyzers whose need lists `tensors` may call it,
+        and only while they observe this pair.
         """
         if self.read_side is None:
             raise RuntimeError(f"{self.name}: values were not asked for; add 'tensors' to the need's quantities")
@@ -71,6 +78,36 @@ class WeightPair:
     def renamed(self) -> bool:
         """Whether the two checkpoints spell the name differently."""
         return self.base is not None and self.trained is not None and self.base.name != self.trained.name
+
+
+@attrs.frozen(kw_only=True)
+class FactorItem:
+    """What an adapter holds for one tensor of its base; nothing of the base has been read."""
+
+    name: str
+    """Canonical name of the tensor that changes, as the weights pass spells it."""
+    scope: Scope
+    kind: str
+    """`lora`, `dora`, `embedding`, `conv`, `ia3`, `bias`, `tokens` or `saved`."""
+    exact: bool
+    """Whether the factors are the whole change; not so for DoRA, which also rescales W + s·B·A."""
+    by_row: bool = True
+    """Whether the outputs of the module are the rows of the stored weight."""
+    rank: int | None = None
+    """Width of the factors; `None` where there are none."""
+    configured: int | None = None
+    """The configured rank of the module."""
+    alpha: float | None = None
+    scale: float | None = None
+    """s of Δ = s·B·A."""
+    formula: str | None = None
+    """How it follows from α and r."""
+    dtypes: tuple[str, str] | None = None
+    """Stored dtypes of the left and the right factor."""
+    read_matrix: Callable[[], LowRank] | None = attrs.field(default=None, repr=False, eq=False)
+    """s·B·A as the base stores it; `None` where there are no factors. Only for use while it is observed."""
+    read_gain: Callable[[], NDArray[np.float64]] | None = attrs.field(default=None, repr=False, eq=False)
+    """The gains of an IA3 module."""
 
 
 @attrs.frozen(kw_only=True)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from afterburn_core.backends.tensors import WeightSource
 from afterburn_core.run.algebra import Kind, Precision
 from afterburn_core.run.align import AlignedTensor, Span
-from afterburn_core.run.arrays import Raw, read_array, to_float64
+from afterburn_core.run.arrays import Raw, read_array, to_float, to_float64
 from afterburn_core.run.decompose import Algebra, Matrix, decompose
 from afterburn_core.run.matrix_parts import Extent
+from afterburn_core.run.observations import Role
 from afterburn_core.run.parts import PartResult, Wanted, both
 from afterburn_core.run.randomised import randomised_spectrum
 from afterburn_core.run.seeds import child_seed
@@ -163,6 +164,28 @@ def values_of(
         other = _read(trained, right.name, [(s.trained, s.count) for s in tensor.spans])
     first = torch.from_numpy(to_float64(own)).view(shape)
     return first, first.clone() if other is None else torch.from_numpy(to_float64(other)).view(shape)
+
+
+def side_of(
+    base: WeightSource,
+    trained: WeightSource,
+    tensor: AlignedTensor,
+    kept: PartResult | None,
+    role: Role,
+    start: int,
+    stop: int,
+) -> NDArray[Any]:
+    """Rows of one side's own tensor, in float32 or, where that cannot hold them, float64."""
+    left, right = both(tensor)
+    info, source = (left, base) if role == "base" else (right, trained)
+    width = info.numel // info.shape[0] if info.shape and info.shape[0] else 1
+    first, last = start * width, stop * width
+    if kept is not None and kept.stored is not None and tensor.compared == left.numel == right.numel:
+        other = kept.stored.base if role == "base" or kept.stored.trained is None else kept.stored.trained
+        raw = other.reshape(-1)[first:last]
+    else:
+        raw = read_array(source, info.name, first, last)
+    return to_float(raw).reshape(stop - start, *info.shape[1:])
 
 
 def _read(source: WeightSource, name: str, stretches: Sequence[tuple[int, int]]) -> Raw:

@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -25,7 +26,7 @@ from afterburn_core.run.observations import WeightPair
 from afterburn_core.run.parts import PartReader, PartResult, Wanted
 from afterburn_core.run.spectra import PairSpectra, RowSums
 from afterburn_core.run.sums import PairSums, combine
-from afterburn_core.run.tensor_work import Spectral, TensorWork, finish, recalled, values_of
+from afterburn_core.run.tensor_work import Spectral, TensorWork, finish, recalled, side_of, values_of
 
 if TYPE_CHECKING:
     from afterburn_core.run.progress import Progress
@@ -204,6 +205,7 @@ class WeightsPass:
             spectra=spectra,
             rows=rows,
             read_values=(lambda: values_of(self._base, self._trained, tensor, kept)) if readable else None,
+            read_side=partial(side_of, self._base, self._trained, tensor, kept) if readable else None,
         )
 
     def _deliver(self, worker: int, number: int, pair: WeightPair) -> None:

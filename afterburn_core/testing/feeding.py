@@ -41,6 +41,10 @@ def _restricted(item: WeightPair, need: WeightsNeed) -> WeightPair:
         item = attrs.evolve(item, read_values=None, read_side=None)
     if "sums" not in need.quantities:
         item = attrs.evolve(item, sums=None)
+    if "rows" not in need.quantities:
+        item = attrs.evolve(item, rows=None)
+    if "spectra" not in need.quantities:
+        item = attrs.evolve(item, spectra=None)
     return item
 
 

@@ -41,9 +41,10 @@ class Collector:
 
 
 def weight_pairs(pair: Pair) -> tuple[WeightPair, ...]:
-    """Every tensor of the pair with its sums and its values, sorted by name; the files are closed again."""
+    """Every tensor of the pair with all that a need can list, sorted by name; the files are closed again."""
     from afterburn_core.run.align import Side, align
     from afterburn_core.run.executor import LocalExecutor
+    from afterburn_core.run.tensor_work import Spectral
     from afterburn_core.run.weights_pass import WeightsPass
 
     def side(subject: OpenSubject) -> Side:
@@ -64,6 +65,8 @@ def weight_pairs(pair: Pair) -> tuple[WeightPair, ...]:
             executor=LocalExecutor(1),
             analyzers=((collector,),),
             with_values=True,
+            with_rows=True,
+            spectral=Spectral(precision="float64", vectors=True, trained=trained.weights(), max_order=1 << 12),
         ).run()
         return tuple(sorted(map(_detached, collector.items), key=lambda item: item.name))
 
@@ -100,7 +103,7 @@ def _detached(item: WeightPair) -> WeightPair:
     return attrs.evolve(
         item,
         read_values=_copies(*item.values()),
-        read_side=lambda role, start, stop: sides[role][start:stop].clone(),
+        read_side=lambda role, start, stop: sides[role][start:stop].copy(),
     )
 
 
