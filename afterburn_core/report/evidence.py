@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from afterburn_core.report.grids import Grid
+from afterburn_core.report.heads import HeadMap, collect_head
 from afterburn_core.result.model import Measurement, MetricDescriptor, Result, RuleDescriptor
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Evidence:
     """Tensors of largest relative change, largest first."""
     tallies: dict[str, Tally] = attrs.field(factory=dict)
     grids: list[Grid] = attrs.field(factory=list)
+    heads: list[HeadMap] = attrs.field(factory=list)
+    """Maps of attention heads, which would drown the modules among the columns of a grid."""
     families: dict[str, list[Measurement]] = attrs.field(factory=dict)
     """Everything that speaks of the whole model or a named part, by the metric's first word."""
 
@@ -91,6 +94,7 @@ def collect(view: ResultView, *, top: int = 15) -> Evidence:
     )
     wanted = {identifier for finding in result.findings for identifier in finding.measurements}
     grids: dict[tuple[str, tuple[str, ...]], Grid] = {}
+    heads: dict[tuple[str, tuple[str, ...], str], HeadMap] = {}
     changed: list[tuple[float, int, Measurement]] = []
     for order, item in enumerate(view.measurements()):
         evidence.total += 1
@@ -104,7 +108,9 @@ def collect(view: ResultView, *, top: int = 15) -> Evidence:
             family.append(item)
             if item.subjects == contrast and scope.subset is None:
                 evidence.whole[item.metric] = item
-        if scope.layer is not None or scope.module is not None or scope.site is not None:
+        if scope.head is not None and scope.layer is not None and scope.token is None and scope.input is None:
+            collect_head(heads, item)
+        elif scope.layer is not None or scope.module is not None or scope.site is not None:
             key = (item.metric, item.subjects)
             grids.setdefault(key, Grid(metric=item.metric, subjects=item.subjects)).add(item)
         if scope.tensor is not None and scope.head is None and item.subjects == contrast:
@@ -117,6 +123,7 @@ def collect(view: ResultView, *, top: int = 15) -> Evidence:
                     heapq.heappop(changed)
     evidence.unread = max(len(view) - evidence.total, 0)
     evidence.most_changed = [entry[2] for entry in sorted(changed, key=lambda e: e[:2], reverse=True)]
+    evidence.heads = list(heads.values())
     evidence.grids = sorted(
         (grid for grid in grids.values() if grid.drawable),
         key=lambda g: (g.metric != RELATIVE, g.metric, g.subjects),

@@ -67,7 +67,7 @@ class Grid:
         scope = item.scope
         if scope.token is not None or scope.input is not None:
             return
-        row: Row = (scope.subset or "", _layer(scope))
+        row = row_of(scope)
         across = _across(scope)
         self._kinds.add("head" if scope.head is not None else "site" if scope.site is not None else "module")
         if scope.tensor is not None and scope.head is None:
@@ -96,12 +96,12 @@ class Grid:
         `row,column`.
         """
         cells = self.cells()
-        rows = sorted({row for row, _ in cells}, key=_row_order)
-        columns = sorted({across for _, across in cells}, key=_across_order)
+        rows = sorted({row for row, _ in cells}, key=row_order)
+        columns = sorted({across for _, across in cells}, key=across_order)
         table = [[cells.get((row, across)) for across in columns] for row in rows]
         return {
             "across": min(self._kinds) if len(self._kinds) == 1 else "module",
-            "rows": [_label(row) for row in rows],
+            "rows": [row_label(row) for row in rows],
             "columns": columns,
             "values": [[cell.value if cell else None for cell in line] for line in table],
             "states": [[_state(cell) for cell in line] for line in table],
@@ -113,11 +113,11 @@ class Grid:
                 if cell is not None and cell.value is None and cell.reason
             },
             "by_layer": _bars(
-                {_label(row): self._layers[row] for row in sorted(self._layers, key=_row_order)},
-                ((_label(r), cells[r, a]) for r in rows for a in columns if (r, a) in cells),
+                {row_label(row): self._layers[row] for row in sorted(self._layers, key=row_order)},
+                ((row_label(r), cells[r, a]) for r in rows for a in columns if (r, a) in cells),
             ),
             "by_module": _bars(
-                {name: self._modules[name] for name in sorted(self._modules, key=_across_order)},
+                {name: self._modules[name] for name in sorted(self._modules, key=across_order)},
                 ((a, cells[r, a]) for a in columns for r in rows if (r, a) in cells),
             ),
         }
@@ -157,17 +157,25 @@ def _layer(scope: Scope) -> int:
     return int(found[1]) if found else -1
 
 
-def _label(row: Row) -> str:
+def row_of(scope: Scope) -> Row:
+    """The row of a heat map that a place belongs to."""
+    return scope.subset or "", _layer(scope)
+
+
+def row_label(row: Row) -> str:
+    """What stands beside the row: the layer's number, or that it lies outside the layers."""
     subset, layer = row
     name = OUTSIDE if layer < 0 else str(layer)
     return f"{subset} {name}" if subset else name
 
 
-def _row_order(row: Row) -> tuple[str, bool, int]:
+def row_order(row: Row) -> tuple[str, bool, int]:
+    """Sorts rows by layer, those outside the layers last."""
     return row[0], row[1] < 0, row[1]
 
 
-def _across_order(name: str) -> tuple[int, list[tuple[bool, int, str]]]:
+def across_order(name: str) -> tuple[int, list[tuple[bool, int, str]]]:
+    """Sorts kinds of module in the order a block computes them, unknown ones by name."""
     known = MODULES.index(name) if name in MODULES else len(MODULES)
     parts = [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
     return known, parts

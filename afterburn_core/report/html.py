@@ -23,12 +23,13 @@ from afterburn_core.report.families import tables
 from afterburn_core.report.inert import guard, json_island, visible
 from afterburn_core.report.json import document
 from afterburn_core.report.spilled import Spilled, pick
+from afterburn_core.report.weight_views import ViewLimits, weight_views
 from afterburn_core.resources import template_dir
 
 if TYPE_CHECKING:
     from afterburn_core.result.view import ResultView
 
-_SCRIPTS = ("format", "document", "theme", "table", "tables", "charts", "page")
+_SCRIPTS = ("format", "document", "theme", "table", "tables", "charts", "weights", "page")
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +51,7 @@ class HtmlOptions:
     chart_bytes: int = 2_000_000
     files: int = 200
     """Files listed for one subject."""
+    views: ViewLimits = ViewLimits()
 
 
 def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
@@ -59,6 +61,7 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
     evidence = collect(view, top=chosen.top)
     spilled = pick(view, limit=chosen.spilled)
     charts = drawings(result, view.directory, limit=chosen.charts, max_bytes=chosen.chart_bytes)
+    views = weight_views(view, evidence, chosen.views)
     library = _script((template_dir("report") / "vendor" / "plotly-cartesian.min.js").read_text(encoding="utf-8"))
     program = _script(_program(template_dir("report")))
     families = tables(evidence, limit=chosen.lines)
@@ -80,12 +83,15 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
             families=tuple(f for f in families if f.name != "weight"),
             drawings=charts,
             spilled=spilled,
+            views=views,
             unfinished=presentation.unfinished(result),
             policy=_policy(library, program),
             library=library,
             program=program,
             document_island=Markup(guard(document(view))),
-            figures_island=Markup(json_island(_figures(evidence, spilled, charts))),
+            figures_island=Markup(
+                json_island(_figures(evidence, spilled, charts) | views.figures(evidence)),
+            ),
         )
     )
     return page.encode()

@@ -11,6 +11,7 @@ from afterburn_core.report import numbers, presentation
 from afterburn_core.report.cards import cards
 from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.inert import code, markdown
+from afterburn_core.report.weight_views import summary_lines
 from afterburn_core.result.model import Example, Finding, Result
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def render(view: ResultView, options: MarkdownOptions | None = None) -> bytes:
         *_figures(result, evidence),
         *_findings(result, evidence, chosen),
         *_most_changed(evidence, chosen),
+        *_weights(view, evidence),
         *_executions(result),
         *_provenance(result),
     ]
@@ -133,6 +135,13 @@ def _most_changed(evidence: Evidence, options: MarkdownOptions) -> list[str]:
         f"The {len(rows)}{of} with the largest relative change.",
         _table(("Tensor", "Change"), rows),
     ]
+
+
+def _weights(view: ResultView, evidence: Evidence) -> list[str]:
+    lines = summary_lines(view, evidence)
+    if not lines:
+        return []
+    return ["### In the weights", "\n".join(f"- {markdown(name)}: {markdown(text)}" for name, text in lines)]
 
 
 def _executions(result: Result) -> list[str]:

@@ -20,7 +20,8 @@ function baseLayout(extra) {
 const tick = (name) => plain(name.length > 24 ? name.slice(0, 23) + "\u2026" : name);
 
 function hover(grid, i, j) {
-  const where = plain((/^\d+$/.test(grid.rows[i]) ? "layer " : "") + grid.rows[i] + " \u00b7 " + grid.columns[j]);
+  const where = plain((/^\d+$/.test(grid.rows[i]) ? "layer " : "") + grid.rows[i] + " \u00b7 "
+    + (grid.heads ? "head " : "") + grid.columns[j]);
   const state = grid.states[i][j], value = grid.values[i][j], tensors = grid.tensors[i][j];
   if (state === 0) return where + "<br>nothing there to measure";
   const reason = grid.reasons[i + "," + j];
@@ -94,14 +95,15 @@ function drawHeat(host, grid, log) {
   }
   if (zeroCells.length) traces.push(outlines(zeroCells, { fillcolor: "rgba(0,0,0,0)" }));
   const label = (names, layers) => ({ tickvals: thin(names, layers), ticktext: thin(names, layers).map((k) => tick(names[k])) });
+  const title = (text) => (text ? { text, standoff: 6, font: { size: 12, color: colour("muted") } } : undefined);
   const layersAcross = flip;
   const lines = Math.max(down.length * (down.length > 40 ? 14 : 26), 120);
   Plotly.react(host, traces, baseLayout({
     height: lines + (layersAcross ? 80 : wide ? 90 : 120),
     xaxis: { ...label(across, layersAcross && room), range: [-.5, across.length - .5], showgrid: false, zeroline: false,
-      title: layersAcross ? { text: "layer", standoff: 6, font: { size: 12, color: colour("muted") } } : undefined },
-    yaxis: { ...label(down), range: [down.length - .5, -.5], showgrid: false, zeroline: false,
-      title: layersAcross ? undefined : { text: "layer", standoff: 6, font: { size: 12, color: colour("muted") } } },
+      title: title(layersAcross ? "layer" : grid.heads && "head") },
+    yaxis: { ...label(down, grid.heads && lines / down.length), range: [down.length - .5, -.5], showgrid: false, zeroline: false,
+      title: title(layersAcross ? grid.heads && "head" : "layer") },
   }), CONFIG);
 }
 

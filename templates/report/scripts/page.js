@@ -49,3 +49,5 @@ if (everyRow.length) {
 }
 wireMaps();
 wireDrawings();
+wireSpectral(wireSpectrum());
+wireHeads();
