@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-Role = Literal["base", "trained"]
-
     from afterburn_core.run.lowrank import LowRank
+
+Role = Literal["base", "trained"]
 
 
 @attrs.frozen(kw_only=True)

@@ -12,10 +12,10 @@ from afterburn_core.plugin.registry import build_options, load_factory
 from afterburn_core.plugin.roles import Analyzer, AnalyzerContext, AnalyzerOutput
 from afterburn_core.plugin.specs import AnalyzerSpec
 from afterburn_core.result.model import Measurement, Subject
-from afterburn_core.run.needs import DocumentsNeed, WeightsNeed
-from afterburn_core.run.observations import DocumentPair, WeightPair
+from afterburn_core.run.needs import DocumentsNeed, FactorsNeed, WeightsNeed
+from afterburn_core.run.observations import DocumentPair, FactorItem, WeightPair
 from afterburn_core.testing.checkpoints import llama_config, word_tokenizer
-from afterburn_core.testing.observing import document_pairs, weight_pairs
+from afterburn_core.testing.observing import document_pairs, factor_items, weight_pairs
 from afterburn_core.testing.pairs import Pair
 
 SEED = 20_240_229
@@ -23,13 +23,18 @@ SEED = 20_240_229
 
 
 def observations(
-    spec: AnalyzerSpec, weights: Iterable[WeightPair], documents: Iterable[DocumentPair]
+    spec: AnalyzerSpec,
+    weights: Iterable[WeightPair],
+    documents: Iterable[DocumentPair],
+    factors: Iterable[FactorItem] = (),
 ) -> tuple[Any, ...]:
-    """What the passes would hand to this analyzer: documents first, then tensors, and no more than it asked for."""
+    """What the passes would hand to this analyzer: documents, factors, then tensors, and no more than it asked for."""
     found: list[Any] = []
     for need in spec.needs:
         if isinstance(need, DocumentsNeed):
             found += [document for document in documents if document.name in need.documents]
+        if isinstance(need, FactorsNeed):
+            found += factors
         if isinstance(need, WeightsNeed):
             found += [_restricted(item, need) for item in weights]
     return tuple(found)
@@ -50,7 +55,7 @@ def _restricted(item: WeightPair, need: WeightsNeed) -> WeightPair:
 
 def analyze_pair(spec: AnalyzerSpec, pair: Pair) -> AnalyzerOutput:
     """What an analyzer with default options makes of a pair of model directories."""
-    return analyze(spec, observations(spec, weight_pairs(pair), document_pairs(pair)))
+    return analyze(spec, observations(spec, weight_pairs(pair), document_pairs(pair), factor_items(pair)))
 
 
 def make_analyzer(spec: AnalyzerSpec, *, seed: int = SEED, subjects: tuple[Subject, ...] | None = None) -> Analyzer:

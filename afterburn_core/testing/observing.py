@@ -12,7 +12,7 @@ from afterburn_core.backends.tensors import TensorInfo
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.run.needs import DOCUMENTS
-from afterburn_core.run.observations import DocumentPair, WeightPair
+from afterburn_core.run.observations import DocumentPair, FactorItem, WeightPair
 from afterburn_core.run.references import parse_reference
 from afterburn_core.run.subjects import OpenSubject, open_subject
 from afterburn_core.testing.pairs import Pair
@@ -71,6 +71,13 @@ def weight_pairs(pair: Pair) -> tuple[WeightPair, ...]:
         return tuple(sorted(map(_detached, collector.items), key=lambda item: item.name))
 
 
+def factor_items(pair: Pair) -> tuple[FactorItem, ...]:
+    """What the factors pass hands out, with everything read; nothing where the trained side is no adapter."""
+    with _opened(pair) as (_, trained):
+        offered = getattr(trained.weights(), "factor_items", None)
+        return () if offered is None else tuple(_read(item) for item in offered())
+
+
 def document_pairs(pair: Pair) -> tuple[DocumentPair, ...]:
     """Every kind of document of the pair."""
     with _opened(pair) as (base, trained):
@@ -104,6 +111,17 @@ def _detached(item: WeightPair) -> WeightPair:
         item,
         read_values=_copies(*item.values()),
         read_side=lambda role, start, stop: sides[role][start:stop].copy(),
+    )
+
+
+def _read(item: FactorItem) -> FactorItem:
+    """The same observation with its factors read already."""
+    matrix = item.read_matrix() if item.read_matrix else None
+    gain = item.read_gain() if item.read_gain else None
+    return attrs.evolve(
+        item,
+        read_matrix=None if matrix is None else lambda: matrix,
+        read_gain=None if gain is None else gain.copy,
     )
 
 
