@@ -23,7 +23,7 @@ from afterburn_core.plugin.specs import (
     RunStarted,
     SignerSpec,
 )
-from afterburn_core.run.needs import DocumentsNeed, SeriesNeed, WeightsNeed
+from afterburn_core.run.needs import DocumentsNeed, FactorsNeed, SeriesNeed, WeightsNeed
 
 __all__ = [
     "AnalyzerSpec",
@@ -33,6 +33,7 @@ __all__ = [
     "DetectorSpec",
     "DocumentsNeed",
     "ExecutorSpec",
+    "FactorsNeed",
     "MetricSpec",
     "ProbeSetSpec",
     "ReaderSpec",

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import attrs
 
 Capability = Literal["weights", "lora", "documents", "forward", "generate", "steer"]
-PassKind = Literal["documents", "weights", "series"]
+PassKind = Literal["documents", "factors", "weights", "series"]
 WeightQuantity = Literal["sums", "rows", "tensors", "spectra", "vectors"]
 SeriesQuantity = Literal["steps", "tasks", "signs", "subspaces"]
 Preset = Literal["quick", "standard", "full"]
@@ -48,6 +48,17 @@ class WeightsNeed:
 
 
 @attrs.frozen(kw_only=True)
+class FactorsNeed:
+    """What an adapter holds for each module, without its base: one `FactorItem` each.
+
+    Asked of the trained model alone. Where that is no adapter, analyzers with this need are skipped as not applicable.
+    """
+
+    kind: ClassVar[PassKind] = "factors"
+    capability: ClassVar[Capability] = "lora"
+
+
+@attrs.frozen(kw_only=True)
 class SeriesNeed:
     """The streamed comparison of one base with several trained models: one `WeightSeries` per tensor.
 
@@ -68,7 +79,7 @@ class SeriesNeed:
     """Leading singular directions of each matrix."""
 
 
-Need = DocumentsNeed | WeightsNeed | SeriesNeed
+Need = DocumentsNeed | FactorsNeed | WeightsNeed | SeriesNeed
 
 
 def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
@@ -78,6 +89,8 @@ def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
     documents = {d for need in needs if isinstance(need, DocumentsNeed) for d in need.documents}
     if documents:
         merged["documents"] = DocumentsNeed(documents=tuple(sorted(documents)))
+    if any(isinstance(need, FactorsNeed) for need in needs):
+        merged["factors"] = FactorsNeed()
     quantities = {q for need in needs if isinstance(need, WeightsNeed) for q in need.quantities}
     if quantities:
         merged["weights"] = WeightsNeed(quantities=tuple(sorted(quantities)))

@@ -9,12 +9,12 @@ import attrs
 
 from afterburn_core.plugin.registry import Registered
 from afterburn_core.plugin.specs import AnalyzerSpec, DetectorSpec
-from afterburn_core.run.needs import PRESETS, Need, PassKind, Preset, SeriesNeed, merge_needs
+from afterburn_core.run.needs import PRESETS, FactorsNeed, Need, PassKind, Preset, SeriesNeed, merge_needs
 from afterburn_core.run.subjects import SubjectFacts
 
 # order of passes, and rough throughputs in bytes per second and core, measured on 2.5 GHz server cores; only for
 # the estimate that `afterburn plan` prints
-PASS_ORDER: tuple[PassKind, ...] = ("documents", "weights", "series")
+PASS_ORDER: tuple[PassKind, ...] = ("documents", "factors", "weights", "series")
 HASH_RATE = 1.4e9
 SUMS_RATE = 0.4e9
 
@@ -100,19 +100,17 @@ def make_plan(
     never dropped.
     """
     ordered = sorted(analyzers, key=lambda registered: registered.spec.name)
-    offered = set.intersection(*(set(facts.capabilities) for facts in subjects)) if subjects else set()
     running: list[AnalyzerSpec] = []
     skipped: list[Skipped] = []
     for registered in ordered:
         spec: AnalyzerSpec = registered.spec
         foreign = _foreign(spec.needs, subjects)
-        lacking = sorted({need.capability for need in spec.needs} - offered)
+        lacking, who = _lacking(spec.needs, subjects)
         if foreign is not None:
             skipped.append(
                 Skipped(component=spec.name, plugin=registered.plugin.name, reason=foreign, applicable=False)
             )
         elif lacking:
-            who = [f.role for f in subjects if not set(lacking) <= set(f.capabilities)]
             reason = f"needs {' and '.join(lacking)}, which {' and '.join(who)} cannot offer"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
         elif PRESETS.index(spec.preset) > PRESETS.index(preset):
@@ -122,13 +120,14 @@ def make_plan(
             running.append(spec)
     merged = merge_needs(need for spec in running for need in spec.needs)
     size = sum(facts.bytes for facts in subjects)
+    reads = {"documents": 0, "factors": sum(facts.bytes for facts in subjects if facts.role != "base")}
     passes = tuple(
         PlannedPass(
             kind=kind,
             need=merged[kind],
             analyzers=tuple(spec.name for spec in running if any(need.kind == kind for need in spec.needs)),
-            bytes=size if kind != "documents" else 0,
-            seconds=size / (SUMS_RATE * threads) if kind != "documents" else 0.0,
+            bytes=reads.get(kind, size),
+            seconds=reads.get(kind, size) / (SUMS_RATE * threads),
         )
         for kind in PASS_ORDER
         if kind in merged
@@ -143,6 +142,18 @@ def make_plan(
         digest_bytes=size,
         digest_seconds=size / (HASH_RATE * min(threads, 2)),
     )
+
+
+def _lacking(needs: Sequence[Need], subjects: Sequence[SubjectFacts]) -> tuple[list[str], list[str]]:
+    """Capabilities that some subject cannot offer, and the roles of those subjects; factors are asked of no base."""
+    missing = [
+        (need.capability, facts.role)
+        for need in needs
+        for facts in subjects
+        if need.capability not in facts.capabilities and not (isinstance(need, FactorsNeed) and facts.role == "base")
+    ]
+    capabilities = {capability for capability, _ in missing} if subjects else {need.capability for need in needs}
+    return sorted(capabilities), list(dict.fromkeys(role for _, role in missing))
 
 
 def _foreign(needs: Sequence[Need], subjects: Sequence[SubjectFacts]) -> str | None:
