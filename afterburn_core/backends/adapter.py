@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 
 from afterburn_core.backends.adapter_binding import Bound, bind
-from afterburn_core.backends.adapter_factors import Factors, parse_factors, wide
+from afterburn_core.backends.adapter_factors import Factors, parse_factors
 from afterburn_core.backends.tensors import TensorInfo, WeightFile, WeightSource
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from afterburn_core.run.lowrank import LowRank
+    from afterburn_core.run.observations import FactorItem
     from afterburn_core.run.spectra import Spectrum
 
     Array = NDArray[np.float64]
@@ -110,6 +111,37 @@ class AdapterSource:
         matrix = self.low_rank(name)
         return None if matrix is None else spectrum(matrix, vectors=vectors)
 
+    def factor_items(self) -> tuple[FactorItem, ...]:
+        """What the factors pass hands out, one per tensor that the adapter changes or stores whole."""
+        from afterburn_core.run.naming import parse_name, scope_of
+        from afterburn_core.run.observations import FactorItem
+
+        def item(name: str, bound: Bound) -> FactorItem:
+            one, canonical = bound.factors, parse_name(name).canonical
+            return FactorItem(
+                name=canonical,
+                scope=scope_of(canonical),
+                kind=one.kind,
+                exact=one.exact and name not in self.saved,
+                by_row=bound.by_row,
+                rank=one.rank if one.low_rank else None,
+                configured=one.configured if one.low_rank else None,
+                alpha=one.alpha if one.low_rank else None,
+                scale=one.scale if one.low_rank or one.kind == "bias" else None,
+                formula=one.formula if one.low_rank or one.kind == "bias" else None,
+                dtypes=one.dtypes if one.low_rank else None,
+                read_matrix=(lambda: bound.oriented(one.matrix())) if one.low_rank else None,
+                read_gain=bound.vector if one.kind == "ia3" else None,
+            )
+
+        saved = {one.tensor: one for one in self.factors if one.kind == "saved"}
+        whole = [name for name in self.saved if name not in self.changes]
+        named = {parse_name(name).canonical: name for name in whole}
+        return (
+            *(item(name, bound) for name, bound in self.changes.items()),
+            *(item(name, Bound(factors=saved[canonical])) for canonical, name in named.items() if canonical in saved),
+        )
+
     def _changed(self, name: str, start: int, stop: int) -> Array:
         info = self.tensors[name]
         width = info.numel // info.shape[0]
@@ -149,7 +181,7 @@ class AdapterSource:
         """Rows of the weight that the adapter changes, as float64; zeros for a bias that the base lacks."""
         import numpy as np
 
-        from afterburn_core.run.arrays import read_array
+        from afterburn_core.run.arrays import read_array, to_float64
 
         if name not in self.saved and self.tied_to.get(name, name) not in self.base.tensors:
             return np.zeros((last - first, width))
@@ -157,7 +189,7 @@ class AdapterSource:
             raw = read_array(cast("WeightSource", self.file), self.saved[name], first * width, last * width)
         else:
             raw = read_array(self.base, self.tied_to.get(name, name), first * width, last * width)
-        return wide(raw).reshape(last - first, width)
+        return to_float64(raw).reshape(last - first, width)
 
     def _sum(self, name: str, bound: Bound, first: int, last: int, width: int) -> Array:
         """Rows of W + s·B·A."""

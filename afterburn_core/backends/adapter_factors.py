@@ -188,19 +188,10 @@ def read_float64(file: WeightFile, name: str) -> NDArray[np.float64]:
     Raises:
         SubjectError: the file ended early.
     """
-    from afterburn_core.run.arrays import read_array
+    from afterburn_core.run.arrays import read_array, to_float64
 
     info = file.tensors[name]
-    return wide(read_array(cast("WeightSource", file), name, 0, info.numel)).reshape(info.shape)
-
-
-def wide(raw: NDArray[Any]) -> NDArray[np.float64]:
-    """Fresh float64 values of stored bits; uint16 stands for bfloat16."""
-    import numpy as np
-
-    if raw.dtype == np.uint16:  # the upper half of a float32
-        raw = (raw.astype(np.uint32) << 16).view(np.float32)
-    return raw.astype(np.float64)
+    return to_float64(read_array(cast("WeightSource", file), name, 0, info.numel)).reshape(info.shape)
 
 
 def _parse(path: Path, config: Mapping[str, Any], file: WeightFile) -> tuple[Factors, ...]:

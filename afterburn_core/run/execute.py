@@ -16,7 +16,8 @@ from afterburn_core.plugin.specs import AnalyzerSpec, ComponentFinished, MetricS
 from afterburn_core.result.model import Execution, ExecutionStatus, Measurement, Notification, Produced, Subject
 from afterburn_core.run.align import AlignedTensor, Refusal, Side, align, states
 from afterburn_core.run.caches import Caches
-from afterburn_core.run.needs import Preset, WeightsNeed
+from afterburn_core.run.factors_pass import hand_out
+from afterburn_core.run.needs import Preset, SeriesNeed, WeightsNeed
 from afterburn_core.run.observations import DocumentPair
 from afterburn_core.run.plan import Plan, PlannedPass
 from afterburn_core.run.progress import Progress
@@ -133,7 +134,7 @@ def execute(
             executions.append(_pass_execution(planned, "interrupted", 0.0, interrupted))
             continue
         started = time.perf_counter()
-        sweep = _documents if planned.kind == "documents" else _weights
+        sweep = {"documents": _documents, "factors": _factors}.get(planned.kind, _weights)
         swept = sweep(planned, base, trained, riders, bench)
         interrupted = swept.stopped
         status: ExecutionStatus = "ok" if swept.stopped is None else "interrupted"
@@ -208,6 +209,12 @@ def _documents(
         for rider in riders:
             rider[0].observe(pair)
     return Swept(counters={"documents": len(names)})
+
+
+def _factors(
+    planned: PlannedPass, base: OpenSubject, trained: OpenSubject, riders: Sequence[Sequence[Guarded]], bench: Bench
+) -> Swept:
+    return Swept(counters={"modules": hand_out(trained, (rider[0] for rider in riders))})
 
 
 def _weights(
@@ -324,7 +331,7 @@ def _finish(
     status: ExecutionStatus = "ok"
     if reason is not None:
         output, status = AnalyzerOutput(), "failed"
-    elif interrupted is not None and any(isinstance(need, WeightsNeed) for need in spec.needs):
+    elif interrupted is not None and any(isinstance(need, (WeightsNeed, SeriesNeed)) for need in spec.needs):
         whole = tuple(m for m in output.measurements if m.scope.tensor is not None)
         output, status, reason = attrs.evolve(output, measurements=whole), "interrupted", interrupted
     execution = Execution(
