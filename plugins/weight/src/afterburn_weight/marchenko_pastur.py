@@ -94,7 +94,7 @@ def exceedance(largest: float, noise: float, rows: int, columns: int) -> tuple[f
 
 def visible_from(noise: float, rows: int, columns: int) -> float:
     """θ_c = s (mn)^{1/4}: a planted direction of less strength does not leave the bulk."""
-    return noise * (rows * columns) ** 0.25
+    return float(noise * (rows * columns) ** 0.25)
 
 
 def observed(theta: float, noise: float, rows: int, columns: int) -> float:

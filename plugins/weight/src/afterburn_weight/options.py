@@ -66,3 +66,43 @@ class PlaceOptions:
     and the same direction everywhere."""
     p_value: float = attrs.field(default=0.01, validator=attrs.validators.ge(0))
     """Coherence with a larger p against random directions counts as chance."""
+
+
+@attrs.frozen(kw_only=True)
+class TailOptions:
+    """Options of `weight.tail`."""
+
+    bootstrap: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    """Draws of the semi-parametric bootstrap of each fit, 200 for instance; 0 leaves it out."""
+
+
+@attrs.frozen(kw_only=True)
+class NoiseOptions:
+    """Options of `weight.noise`."""
+
+    level: float = attrs.field(default=0.99, validator=attrs.validators.in_((0.95, 0.99)))
+    """Share of pure noise matrices whose largest singular value lies within the edge."""
+    listed: int = attrs.field(default=64, validator=attrs.validators.ge(0))
+    """How many spikes per matrix the artifact lists, the largest."""
+
+
+@attrs.frozen(kw_only=True)
+class NullOptions:
+    """Options of `weight.null`."""
+
+    draws: int = attrs.field(default=19, validator=attrs.validators.ge(1))
+    """Copies of Δ with random signs; their largest singular value is exceeded by noise with p = 1/(draws + 1)."""
+    always: bool = False
+    """Whether nulls are also drawn for matrices without a singular value beyond the Marchenko–Pastur edge."""
+    most_entries: int = attrs.field(default=1 << 26, validator=attrs.validators.ge(0))
+    """Larger matrices, such as embeddings, are left out: a draw reads every entry some forty times."""
+
+
+@attrs.frozen(kw_only=True)
+class RandomnessOptions:
+    """Options of `weight.randomness`."""
+
+    p_value: float = attrs.field(default=0.05, validator=attrs.validators.ge(0))
+    """False-discovery rate among matrices, and level of the test that more changed than by chance."""
+    top: int = attrs.field(default=5, validator=attrs.validators.ge(1))
+    """How many matrices a finding names."""

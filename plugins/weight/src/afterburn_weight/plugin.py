@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, hookimpl
-from afterburn_weight.specs import size, spectrum
+from afterburn_weight.specs import randomness, size, spectrum
 
-_MODULES = (size, spectrum)
+_MODULES = (size, spectrum, randomness)
 
 
 @hookimpl

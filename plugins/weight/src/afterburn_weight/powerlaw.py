@@ -11,6 +11,7 @@ grid of points bounds D over all points from below, and a candidate whose bound 
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import attrs
@@ -111,7 +112,7 @@ def _rates(logs: NDArray[np.float64], candidates: NDArray[np.intp], start: float
     excess = sums[candidates] - length * begin
     # sums of n rounded terms of size |centred|: below that, the excess is rounding
     noise = 1e-13 * length * np.maximum(np.abs(begin), 1e-3)
-    return np.divide(length, excess, out=np.full(length.shape, np.inf), where=excess > noise)
+    return np.asarray(np.divide(length, excess, out=np.full(length.shape, np.inf), where=excess > noise))
 
 
 def _least(
@@ -142,7 +143,7 @@ def _least(
 
 def _batches(count: int) -> list[tuple[int, int]]:
     ends = [0, min(2, count), *range(2 + _BATCH, count, _BATCH), count]
-    return [(a, b) for a, b in zip(ends, ends[1:], strict=False) if b > a]
+    return [(a, b) for a, b in itertools.pairwise(ends) if b > a]
 
 
 def _distances(

@@ -1,6 +1,6 @@
 """Simulates the null distribution behind `afterburn_weight.goodness`: prints its table as Python source.
 
-    python plugins/weight/tools/tail_quantiles.py [--draws 100000] [--seed 20240229]
+    python plugins/weight/tests/tail_quantiles.py [--draws 100000] [--seed 20240229]
 
 For a power law the n eigenvalues of a tail that begins at its own smallest one have logarithms 0 and n − 1 independent
 exponentials. Each draw fits the rate n / Σ y and takes D; printed are quantiles of √n·D at the levels of `LEVELS`.
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIZES = (50, 70, 100, 150, 200, 300, 500, 1000, 2000, 4000)
-LEVELS = (0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05, 0.025, 0.01, 0.005, 0.002, 0.001)
+LEVELS = (0.99, 0.95, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2, 0.15, 0.1, 0.05, 0.025, 0.01, 0.005, 0.001)
 """Probabilities that the null exceeds the quantile."""
 _BLOCK = 4_000_000
 
@@ -36,7 +36,7 @@ def statistics(size: int, draws: int, generator: np.random.Generator) -> NDArray
         below = law - np.arange(size) / size
         found.append(np.maximum(below, 1 / size - below).max(axis=1))
         rest -= now
-    return np.sqrt(size) * np.concatenate(found)
+    return np.asarray(np.sqrt(size) * np.concatenate(found))
 
 
 def rows(sizes: Iterable[int], draws: int, seed: int) -> dict[int, tuple[float, ...]]:
@@ -44,7 +44,7 @@ def rows(sizes: Iterable[int], draws: int, seed: int) -> dict[int, tuple[float, 
     table = {}
     for size in sizes:
         drawn = statistics(size, draws, np.random.default_rng((seed, size)))
-        table[size] = tuple(round(float(q), 4) for q in np.quantile(drawn, 1 - np.array(LEVELS)))
+        table[size] = tuple(round(float(q), 3) for q in np.quantile(drawn, 1 - np.array(LEVELS)))
     return table
 
 
