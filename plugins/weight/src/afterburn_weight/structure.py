@@ -123,9 +123,10 @@ class NullAnalyzer:
 
 def _difference(item: WeightPair) -> NDArray[np.float32]:
     """Δ (m, n) in float32, from the exact difference of the stored values."""
-    base, trained = item.values()
-    delta: NDArray[np.float64] = trained.sub_(base).numpy()
-    return np.ascontiguousarray(delta.reshape(delta.shape[0], -1), dtype=np.float32)
+    base, trained = (side.reshape(side.shape[0], -1).numpy() for side in item.values())
+    delta = np.empty(base.shape, dtype=np.float32)
+    np.subtract(trained, base, out=delta, casting="same_kind")  # subtracted in float64, rounded once
+    return delta
 
 
 def _rounding(delta: Spectrum, sums: PairSums) -> float | str:

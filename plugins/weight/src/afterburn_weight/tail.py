@@ -64,7 +64,11 @@ class Matrix:
     """What is kept of one matrix; a reason where there is no fit."""
 
     scope: Scope
+    count: int
+    """Singular values."""
     tails: dict[str, Tail | str]
+    resolved: dict[str, int]
+    """Eigenvalues above the floor."""
     change: Change | str
 
 
@@ -93,7 +97,9 @@ class TailAnalyzer:
             else:
                 tails[side] = self._tail(spectrum, child_seed(self._seed, f"{item.name}/{side}"))
         change = _change(tails["base"], tails["trained"], resolved(spectra.trained))
-        self._matrices[item.name] = Matrix(scope=item.scope, tails=tails, change=change)
+        count = min(spectra.base.rows, spectra.base.columns)
+        counts = {side: resolved(spectrum).size for side, spectrum in sides.items() if not spectrum.approximate}
+        self._matrices[item.name] = Matrix(scope=item.scope, count=count, tails=tails, resolved=counts, change=change)
 
     def merge(self, other: TailAnalyzer) -> None:
         """Takes in matrices that another instance observed."""
@@ -109,7 +115,12 @@ class TailAnalyzer:
         for name in sorted(self._matrices):
             matrix = self._matrices[name]
             for side, tail in matrix.tails.items():
-                found += _tail_measurements(matrix.scope, SIDES[side], tail, bool(self._options.bootstrap))
+                found += _tail_measurements(matrix.scope, SIDES[side], tail)
+                if side in matrix.resolved:
+                    count = matrix.resolved[side]
+                    found.append(
+                        measure("weight.tail.resolved", count, subjects=SIDES[side], scope=matrix.scope, n=matrix.count)
+                    )
             found.append(_change_measurement(matrix, tests.get(name)))
         found += self._medians()
         found += self._changed()
@@ -185,9 +196,7 @@ def _test(change: Change) -> Test:
     return Test(name="two_fits_z", statistic=change.z, p_value=math.erfc(change.z / math.sqrt(2)))
 
 
-def _tail_measurements(
-    scope: Scope, subjects: tuple[str, ...], tail: Tail | str, bootstrapped: bool
-) -> Iterator[Measurement]:
+def _tail_measurements(scope: Scope, subjects: tuple[str, ...], tail: Tail | str) -> Iterator[Measurement]:
     metrics = ("alpha", "alpha_se", "distance", "x_min", "lognormal")
     if isinstance(tail, str):
         for metric in metrics:
@@ -208,7 +217,7 @@ def _tail_measurements(
         reason = "p is an upper bound: λ_min was chosen for the least distance" if metric == "distance" else note
         one = measure(f"weight.tail.{metric}", value, subjects=subjects, scope=scope, n=found.n_tail, reason=reason)
         yield attrs.evolve(one, **extras.get(metric, {}))
-    if bootstrapped and tail.bootstrap is not None:
+    if tail.bootstrap is not None:
         yield measure("weight.tail.bootstrap_p", tail.bootstrap, subjects=subjects, scope=scope, n=found.n_tail)
 
 

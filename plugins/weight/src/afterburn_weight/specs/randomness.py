@@ -28,6 +28,12 @@ TAIL = (
         high=0.0,
     ),
     MetricSpec(
+        id="weight.tail.resolved",
+        summary="Eigenvalues that are neither zero nor below the spectrum's numeric floor: those a tail is sought in",
+        unit="eigenvalues",
+        low=0.0,
+    ),
+    MetricSpec(
         id="weight.tail.bootstrap_p",
         summary="Share of bootstrapped spectra that lie as far from their best power law; at most 0.1 rejects",
         low=0.0,
