@@ -53,7 +53,6 @@ TAIL = (
     MetricSpec(
         id="weight.tail.changed_share",
         summary="Share of matrices whose α changed by more than 2 standard errors; 0.0455 by chance at most",
-        direction="higher_is_more_change",
         low=0.0,
         high=1.0,
     ),
