@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, hookimpl
-from afterburn_weight.specs import randomness, size, spectrum
+from afterburn_core.plugin import AnalyzerSpec, CommandSpec, DetectorSpec, hookimpl
+from afterburn_weight.specs import randomness, series, size, spectrum
 
-_MODULES = (size, spectrum, randomness)
+_MODULES = (size, spectrum, randomness, series)
 
 
 @hookimpl
@@ -20,3 +20,17 @@ def afterburn_analyzers() -> Iterable[AnalyzerSpec]:
 def afterburn_detectors() -> Iterable[DetectorSpec]:
     for module in _MODULES:
         yield from module.DETECTORS
+
+
+@hookimpl
+def afterburn_commands() -> Iterable[CommandSpec]:
+    yield CommandSpec(
+        name="weight.trajectory",
+        summary="Follow the weights over the checkpoints of a run.",
+        factory="afterburn_weight.series.commands:trajectory",
+    )
+    yield CommandSpec(
+        name="weight.candidates",
+        summary="Compare several trained models of one base.",
+        factory="afterburn_weight.series.commands:candidates",
+    )

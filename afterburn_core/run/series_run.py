@@ -1,0 +1,389 @@
+"""One base and several trained models: from opened subjects to a result document and a run directory."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from afterburn_core import __version__
+from afterburn_core.errors import AfterburnError, ConfigError, SubjectError
+from afterburn_core.plugin.registry import Registered, Registry, load_factory
+from afterburn_core.plugin.specs import RunFinished, RunStarted
+from afterburn_core.result import codec, table
+from afterburn_core.result.model import Execution, Notification, Run, Subject, Tool
+from afterburn_core.run.cache import RowCache, cache_key, default_cache_dir
+from afterburn_core.run.configuration import Settings, refuse_unknown_options
+from afterburn_core.run.diagnose import (
+    Completed,
+    Opened,
+    _configuration,
+    _environment,
+    _now,
+    assemble,
+    effective_policy,
+)
+from afterburn_core.run.digests import FileState, SubjectFile, digest_files, file_state
+from afterburn_core.run.directory import RESULT, check_writable, prepare, write_artifacts
+from afterburn_core.run.execute import (
+    Bench,
+    Collected,
+    DocumentReader,
+    Swept,
+    _config_reader,
+    _finish,
+    _instance,
+    _pass_execution,
+    _side,
+    _tell,
+)
+from afterburn_core.run.executor import available_cores
+from afterburn_core.run.layout import present
+from afterburn_core.run.needs import SeriesNeed
+from afterburn_core.run.plan import Plan, PlannedPass, make_plan
+from afterburn_core.run.progress import Progress, Silent
+from afterburn_core.run.seeds import child_seed
+from afterburn_core.run.subjects import OpenSubject, describe, require_comparable
+
+if TYPE_CHECKING:
+    from afterburn_core.run.series_align import SeriesTensor
+
+_NAMED = 20  # tensors left out that are named one by one
+
+
+@attrs.frozen(kw_only=True)
+class Member:
+    """One subject of a series besides the base."""
+
+    id: str
+    """`checkpoint:200`, `trained:my-lora`."""
+    subject: OpenSubject
+    files: tuple[SubjectFile, ...] = ()
+    """Files besides the subject's own that can influence the result, such as `trainer_state.json`."""
+    properties: Mapping[str, Any] = attrs.field(factory=dict)
+    """Facts for the document, such as the step."""
+    documents: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    """Documents for analyzers besides the subject's own, by name."""
+
+    @property
+    def label(self) -> str:
+        return self.subject.facts.label
+
+
+def run_series(
+    settings: Settings,
+    registry: Registry,
+    base: OpenSubject,
+    members: Sequence[Member],
+    *,
+    command: str,
+    progress: Progress | None = None,
+) -> Completed:
+    """Compares every member with the base in one pass and writes `result.json` into the run directory.
+
+    Args:
+        settings: as for a comparison of two; `base` and `trained` are not looked at.
+        registry: where analyzers and detectors come from.
+        base: the opened base.
+        members: the others, all of one role, in the order of the series. The caller closes them.
+        command: name of the command, for the record.
+        progress: told of bytes hashed and parameters compared.
+
+    Raises:
+        ConfigError: a setting, an option or the policy is not valid.
+        SubjectError: a subject cannot be compared with the base, or a file changed or turned out unreadable.
+    """
+    progress = progress or Silent()
+    policy = effective_policy(settings)
+    refuse_unknown_options(settings.options, registry, "configuration")
+    refuse_unknown_options(policy.options, registry, f"policy {policy.name}")
+    _refuse_mixture(base, members)
+    threads = settings.threads or available_cores()
+    analyzers, detectors = registry.specs("analyzer"), registry.specs("detector")
+    facts = (base.facts, *(member.subject.facts for member in members))
+    plan = make_plan(facts, analyzers, detectors, preset=settings.preset, threads=threads)
+    directory = prepare(Path(settings.run_dir) if settings.run_dir else None, f"{base.facts.label}-{command}")
+    started = _now()
+    groups = [tuple(base.files), *((*member.subject.files, *member.files) for member in members)]
+    before = {file.path: file_state(file.path) for files in groups for file in files}
+    subjects = _subjects(base, members, groups, threads, progress)
+    run_id = _run_id(subjects, plan, settings, registry)
+    cache = _rows(settings, subjects, plan, registry)
+    executor = load_factory(registry.get("executor", settings.executor).spec.factory)(threads)
+    registry.notify(RunStarted(run_id=run_id, components=plan.components))
+    bench = Bench(
+        registry=registry,
+        executor=executor,
+        seed=settings.seed,
+        device="cpu",
+        options=settings.options,
+        progress=progress,
+        excerpts=settings.excerpts,
+    )
+    try:
+        collected = _execute(plan, analyzers, base, members, subjects, bench, cache, run_id)
+    except AfterburnError:
+        _require_unchanged(before, cache)
+        raise
+    finally:
+        if cache:
+            cache.close()
+    _require_unchanged(before, cache)
+    run = Run(
+        id=run_id,
+        status="interrupted" if collected.interrupted else "complete",
+        started_at=started,
+        finished_at=_now(),
+        command=command,
+        tool=Tool(name="afterburn", version=__version__),
+        environment=_environment(executor.workers, "cpu"),
+        components=plan.components,
+        seed=settings.seed,
+        method=settings.method,
+        configuration=_configuration(settings),
+    )
+    artifacts = write_artifacts(directory, collected.producers, collected.payloads)
+    opened = Opened(base=base, trained=members[0].subject, plan=plan, analyzers=analyzers, detectors=detectors)
+    result = assemble(run, subjects, collected, artifacts, directory, registry, opened, settings, policy)
+    result = table.spill(result, directory)
+    codec.write(directory / RESULT, result)
+    registry.notify(RunFinished(run_id=run_id, status=run.status, document=codec.to_dict(result)))
+    return Completed(result=result, directory=directory)
+
+
+def _refuse_mixture(base: OpenSubject, members: Sequence[Member]) -> None:
+    if not members:
+        raise ConfigError("a series needs at least one trained model")
+    for member in members:
+        own, wanted = member.subject.facts.model_type, base.facts.model_type
+        if own is not None and wanted is not None and own != wanted:
+            raise SubjectError(
+                f"{member.label}: is a {own} model where the base {base.facts.label!r} is {wanted}; give models that "
+                "started from one base"
+            )
+
+
+def _subjects(
+    base: OpenSubject,
+    members: Sequence[Member],
+    groups: Sequence[Sequence[SubjectFile]],
+    threads: int,
+    progress: Progress,
+) -> tuple[Subject, ...]:
+    progress.begin("hashing files", sum(file.path.stat().st_size for files in groups for file in files), "bytes")
+    try:
+        digests = digest_files(*groups, threads=threads, advance=progress.advance)
+    finally:
+        progress.end()
+    found = [describe(base.facts, digests[0])]
+    for member, files in zip(members, digests[1:], strict=True):
+        facts = member.subject.facts
+        subject = describe(facts, files, base="base" if facts.kind == "adapter" else None)
+        properties = {**subject.properties, **member.properties}
+        found.append(attrs.evolve(subject, id=member.id, properties=properties))
+    return tuple(found)
+
+
+def _run_id(subjects: Sequence[Subject], plan: Plan, settings: Settings, registry: Registry) -> str:
+    return cache_key(
+        {
+            "subjects": [[subject.id, subject.digest] for subject in subjects],
+            "components": list(plan.components),
+            "options": {name: dict(values) for name, values in settings.options.items()},
+            "seed": settings.seed,
+            "versions": {plugin.name: plugin.version for plugin in registry.plugins.values()},
+        }
+    )[:32]
+
+
+def _rows(settings: Settings, subjects: Sequence[Subject], plan: Plan, registry: Registry) -> RowCache | None:
+    """Finished tensors of an equal series; `None` if the run shall not use any."""
+    if not settings.cache:
+        return None
+    from afterburn_core.run.series_sums import VERSION
+
+    description = {
+        "kind": "weight_series",
+        "version": VERSION,
+        "core": __version__,
+        "needs": [attrs.asdict(planned.need) for planned in plan.passes],
+        "seed": settings.seed,
+        "readers": {r.plugin.name: r.plugin.version for role in ("backend", "reader") for r in registry.specs(role)},
+        "subjects": [{"digest": subject.digest, "backend": subject.backend} for subject in subjects],
+    }
+    root = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cache {root}: cannot be created ({error.strerror}); use --cache-dir or --no-cache"
+        ) from error
+    check_writable(root, "--cache-dir, or use --no-cache")
+    return RowCache(root, cache_key(description), description)
+
+
+def _require_unchanged(before: Mapping[Path, FileState], cache: RowCache | None) -> None:
+    for path, state in before.items():
+        try:
+            if file_state(path) == state:
+                continue
+        except SubjectError:
+            if cache:
+                cache.discard()
+            raise
+        if cache:
+            cache.discard()
+        raise SubjectError(
+            f"{path}: changed while it was being read, so the numbers would mix two versions; "
+            "run again when nothing writes to it"
+        )
+
+
+def _execute(
+    plan: Plan, analyzers: Sequence[Registered], base: OpenSubject, members: Sequence[Member],
+    subjects: tuple[Subject, ...], bench: Bench, cache: RowCache | None, run_id: str,
+) -> Collected:  # fmt: skip
+    """The series pass and its analyzers, each kept apart from the others' faults."""
+    specs: dict[str, Registered] = {registered.spec.name: registered for registered in analyzers}
+    documents = _documents(base, members)
+    instances = {
+        name: [_instance(specs[name].spec, subjects, documents, bench) for _ in range(bench.executor.workers)]
+        for name in plan.analyzers
+    }
+    executions: list[Execution] = []
+    stopped: str | None = None
+    for planned in plan.passes:
+        started = time.perf_counter()
+        riders = [instances[name] for name in planned.analyzers]
+        swept = _sweep(planned, base, members, riders, bench, cache)
+        stopped = swept.stopped
+        status = "ok" if stopped is None else "interrupted"
+        executions.append(_pass_execution(planned, status, time.perf_counter() - started, stopped, swept))
+        _tell(bench, run_id, executions[-1])
+    measurements: list[Any] = []
+    payloads: list[Any] = []
+    producers: dict[str, str] = {}
+    for name in plan.analyzers:
+        output, execution = _finish(specs[name], instances[name], stopped)
+        measurements += output.measurements
+        payloads += output.artifacts
+        producers.update({payload.id: name for payload in output.artifacts})
+        executions.append(execution)
+        _tell(bench, run_id, execution)
+    executions += [
+        Execution(
+            component=skipped.component,
+            kind="analyzer",
+            plugin=skipped.plugin,
+            status="skipped",
+            seconds=0.0,
+            reason=skipped.reason,
+            applicable=skipped.applicable,
+        )
+        for skipped in plan.skipped
+    ]
+    return Collected(
+        measurements=tuple(measurements),
+        payloads=tuple(payloads),
+        producers=producers,
+        executions=tuple(executions),
+        interrupted=stopped is not None,
+    )
+
+
+def _documents(base: OpenSubject, members: Sequence[Member]) -> DocumentReader:
+    """Documents by subject id and name."""
+    opened = {"base": base, **{member.id: member.subject for member in members}}
+    own = {member.id: member.documents for member in members}
+
+    def read(role: str, name: str) -> Mapping[str, Any] | None:
+        if name in own.get(role, {}):
+            return own[role][name]
+        subject = opened.get(role)
+        if subject is None or "documents" not in subject.facts.capabilities:
+            return None
+        return subject.documents().get(name)
+
+    return read
+
+
+def _sweep(
+    planned: PlannedPass,
+    base: OpenSubject,
+    members: Sequence[Member],
+    riders: Sequence[Sequence[Any]],
+    bench: Bench,
+    cache: RowCache | None,
+) -> Swept:
+    from afterburn_core.run.series import SeriesPass
+    from afterburn_core.run.series_align import align_series
+
+    if not isinstance(planned.need, SeriesNeed):
+        raise RuntimeError(f"{planned.component}: not a pass over several models")
+    shown = [
+        present(base.weights(), member.subject.weights(), _config_reader(base), _config_reader(member.subject))
+        for member in members
+    ]
+    tensors = align_series(
+        {
+            member.id.partition(":")[2]: (
+                _side(base, view.base, view.base_refused),
+                _side(member.subject, view.trained, view.trained_refused),
+            )
+            for member, view in zip(members, shown, strict=True)
+        }
+    )
+    for number, member in enumerate(members):
+        require_comparable(base.facts, member.subject.facts, sum(tensor.compared_by[number] for tensor in tensors))
+    compared = sum(tensor.compared for tensor in tensors)
+    if not compared:
+        raise SubjectError(
+            f"nothing to compare: no tensor is shared by {base.facts.label!r} and all {len(members)} models; give "
+            "models of one architecture"
+        )
+    bench.progress.begin("comparing weights", compared, "parameters")
+    sweep = SeriesPass(
+        shown[0].base,
+        [view.trained for view in shown],
+        tensors,
+        planned.need,
+        executor=bench.executor,
+        analyzers=[[rider[worker] for rider in riders] for worker in range(bench.executor.workers)],
+        seed=child_seed(bench.seed, planned.component),
+        cache=cache,
+        progress=bench.progress,
+    )
+    try:
+        outcome = sweep.run()
+    finally:
+        bench.progress.end()
+    stopped = None
+    if outcome.interrupted:
+        done = f"{outcome.tensors} of {len(tensors)} tensors"
+        stopped = f"stopped by the user after {done}; run again to go on from there"
+    counters = {
+        "tensors": len(tensors),
+        "left_out": sum(1 for tensor in tensors if not tensor.runs),
+        "from_cache": outcome.from_cache,
+        "bytes_read": outcome.bytes_read,
+    }
+    laid_out = Counter(note for view in shown for note in view.notes)
+    notes = [Notification(level="note", message=f"{note} (of {n} models)") for note, n in sorted(laid_out.items())]
+    return Swept(counters=counters, notes=(*notes, *_left_out(tensors)), stopped=stopped)
+
+
+def _left_out(tensors: Sequence[SeriesTensor]) -> tuple[Notification, ...]:
+    """The tensors that are not, or not wholly, compared, by name; beyond a number of them, how many more there are."""
+    named = [tensor for tensor in tensors if tensor.reason is not None and tensor.union]
+    notes = [
+        Notification(level="note" if tensor.explained else "warning", message=f"{tensor.name}: {tensor.reason}")
+        for tensor in named[:_NAMED]
+    ]
+    if len(named) > _NAMED:
+        more = f"{len(named) - _NAMED} more tensors are not, or not wholly, compared"
+        notes.append(Notification(level="warning", message=more))
+    return tuple(notes)
