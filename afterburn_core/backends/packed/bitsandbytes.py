@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterburn_core.backends.packed.codebooks import step_sq
+from afterburn_core.backends.packed.codebooks import block_step_sq
 from afterburn_core.backends.packed.contract import Floats, PackedRows, PackedWeight, Stored, refused, stem_of
 from afterburn_core.backends.tensors import Quantisation, TensorInfo
 
@@ -116,11 +116,7 @@ def _four(stored: Stored, weight: str, state_name: str) -> PackedWeight:
 
     def squares(first: int, last: int) -> NDArray[Any]:
         absolute = stored.kept(("absmax", weight), scales)[first:last, None].astype(np.float64)
-        table, code = stored.floats(table_name).reshape(-1), codes(first, last)
-        extreme = np.abs(table)[code] == np.abs(table).max()
-        number = np.maximum(extreme.sum(axis=1, keepdims=True), 1)
-        # one of the extreme codes of a block is its largest element, which is exact
-        return step_sq(table)[code] * np.where(extreme, (number - 1) / number, 1.0) * absolute**2
+        return block_step_sq(stored.floats(table_name).reshape(-1), codes(first, last)) * absolute**2
 
     quantisation = Quantisation(
         method="bitsandbytes", code=kind, bits=4, group=block, scale="U8" if nested else stored.tensors[absmax].dtype

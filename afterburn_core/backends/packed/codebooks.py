@@ -59,3 +59,14 @@ def step_sq(values: NDArray[Any]) -> NDArray[np.float64]:
     finite = np.isfinite(table)
     found[finite] = steps[np.searchsorted(levels, table[finite])]
     return found
+
+
+def block_step_sq(values: NDArray[Any], codes: NDArray[Any]) -> NDArray[np.float64]:
+    """step² of codes (blocks, n) whose scale puts the largest element of each block on the largest value.
+
+    That element is exact, so one of the outermost codes of a block has no error.
+    """
+    table = np.asarray(values)
+    outermost = (np.abs(table) == np.abs(table).max())[codes]
+    number = np.maximum(outermost.sum(axis=1, keepdims=True), 1)
+    return step_sq(table)[codes] * np.where(outermost, (number - 1) / number, 1.0)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterburn_core.backends.packed.codebooks import E2M1, step_sq
+from afterburn_core.backends.packed.codebooks import E2M1, block_step_sq
 from afterburn_core.backends.packed.contract import (
     Floats,
     PackedRows,
@@ -127,8 +127,8 @@ def _float4(stored: Stored, stem: str, codes: str, whole: str, parts: frozenset[
         return found
 
     def squares(first: int, last: int) -> NDArray[Any]:
-        own = scales(first, last).astype(np.float64) ** 2
-        return step_sq(E2M1)[indices(first, last)] * np.repeat(own, 16, axis=1)
+        own = scales(first, last).astype(np.float64).reshape(-1, 1) ** 2
+        return (block_step_sq(E2M1, indices(first, last).reshape(-1, 16)) * own).reshape(last - first, inputs)
 
     quantisation = Quantisation(method="nvfp4", code="e2m1", bits=4, group=16, scale="F8_E4M3")
     info = TensorInfo(name=logical, dtype="F32", shape=(*packed.shape[:-1], inputs), quantisation=quantisation)

@@ -115,7 +115,11 @@ def _weight(stored: Stored, stem: str, config: Mapping[str, Any]) -> PackedWeigh
         return (stored.floats(f"{stem}scales")[:, first:last].T.astype(np.float64) ** 2)[:, index]
 
     quantisation = Quantisation(
-        method=method, code=f"uint{bits}", bits=bits, group=size if groups > 1 else None, scale=scales.dtype
+        method=method,
+        code=f"uint{bits}",
+        bits=bits,
+        group=size if groups > 1 or config.get("group_size") == size else None,
+        scale=scales.dtype,
     )
     info = TensorInfo(name=logical, dtype="F32", shape=(outputs, inputs), quantisation=quantisation)
     rows = PackedRows(columns=inputs, values=values, step_sq=squares)
