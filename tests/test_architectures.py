@@ -47,6 +47,50 @@ LLAMA = {
     "down": "model.layers.N.mlp.down_proj.weight",
     "head": "lm_head.weight",
 }
+Parts = dict[str, np.ndarray]
+
+
+def as_stored(name: str, value: np.ndarray) -> Parts:
+    """One tensor, as it is."""
+    return {name: value}
+
+
+def gpt2_parts(name: str, value: np.ndarray) -> Parts:
+    """Projections stored (inputs, outputs), shown (outputs, inputs); q, k and v in thirds of the outputs."""
+    if ".c_attn." in name:
+        parts = np.split(value, 3, axis=-1)
+        return {name.replace("c_attn", f"{key}_proj"): part.T for key, part in zip("qkv", parts, strict=True)}
+    return {name: value.T if name.endswith(("c_proj.weight", "c_fc.weight")) else value}
+
+
+def phi3_parts(name: str, value: np.ndarray) -> Parts:
+    """4 query heads, 2 key and 2 value heads of width 4; halves for gate and up."""
+    if "qkv_proj" in name:
+        parts = np.split(value, [16, 24])
+        return {name.replace("qkv", key): part for key, part in zip("qkv", parts, strict=True)}
+    if "gate_up_proj" in name:
+        parts = np.split(value, 2)
+        return {name.replace("gate_up", key): part for key, part in zip(("gate", "up"), parts, strict=True)}
+    return {name: value}
+
+
+def by_head(name: str, value: np.ndarray) -> Parts:
+    """`query_key_value` of 4 heads of width 4: each head's query, key and value rows after one another."""
+    if "query_key_value" not in name:
+        return {name: value}
+    heads = value.reshape(4, 3, 4, -1)
+    return {
+        name.replace("query_key_value", f"{key}_proj"): heads[:, i].reshape(16, *value.shape[1:])
+        for i, key in enumerate("qkv")
+    }
+
+
+def mpt_parts(name: str, value: np.ndarray) -> Parts:
+    """Thirds of the rows."""
+    parts = np.split(value, 3) if "Wqkv" in name else []
+    return {name.replace("Wqkv", f"{key}_proj"): part for key, part in zip("qkv", parts)} or {name: value}
+
+
 UNTIED = dict(LLAMA)
 TIED = {kind: names for kind, names in LLAMA.items() if kind != "head"}
 MIXER = "backbone.layers.N.mixer"
@@ -71,6 +115,11 @@ class Architecture:
     """Number of layers by stack; the stack has no name where there is only one."""
     other: str = ""
     """Tensors that no kind describes, and why that is right: see `OTHER`."""
+    parts: Callable[[str, np.ndarray], Parts] = as_stored
+    """The tensors that are compared, of a stored one: what is fused is compared in parts."""
+
+    def compared(self, tensors: Mapping[str, np.ndarray]) -> Parts:
+        return {part: value for name, stored in tensors.items() for part, value in self.parts(name, stored).items()}
 
 
 OTHER = {
@@ -163,15 +212,16 @@ ARCHITECTURES: dict[str, Architecture] = {
         kinds={
             "embed": "transformer.wte.weight",
             "position": "transformer.wpe.weight",
-            "qkv": "transformer.h.N.attn.c_attn.weight",
+            **{key: f"transformer.h.N.attn.{key}_proj.weight" for key in "qkv"},
             "o": "transformer.h.N.attn.c_proj.weight",
             "up": "transformer.h.N.mlp.c_fc.weight",
             "down": "transformer.h.N.mlp.c_proj.weight",
         },
-        planted="transformer.h.2.attn.c_attn.weight",
-        kind="qkv",
+        planted="transformer.h.2.mlp.c_fc.weight",
+        kind="up",
         layer=2,
         layers={"": 3},
+        parts=gpt2_parts,
     ),
     "phi": Architecture(
         model="PhiForCausalLM",
@@ -191,14 +241,11 @@ ARCHITECTURES: dict[str, Architecture] = {
         model="Phi3ForCausalLM",
         config="Phi3Config",
         settings={**_GROUPED, "pad_token_id": 0},
-        kinds={
-            **{kind: UNTIED[kind] for kind in ("embed", "o", "down", "head")},
-            "qkv": "model.layers.N.self_attn.qkv_proj.weight",
-            "gate_up": "model.layers.N.mlp.gate_up_proj.weight",
-        },
-        planted="model.layers.1.mlp.gate_up_proj.weight",
-        kind="gate_up",
+        kinds=UNTIED,
+        planted="model.layers.1.self_attn.o_proj.weight",
+        kind="o",
         layer=1,
+        parts=phi3_parts,
     ),
     "mixtral": Architecture(
         model="MixtralForCausalLM",
@@ -368,14 +415,15 @@ ARCHITECTURES: dict[str, Architecture] = {
         settings={"vocab_size": 64, "hidden_size": 16, "n_layer": 2, "n_head": 4},
         kinds={
             "embed": "transformer.word_embeddings.weight",
-            "qkv": "transformer.h.N.self_attention.query_key_value.weight",
+            **{key: f"transformer.h.N.self_attention.{key}_proj.weight" for key in "qkv"},
             "o": "transformer.h.N.self_attention.dense.weight",
             "up": "transformer.h.N.mlp.dense_h_to_4h.weight",
             "down": "transformer.h.N.mlp.dense_4h_to_h.weight",
         },
-        planted="transformer.h.1.self_attention.query_key_value.weight",
-        kind="qkv",
+        planted="transformer.h.1.self_attention.dense.weight",
+        kind="o",
         layer=1,
+        parts=by_head,
     ),
     "gpt_neox": Architecture(
         model="GPTNeoXForCausalLM",
@@ -384,7 +432,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         kinds={
             "embed": "gpt_neox.embed_in.weight",
             "head": "embed_out.weight",
-            "qkv": "gpt_neox.layers.N.attention.query_key_value.weight",
+            **{key: f"gpt_neox.layers.N.attention.{key}_proj.weight" for key in "qkv"},
             "o": "gpt_neox.layers.N.attention.dense.weight",
             "up": "gpt_neox.layers.N.mlp.dense_h_to_4h.weight",
             "down": "gpt_neox.layers.N.mlp.dense_4h_to_h.weight",
@@ -392,6 +440,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         planted="gpt_neox.layers.1.attention.dense.weight",
         kind="o",
         layer=1,
+        parts=by_head,
     ),
     "mpt": Architecture(
         model="MptForCausalLM",
@@ -399,7 +448,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         settings={"vocab_size": 64, "d_model": 16, "n_layers": 2, "n_heads": 4, "max_seq_len": 32},
         kinds={
             "embed": "transformer.wte.weight",
-            "qkv": "transformer.blocks.N.attn.Wqkv.weight",
+            **{key: f"transformer.blocks.N.attn.{key}_proj.weight" for key in "qkv"},
             "o": "transformer.blocks.N.attn.out_proj.weight",
             "up": "transformer.blocks.N.ffn.up_proj.weight",
             "down": "transformer.blocks.N.ffn.down_proj.weight",
@@ -407,6 +456,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         planted="transformer.blocks.0.ffn.down_proj.weight",
         kind="down",
         layer=0,
+        parts=mpt_parts,
     ),
     "mamba": Architecture(
         model="MambaForCausalLM",
@@ -431,6 +481,7 @@ class Checkpoints:
 
     base: Path
     base_tensors: Mapping[str, np.ndarray]
+    """What is compared, computed here from what is stored."""
     trained_tensors: Mapping[str, np.ndarray]
     report: DiagnosticReport
 
@@ -475,8 +526,8 @@ def write_pair(directory: Path, architecture: Architecture, dtype: str) -> Check
     assert len(list(base.glob("*.safetensors"))) != len(list(trained.glob("*.safetensors")))
     return Checkpoints(
         base=base,
-        base_tensors=stored(base),
-        trained_tensors=stored(trained),
+        base_tensors=architecture.compared(stored(base)),
+        trained_tensors=architecture.compared(stored(trained)),
         report=compare(base, trained, directory / "run"),
     )
 
