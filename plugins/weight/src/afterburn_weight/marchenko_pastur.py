@@ -26,6 +26,7 @@ TRACY_WIDOM = {0.95: 0.9793, 0.99: 2.0234}
 # Γ(k) scaled by θ and moved by α has the first three moments of the law: Distribution of the largest eigenvalue for
 # real Wishart and GOE matrices and a simple approximation for the Tracy-Widom distribution (Chiani, arXiv 1209.3394)
 _SHAPE, _SCALE, _SHIFT = 46.446, 0.186054, 9.84801
+_MEAN, _DEVIATION = -1.2065, 1.268  # of the Tracy–Widom law
 _TINY = 1e-6
 
 
@@ -73,23 +74,45 @@ def edge_moments(rows: int, columns: int) -> tuple[float, float]:
     return both * both, both * (1 / math.sqrt(m - 1) + 1 / math.sqrt(n)) ** (1 / 3)
 
 
-def edge(rows: int, columns: int, *, level: float = 0.99) -> float:
+def widening(rows: int, columns: int) -> float:
+    """How much wider than Tracy–Widom (σ₁²/ŝ² − μ)/τ is because ŝ comes from the median: √(1 + (ε μ/(1.268 τ))²).
+
+    The number of eigenvalues below a point fluctuates by √(ln n + 0.8)/π (real matrices; the constant by simulation for
+    24 ≤ n ≤ 400), which moves the median x of the law by ε = √(ln n + 0.8) / (π n f(x) x) of itself.
+    """
+    beta = min(rows, columns) / max(rows, columns)
+    middle, root = median(beta), math.sqrt(beta)
+    density = math.sqrt(((1 + root) ** 2 - middle) * (middle - (1 - root) ** 2)) / (2 * math.pi * beta * middle)
+    count = min(rows, columns)
+    error = math.sqrt(math.log(count) + 0.8) / (math.pi * count * density * middle)
+    centre, scale = edge_moments(rows, columns)
+    return math.sqrt(1 + (error * centre / (_DEVIATION * scale)) ** 2)
+
+
+def edge(rows: int, columns: int, *, level: float = 0.99, known: bool = False) -> float:
     """The singular value, in units of s, that pure noise exceeds with probability 1 − `level`.
+
+    √(μ + q τ) with the Tracy–Widom quantile q where s is known; where it is estimated from the median, with the quantile
+    of the law widened about its mean.
 
     Args:
         rows: of the matrix.
         columns: of the matrix.
         level: a key of `TRACY_WIDOM`.
+        known: whether s is known.
     """
     centre, scale = edge_moments(rows, columns)
-    return math.sqrt(centre + TRACY_WIDOM[level] * scale)
+    wide = 1.0 if known else widening(rows, columns)
+    quantile = _MEAN + (TRACY_WIDOM[level] - _MEAN) * wide
+    return math.sqrt(centre + quantile * scale)
 
 
-def exceedance(largest: float, noise: float, rows: int, columns: int) -> tuple[float, float]:
-    """Tracy–Widom statistic of the largest singular value, and the probability that noise of this scale exceeds it."""
+def exceedance(largest: float, noise: float, rows: int, columns: int, *, known: bool = False) -> tuple[float, float]:
+    """(σ₁²/s² − μ)/τ, and the probability that noise of this scale has a larger one; arguments as in `edge`."""
     centre, scale = edge_moments(rows, columns)
     statistic = ((largest / noise) ** 2 - centre) / scale
-    return statistic, float(gammaincc(_SHAPE, max(statistic + _SHIFT, 0.0) / _SCALE))
+    standard = statistic if known else _MEAN + (statistic - _MEAN) / widening(rows, columns)
+    return statistic, float(gammaincc(_SHAPE, max(standard + _SHIFT, 0.0) / _SCALE))
 
 
 def visible_from(noise: float, rows: int, columns: int) -> float:

@@ -23,6 +23,8 @@ class Structured:
     spikes: int
     scope: Scope
     evidence: tuple[Measurement, ...]
+    clarity: float
+    """How far the largest lies beyond the edge, in units of what noise varies by."""
     drawn: bool
     """Whether nulls beyond the Marchenko–Pastur edge were drawn."""
 
@@ -45,7 +47,7 @@ class Randomness:
         if whole.value is None and (signed is None or signed.value is None):
             message = f"No change can be set against noise: {whole.reason}"
             return _finding(rule, "not_applicable", "none", message, [whole])
-        found = sorted(self._structured(evidence), key=lambda one: (-one.spikes, one.scope.key()))
+        found = sorted(self._structured(evidence), key=lambda one: (-one.spikes, -one.clarity, one.scope.key()))
         beside = f"; {whole.reason}" if whole.reason else ""
         if not found:
             message = "No change stands out of noise"
@@ -78,7 +80,10 @@ class Randomness:
             # where the noise is not known, only a drawn null can speak
             if least and (spikes.value is not None or any(m.value for m in drawn)):
                 has_null = any(m.value is not None for m in drawn)
-                yield Structured(spikes=least, scope=spikes.scope, evidence=tuple(known), drawn=has_null)
+                clarity = spikes.test.statistic or 0.0 if spikes.test is not None else 0.0
+                yield Structured(
+                    spikes=least, scope=spikes.scope, evidence=tuple(known), clarity=clarity, drawn=has_null
+                )
 
     def _tails(self, evidence: Evidence) -> Finding:
         rule, share = "weight.tail_change", evidence.get("weight.tail.changed_share")

@@ -3,7 +3,7 @@
 For an m × n matrix, m ≥ n, with singular values σ_i, of Gaussian noise of scale s plus a few strong directions:
 
     s = median(σ) / √(m μ_β)                                  the median does not feel the spikes
-    spikes = #{σ_i > s √(μ + q τ)}                            q: Tracy–Widom quantile of the level
+    spikes = #{σ_i > s √(μ + q τ)}                            q: Tracy–Widom quantile, widened for ŝ
     share = Σ_{spikes} σ² / ‖A‖²
 
 s is estimated once more without the spikes that the first estimate finds.
