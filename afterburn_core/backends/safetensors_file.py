@@ -62,7 +62,7 @@ class SafetensorsFile:
 
         size = ITEM_SIZE[self.tensors[name].dtype]
         buffer = np.empty((stop - start) * size, dtype=np.uint8)
-        view = memoryview(buffer)
+        view = buffer.data
         position, done = self.offsets[name] + start * size, 0
         while done < len(view):
             # one call moves at most 2 GiB on Linux

@@ -27,8 +27,8 @@ Kind = Literal["base", "trained", "delta"]
 Precision = Literal["float32", "float64"]
 BLOCK = 1 << 20
 """Elements per block: 8 MiB of float64, enough rows for the update to run at full speed."""
-_SAFE = (1e-15, 1e15)
-"""Root mean squares whose squares and their sums are far from the limits of float32."""
+_SAFE = (1e-12, 1e12)
+"""Root mean squares of entries whose squares, and sums of them, are far from the limits of float32."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -55,14 +55,24 @@ class ArrayAlgebra:
         self._dtype = np.dtype(precision)
         self._buffers: dict[str, NDArray[Any]] = {}
 
-    def grams(self, stored: Stored, kinds: frozenset[Kind], tall: bool) -> dict[Kind, NDArray[np.float64]]:
-        """Gram matrices (k, k) of the kinds asked for, float64; `tall` is that of the whole matrix."""
+    def grams(
+        self, stored: Stored, kinds: frozenset[Kind], tall: bool, sizes: Mapping[Kind, float] | None = None
+    ) -> dict[Kind, NDArray[np.float64]]:
+        """Gram matrices (k, k) of the kinds asked for, in float64.
+
+        Args:
+            stored: rows of the matrix.
+            kinds: which of W, W' and Δ.
+            tall: whether the whole matrix is.
+            sizes: root mean square of each, so that entries whose squares float32 cannot hold are scaled first.
+        """
         order = stored.columns if tall else stored.rows
         totals: dict[Kind, NDArray[np.float64]] = {kind: np.zeros((order, order)) for kind in sorted(kinds)}
         product = self._buffer("product", order * order, self._dtype).reshape(order, order)
+        scales = {} if self._dtype == np.float64 else {kind: _scale(size) for kind, size in (sizes or {}).items()}
         for blocks in self._blocks(stored, kinds, tall):
             for kind, block in blocks.items():
-                scale = _scale(block)
+                scale = scales.get(kind, 1.0)
                 if scale != 1.0:
                     block = block * self._dtype.type(scale)
                 if tall:
@@ -76,7 +86,12 @@ class ArrayAlgebra:
         return totals
 
     def apply(
-        self, stored: Stored, vectors: Mapping[str, tuple[Kind, NDArray[np.float64]]], *, transposed: bool
+        self,
+        stored: Stored,
+        vectors: Mapping[str, tuple[Kind, NDArray[np.float64]]],
+        *,
+        transposed: bool,
+        precision: Precision = "float64",
     ) -> dict[str, NDArray[np.float64]]:
         """A V for V (columns, q), or AᵀU for U (rows, q) if `transposed`, by the names given; float64 sums.
 
@@ -84,16 +99,19 @@ class ArrayAlgebra:
             stored: the rows.
             vectors: for each name, which of the three matrices and its right or left factors.
             transposed: which side is multiplied.
+            precision: of the products within a block.
         """
+        dtype = np.dtype(precision)
+        narrowed = {name: (kind, factors.astype(dtype)) for name, (kind, factors) in vectors.items()}
         kinds = frozenset(kind for kind, _ in vectors.values())
         found: dict[str, NDArray[np.float64]] = {
             name: np.zeros((stored.columns if transposed else stored.rows, factors.shape[1]))
             for name, (_, factors) in vectors.items()
         }
         start = 0
-        for blocks in self._blocks(stored, kinds, True, dtype=np.dtype(np.float64)):
+        for blocks in self._blocks(stored, kinds, True, dtype=dtype):
             stop = start + next(iter(blocks.values())).shape[0]
-            for name, (kind, factors) in vectors.items():
+            for name, (kind, factors) in narrowed.items():
                 if transposed:
                     found[name] += blocks[kind].T @ factors[start:stop]
                 else:
@@ -103,7 +121,8 @@ class ArrayAlgebra:
 
     def eigenvalues(self, gram: NDArray[np.float64]) -> NDArray[np.float64]:
         """All eigenvalues, descending, in this precision."""
-        return eigenvalues(self._rounded(gram)[0]) * self._rounded(gram)[1]
+        rounded, scale = self._rounded(gram)
+        return eigenvalues(rounded) * scale
 
     def leading(self, gram: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """All eigenvalues and the vectors (k, count) of the largest."""
@@ -166,11 +185,8 @@ class ArrayAlgebra:
         return found[:size]
 
 
-def _scale(block: NDArray[Any]) -> float:
-    """A power of two that keeps the squares of a block within float32, 1 where they are already."""
-    if block.dtype == np.float64 or block.size == 0:
+def _scale(size: float) -> float:
+    """A power of two that brings entries of this root mean square near 1; 1 where their squares are safe already."""
+    if size == 0 or _SAFE[0] < size < _SAFE[1]:
         return 1.0
-    largest = max(abs(float(block.max())), abs(float(block.min())))
-    if largest == 0 or _SAFE[0] < largest < _SAFE[1]:
-        return 1.0
-    return 2.0 ** -math.frexp(largest)[1]
+    return 2.0 ** -math.frexp(size)[1]

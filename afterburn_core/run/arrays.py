@@ -89,11 +89,13 @@ def narrow(raw: Raw, dtype: str) -> Raw:
     wanted = NUMPY_DTYPES[dtype]
     if raw.dtype == wanted:
         return raw
-    if dtype != "BF16":
-        with np.errstate(over="ignore"):
-            return (raw if raw.dtype != np.uint16 else to_float64(raw)).astype(wanted)
+    values = to_float64(raw) if raw.dtype == np.uint16 else raw
     with np.errstate(over="ignore"):
-        bits = raw.astype(np.float32).view(np.uint32)
+        if dtype == "F16":  # by way of float32, as torch does
+            return values.astype(np.float32).astype(wanted)
+        if dtype != "BF16":
+            return values.astype(wanted)
+        bits = values.astype(np.float32).view(np.uint32)
     rounded = (bits + (((bits >> 16) & 1) + np.uint32(0x7FFF))) >> 16
     broken = (bits & 0x7FFFFFFF) > 0x7F800000  # the carry would turn some NaN into an infinity
     return np.where(broken, (bits >> 16) | 0x40, rounded).astype(np.uint16)

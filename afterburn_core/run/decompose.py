@@ -26,10 +26,17 @@ class Algebra(Protocol):
 
     precision: Precision
 
-    def grams(self, stored: Stored, kinds: frozenset[Kind], tall: bool) -> dict[Kind, NDArray[np.float64]]: ...
+    def grams(
+        self, stored: Stored, kinds: frozenset[Kind], tall: bool, sizes: Mapping[Kind, float] | None = None
+    ) -> dict[Kind, NDArray[np.float64]]: ...
 
     def apply(
-        self, stored: Stored, vectors: Mapping[str, tuple[Kind, Vectors]], *, transposed: bool
+        self,
+        stored: Stored,
+        vectors: Mapping[str, tuple[Kind, Vectors]],
+        *,
+        transposed: bool,
+        precision: Precision = "float64",
     ) -> dict[str, Vectors]: ...
 
     def eigenvalues(self, gram: NDArray[np.float64]) -> NDArray[np.float64]: ...
@@ -94,9 +101,14 @@ def _spectrum(matrix: Matrix, kind: Kind, square: float, algebra: Algebra, vecto
     else:
         eigen = algebra.eigenvalues(gram)
     values = singular_values(eigen, FLOORS[algebra.precision])
-    side = {"right": near} if matrix.tall else {"left": near}
     return Spectrum(
-        values=values, rows=matrix.rows, columns=matrix.columns, square=square, method=algebra.precision, **side
+        values=values,
+        rows=matrix.rows,
+        columns=matrix.columns,
+        square=square,
+        method=algebra.precision,
+        left=None if matrix.tall else near,
+        right=near if matrix.tall else None,
     )
 
 
@@ -122,13 +134,14 @@ def _located(matrix: Matrix, algebra: Algebra, base: Spectrum, trained: Spectrum
         wanted["base"] = ("base", near["base"])
     if _far(delta, tall) is None:
         wanted["delta"] = ("delta", near["delta"])
-    products = algebra.apply(stored, wanted, transposed=not tall)
+    # vectors are kept in float32, so their products need no more
+    products = algebra.apply(stored, wanted, transposed=not tall, precision="float32")
     base = _with_far(base, products.get("base"), tall)
     trained = _with_far(trained, products["trained"], tall)
     delta = _with_far(delta, products.get("delta"), tall)
     far = _required(_far(base, tall)).astype(np.float64)
     # back from the base's far side: ΔᵀU_k of a tall matrix, ΔV_k of a wide one
-    returned = algebra.apply(stored, {"delta": ("delta", far)}, transposed=tall)["delta"]
+    returned = algebra.apply(stored, {"delta": ("delta", far)}, transposed=tall, precision="float32")["delta"]
     moved = products["moved"]  # Δ V_k of a tall matrix, ΔᵀU_k of a wide one
     here, there = (moved * moved).sum(axis=0), (returned * returned).sum(axis=0)
     core = far.T @ moved if tall else moved.T @ far

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -122,7 +123,7 @@ class PartReader:
         stored = _joined(bases, trains, work.extent, equal=total.delta_sq == 0) if work.extent else None
         grams: Mapping[Kind, NDArray[np.float64]] = {}
         if stored is not None and work.extent is not None and work.wanted.gram and total.finite:
-            grams = self._grams(stored, work.wanted, work.extent.tall, whole=keep)
+            grams = self._grams(stored, work.wanted, work.extent.tall, total, whole=keep)
         return PartResult(
             sums=total,
             grams=grams,
@@ -131,15 +132,19 @@ class PartReader:
             bytes_read=count,
         )
 
-    def _grams(self, stored: Stored, wanted: Wanted, tall: bool, *, whole: bool) -> dict[Kind, NDArray[np.float64]]:
+    def _grams(
+        self, stored: Stored, wanted: Wanted, tall: bool, sums: PairSums, *, whole: bool
+    ) -> dict[Kind, NDArray[np.float64]]:
         """Those wanted; where both sides are equal one product serves both, and Δ needs none."""
         if not wanted.kinds:
             return {}
+        squares: dict[Kind, float] = {"base": sums.base_sq, "trained": sums.trained_sq, "delta": sums.delta_sq}
+        sizes = {kind: math.sqrt(square / sums.n) for kind, square in squares.items()}
         if stored.trained is not None:
-            return self.algebra.grams(stored, wanted.kinds, tall)
+            return self.algebra.grams(stored, wanted.kinds, tall, sizes)
         if whole and "base" not in wanted.kinds:
             return {}  # nothing changed and base is known
-        one = self.algebra.grams(stored, frozenset({"base"}), tall)["base"]
+        one = self.algebra.grams(stored, frozenset({"base"}), tall, sizes)["base"]
         return {kind: one for kind in wanted.kinds if kind != "delta"}
 
     def _with_steps(self, sums: PairSums, left: TensorInfo, right: TensorInfo, span: Span) -> PairSums:

@@ -116,4 +116,5 @@ def unpack_rows(arrays: dict[str, NDArray[Any]]) -> RowSums | None:
     if any(f"tokens.{name}" not in arrays for name in names):
         return None
     found: dict[str, Any] = {name: arrays[f"tokens.{name}"] for name in names}
-    return RowSums(**{name: int(v) if name in {"base_rows", "trained_rows"} else v for name, v in found.items()})
+    counts = {name: int(found[name].reshape(-1)[0]) for name in ("base_rows", "trained_rows")}
+    return RowSums(**{**found, **counts})
