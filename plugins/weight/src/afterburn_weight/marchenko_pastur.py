@@ -92,7 +92,7 @@ def widening(rows: int, columns: int) -> float:
 def edge(rows: int, columns: int, *, level: float = 0.99, known: bool = False) -> float:
     """The singular value, in units of s, that pure noise exceeds with probability 1 − `level`.
 
-    √(μ + q τ) with the Tracy–Widom quantile q where s is known; where it is estimated from the median, with the quantile
+    √(μ + q τ) with the Tracy–Widom quantile q where s is known; where it comes from the median, with the quantile
     of the law widened about its mean.
 
     Args:

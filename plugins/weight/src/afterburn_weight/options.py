@@ -102,7 +102,7 @@ class NullOptions:
 class RandomnessOptions:
     """Options of `weight.randomness`."""
 
-    p_value: float = attrs.field(default=0.05, validator=attrs.validators.ge(0))
+    p_value: float = attrs.field(default=0.01, validator=attrs.validators.ge(0))
     """False-discovery rate among matrices, and level of the test that more changed than by chance."""
     top: int = attrs.field(default=5, validator=attrs.validators.ge(1))
     """How many matrices a finding names."""
