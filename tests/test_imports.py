@@ -156,6 +156,8 @@ PUBLIC = (
     "afterburn_core.plugin.roles",
     "afterburn_core.result",
     "afterburn_core.run.align",
+    "afterburn_core.run.arrays",
+    "afterburn_core.run.lowrank",
     "afterburn_core.run.observations",
     "afterburn_core.run.sums",
     "afterburn_core.stats",

@@ -100,7 +100,8 @@ class AdapterSource:
         )
 
     def spectrum(self, name: str, vectors: bool = False) -> Spectrum | None:
-        """The exact spectrum of Δ from its factors; `None` where they are not the whole change (DoRA, IA3, saved).
+        """The exact spectrum of Δ from its factors; `None` where they are not the whole change (DoRA, IA3, saved) or
+        hold NaN or infinities.
 
         Args:
             name: the base's name of the tensor.
@@ -109,7 +110,10 @@ class AdapterSource:
         from afterburn_core.run.lowrank import spectrum
 
         matrix = self.low_rank(name)
-        return None if matrix is None else spectrum(matrix, vectors=vectors)
+        try:
+            return None if matrix is None else spectrum(matrix, vectors=vectors)
+        except ValueError:  # not finite: the pass finds that in the values, and names the tensor
+            return None
 
     def factor_items(self) -> tuple[FactorItem, ...]:
         """What the factors pass hands out, one per tensor that the adapter changes or stores whole."""
