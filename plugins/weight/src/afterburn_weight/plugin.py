@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from afterburn_core.plugin import AnalyzerSpec, CommandSpec, DetectorSpec, hookimpl
-from afterburn_weight.specs import randomness, series, size, spectrum
+from afterburn_weight.specs import adapter, randomness, series, size, spectrum
 
-_MODULES = (size, spectrum, randomness, series)
+_MODULES = (size, spectrum, randomness, series, adapter)
 
 
 @hookimpl
