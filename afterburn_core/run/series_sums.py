@@ -65,7 +65,7 @@ class SeriesSums:
         Raises:
             ValueError: these are no such sums.
         """
-        shapes = {"tasks": (count, count), "steps": (count, count), "same": (count, count), "both": (count, count)}
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("tasks", "steps", "same", "both"), (count, count))
         shapes |= {"changed": (count,), "nonfinite": (count + 1,)}
         if not isinstance(values, Mapping) or values.keys() != {*shapes, "n", "base_sq"}:
             raise ValueError("the sums of a series have other names")
@@ -186,7 +186,8 @@ class SeriesKernel:
             found = attrs.evolve(found, steps=moves @ moves.T)
         found = attrs.evolve(found, tasks=values @ values.T)
         if self._signs:
-            found = attrs.evolve(found, **_signs(values))
+            same, both = _signs(values)
+            found = attrs.evolve(found, same=same, both=both)
         if not found.finite:
             found = attrs.evolve(found, nonfinite=_nonfinite(base, values))
         return found
@@ -214,11 +215,11 @@ def _changed(base: Raw, entries: Entries, values: Array) -> int:
     return int(np.count_nonzero(before != after))
 
 
-def _signs(values: Array) -> dict[str, Array]:
+def _signs(values: Array) -> tuple[Array, Array]:
     """Counts of equal and of non-zero signs; exact in float32, because a block has fewer than 2²⁴ entries."""
     up, down = (values > 0).astype(np.float32), (values < 0).astype(np.float32)
     any_sign = up + down
-    return {"same": (up @ up.T + down @ down.T).astype(np.float64), "both": (any_sign @ any_sign.T).astype(np.float64)}
+    return (up @ up.T + down @ down.T).astype(np.float64), (any_sign @ any_sign.T).astype(np.float64)
 
 
 def _nonfinite(base: Array, deltas: Array) -> Array:

@@ -152,7 +152,8 @@ def _iterated(delta: NDArray[Any], k: int, seed: int) -> Leading | None:
 
 
 def _overlap(one: Array, other: Array) -> float:
-    return min(1.0, float(np.sum(np.square(one.T @ other))) / one.shape[1])
+    share = float(np.sum(np.square(one.T @ other))) / int(one.shape[1])
+    return min(1.0, share)
 
 
 def _plain(values: Array) -> list[list[float | None]]:

@@ -103,8 +103,7 @@ class Candidates:
             for kind, scope in roll_ups(item.scope):
                 if kind != "cell":
                     groups[kind, scope].append(item.subspaces)
-        for _, scope in sorted(groups, key=lambda place: place[1].key()):
-            kind: Kind = "model" if scope == Scope() else "layer" if scope.layer is not None else "module"
+        for kind, scope in sorted(groups, key=lambda place: place[1].key()):
             yield from self._overlaps(scope, groups[kind, scope], means=True)
 
     def _overlaps(self, scope: Scope, found: list[Overlaps], *, means: bool) -> Iterator[Measurement]:

@@ -12,7 +12,7 @@ from afterburn_core.cli.options import debug_option, run_options, settings_from
 
 if TYPE_CHECKING:
     from afterburn_core.run.configuration import Settings
-    from afterburn_core.run.series_run import Member
+    from afterburn_core.run.series_execute import Member
     from afterburn_core.run.subjects import OpenSubject
 
 Command = Callable[..., Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from afterburn_core.errors import ConfigError, SubjectError
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.run.digests import SubjectFile
 from afterburn_core.run.references import SubjectReference, parse_reference
-from afterburn_core.run.series_run import Member
+from afterburn_core.run.series_execute import Member
 from afterburn_core.run.subjects import OpenSubject, open_subject
 
 TRAINER_STATE = "trainer_state.json"
@@ -174,7 +175,7 @@ def _ordered(found: Sequence[Found]) -> list[tuple[Found, int]]:
             f"{TRAINER_STATE}, or leave it out"
         )
     placed = sorted(((one, one.step) for one in found if one.step is not None), key=lambda pair: pair[1])
-    for (one, step), (other, following) in zip(placed, placed[1:], strict=False):
+    for (one, step), (other, following) in itertools.pairwise(placed):
         if step == following:
             raise SubjectError(
                 f"{one.reference.text} and {other.reference.text}: both are of step {step} (from {one.source} and "
@@ -199,7 +200,7 @@ def _remarks(found: Sequence[Found], steps: Sequence[int]) -> Iterable[str]:
 
 def missing_steps(steps: Sequence[int]) -> list[int]:
     """Steps left out of a series whose smallest distance divides all others; empty where there is no such rhythm."""
-    distances = [after - before for before, after in zip(steps, steps[1:], strict=False)]
+    distances = [after - before for before, after in itertools.pairwise(steps)]
     if len(distances) < 2:
         return []
     rhythm = min(distances)

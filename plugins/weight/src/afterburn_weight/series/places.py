@@ -1,4 +1,4 @@
-"""What both analyzers of a series share: collecting tensors, rolling their sums up, and what every place is measured by.
+"""What both analyzers of a series share: collecting tensors, rolling sums up, and what every place is measured by.
 
 Energies and products are added over tensors, never norms or cosines.
 """

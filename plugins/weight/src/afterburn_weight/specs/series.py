@@ -1,4 +1,4 @@
-"""Specs of what several models beside one base are measured by: trajectories of one run, and candidates side by side."""
+"""Specs of what several models beside one base are measured by: trajectories of a run, candidates side by side."""
 
 from __future__ import annotations
 
