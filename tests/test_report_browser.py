@@ -68,8 +68,8 @@ def browser() -> Iterator[Browser]:
 def visit(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     contexts, visits = [], []
 
-    def opened(document: Result, width: int = 1280, scheme: Any = "light") -> Visit:
-        run = write_run(tmp_path / "run")
+    def opened(document: Result, width: int = 1280, scheme: Any = "light", run: Path | None = None) -> Visit:
+        run = run or write_run(tmp_path / "run")
         path = tmp_path / "report.html"
         path.write_bytes(render(ResultView(document, run)))
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)

@@ -6,7 +6,8 @@ ranks at even ratios look like the whole curve. With what the run measured of no
 
 - the edge of the noise: singular values above it are spikes;
 - the power law: λ = σ² with density ∝ λ^−α above λ_min gives σ_i = σ_n (n / i)^(1 / (2 (α − 1))) for the tail's n
-  values, from P(Λ > λ) = (λ / λ_min)^(1 − α) at λ_i (Power-law Distributions in Empirical Data, arXiv 0706.1062).
+  values and σ_n = √λ_min, from P(Λ > λ) = (λ / λ_min)^(1 − α) at λ_i (Power-law Distributions in Empirical Data,
+  arXiv 0706.1062).
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ _FACTS = {
     "edge": "weight.noise.edge",
     "spikes": "weight.noise.spikes",
     "alpha": "weight.tail.alpha",
+    "alpha_se": "weight.tail.alpha_se",
+    "x_min": "weight.tail.x_min",
 }
 _MAPPED = ("weight.spectrum.", "weight.noise.", "weight.tail.", "weight.principal.", "weight.intruders")
 _OF_DELTA = ("rank", "participation", "energy", "nuclear")
@@ -165,7 +168,7 @@ def _places(view: ResultView, evidence: Evidence) -> tuple[dict[str, Scope], dic
 
 
 def _facts(view: ResultView, evidence: Evidence, names: frozenset[str]) -> dict[str, dict[str, Any]]:
-    """What was measured of each matrix: `{"edge": {"delta": 0.1}, "alpha": {"base": [3.2, 120]}, …}`."""
+    """What was measured of each matrix: `{"edge": {"delta": 0.1}, "alpha": {"base": 3.2}, …}`."""
     contrast = evidence.contrast
     owners: Mapping[tuple[str, ...], str] = {contrast: "delta"} | {
         (s,): k for s, k in zip(contrast, SIDES, strict=False)
@@ -176,8 +179,9 @@ def _facts(view: ResultView, evidence: Evidence, names: frozenset[str]) -> dict[
             side, name = owners.get(item.subjects), str(item.scope.tensor)
             if side is None or item.value is None or name not in names:
                 continue
-            value = [short(item.value), item.n] if fact == "alpha" else short(item.value)
-            found.setdefault(name, {}).setdefault(fact, {})[side] = value
+            found.setdefault(name, {}).setdefault(fact, {})[side] = short(item.value)
+            if fact == "alpha" and item.n is not None:
+                found[name].setdefault("n_tail", {})[side] = item.n
     return found
 
 

@@ -31,9 +31,6 @@ LONGEST = 60
 
 _WITHHELD = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}( \(\d+ characters\))")
 _TEXTLESS = re.compile(r"(id|padding row) \d+")
-_TEXT = ("text", "token", "string")
-_RELATIVE = ("relative", "relative_change", "change")
-_COSINE = ("cosine_distance", "cosine")
 
 
 @attrs.frozen(kw_only=True)
@@ -100,7 +97,7 @@ def tokens(view: ResultView, *, limit: int) -> Shown:
     hide = _hidden(view)
     try:
         document = read_json(artifact, view.directory, max_bytes=MAX_BYTES)
-        found = tuple(_table(name, table, limit, hide) for name, table in _tables(document))
+        found = tuple(_table(view, name, table, limit, hide) for name, table in _tables(document))
         if not found:
             raise Unusable("the file holds no list of tokens")
     except Unusable as reason:
@@ -155,26 +152,21 @@ def _directions_artifact(view: ResultView) -> Artifact | None:
 
 
 def _tables(document: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Embeddings of the document: itself, or its entries by name, or a list of named ones."""
-    if not isinstance(document, dict):
-        return
-    if any(isinstance(document.get(key), list) for key in ("moved", "added", "removed")):
-        yield str(document.get("tensor") or document.get("name") or "embedding"), document
-        return
-    for name, entry in document.items():
-        for table in entry if isinstance(entry, list) else [entry]:
-            if isinstance(table, dict) and any(isinstance(table.get(k), list) for k in ("moved", "added", "removed")):
-                yield str(table.get("tensor") or table.get("name") or name), table
+    """Embeddings of the document: the objects under `tables`, by name of the tensor."""
+    listed = document.get("tables") if isinstance(document, dict) else None
+    if isinstance(listed, dict):
+        yield from ((name, table) for name, table in listed.items() if isinstance(table, dict))
 
 
-def _table(name: str, table: Mapping[str, Any], limit: int, hide: bool) -> TokenTable:
-    lists = {key: [row for row in _listed(table.get(key)) if isinstance(row, dict | str)] for key in _KINDS}
-    largest = max((_first(row, _RELATIVE) or 0.0 for row in lists["moved"] if isinstance(row, dict)), default=0.0)
+def _table(view: ResultView, name: str, table: Mapping[str, Any], limit: int, hide: bool) -> TokenTable:
+    lists = {key: [row for row in _listed(table.get(key)) if isinstance(row, dict)] for key in _KINDS}
+    largest = max((_number(row.get("relative")) or 0.0 for row in lists["moved"]), default=0.0)
     rows = {key: tuple(_token(row, largest, hide) for row in found[:limit]) for key, found in lists.items()}
-    totals = {key: max(_count(table, key), len(found)) for key, found in lists.items()}
+    facts = _measured(view, name)
+    totals = {key: max(int(facts.pop(key, (0.0, ""))[0]), len(found)) for key, found in lists.items()}
     return TokenTable(
         title=visible(name),
-        facts=tuple(_facts(table)),
+        facts=tuple((fact.replace("_", " "), text) for fact, (_, text) in facts.items()),
         moved=rows["moved"],
         moved_total=totals["moved"],
         added=rows["added"],
@@ -185,24 +177,26 @@ def _table(name: str, table: Mapping[str, Any], limit: int, hide: bool) -> Token
 
 
 _KINDS = ("moved", "added", "removed")
+_FACTS = ("untouched", "padding", "concentration", "relative_median", "relative_p99", "added", "removed")
 
 
-def _facts(table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Single numbers and words beside the lists, such as how many rows did not move."""
-    for key, value in table.items():
-        if key in (*_KINDS, "tensor", "name") or key.endswith("_total"):
-            continue
-        found = _number(value)
-        if found is not None:
-            yield visible(key).replace("_", " "), numbers.number(found)
+def _measured(view: ResultView, name: str) -> dict[str, tuple[float, str]]:
+    """Numbers of the whole embedding: how many tokens moved, came and went, which the lists may cut short."""
+    found: dict[str, tuple[float, str]] = {}
+    for fact in _FACTS:
+        metric = f"weight.embeddings.{fact}"
+        for item in view.measurements(metric, scope_has=("tensor",)):
+            if item.scope.tensor == name and item.scope.token is None and item.value is not None:
+                found[fact] = (item.value, numbers.quantity(item.value, metric, view.metric(metric)))
+                if fact == "untouched" and item.n is not None:
+                    found["moved"] = (item.n - item.value, "")
+    return found
 
 
-def _token(row: Mapping[str, Any] | str, largest: float, hide: bool) -> Token:
-    if isinstance(row, str):
-        return Token(text=token_text(row, hide=hide), ids="–")
-    relative, cosine = _first(row, _RELATIVE), _first(row, _COSINE)
+def _token(row: Mapping[str, Any], largest: float, hide: bool) -> Token:
+    relative, cosine = _number(row.get("relative")), _number(row.get("cosine_distance"))
     return Token(
-        text=token_text(next((row[key] for key in _TEXT if key in row), None), hide=hide),
+        text=token_text(row.get("token"), hide=hide),
         ids=_ids(row),
         relative="–" if relative is None else numbers.percent(relative),
         cosine="–" if cosine is None else numbers.number(cosine),
@@ -212,7 +206,7 @@ def _token(row: Mapping[str, Any] | str, largest: float, hide: bool) -> Token:
 
 
 def _ids(row: Mapping[str, Any]) -> str:
-    found = [row.get(key) for key in ("id", "base_id", "trained_id")]
+    found = [row.get(key) for key in ("base_id", "id")]
     known = dict.fromkeys(str(value) for value in found if isinstance(value, int) and not isinstance(value, bool))
     return " → ".join(known) or "–"
 
@@ -227,7 +221,7 @@ def _rows(document: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _direction(row: Mapping[str, Any], words: int, hide: bool) -> Direction:
-    layer, sigma = row.get("layer"), _first(row, ("sigma",))
+    layer, sigma = row.get("layer"), _number(row.get("sigma"))
     return Direction(
         tensor=visible(str(row.get("tensor", "–"))),
         layer=str(layer) if isinstance(layer, int) else "–",
@@ -241,7 +235,7 @@ def _direction(row: Mapping[str, Any], words: int, hide: bool) -> Direction:
 def _words(value: Any, limit: int, hide: bool) -> Iterator[str]:
     for entry in _listed(value)[:limit]:
         if isinstance(entry, dict):
-            entry = next((entry[key] for key in _TEXT if key in entry), None)
+            entry = entry.get("token")
         elif isinstance(entry, list) and entry:
             entry = entry[0]
         yield token_text(entry, hide=hide)
@@ -249,10 +243,6 @@ def _words(value: Any, limit: int, hide: bool) -> Iterator[str]:
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _first(row: Mapping[str, Any], keys: tuple[str, ...]) -> float | None:
-    return next((found for key in keys if (found := _number(row.get(key))) is not None), None)
 
 
 def _number(value: Any) -> float | None:
@@ -263,8 +253,3 @@ def _number(value: Any) -> float | None:
         return float(value) if math.isfinite(value) else None
     except OverflowError:  # JSON knows integers without end
         return None
-
-
-def _count(table: Mapping[str, Any], key: str) -> int:
-    value = table.get(f"{key}_total")
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -56,7 +56,7 @@ def open_vectors(stream: BinaryIO) -> VectorFile:
     stream.seek(0)
     head = stream.read(_LENGTH.size)
     length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
-    if not 0 < length <= _MAX_HEADER:
+    if not 0 < length <= min(_MAX_HEADER, size - _LENGTH.size):
         raise Unusable("the file is not a safetensors file")
     try:
         header = json.loads(stream.read(length))

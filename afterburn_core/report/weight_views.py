@@ -199,17 +199,17 @@ def _rank(metric: str, known: tuple[str, ...]) -> int:
 
 def _matrices(view: ResultView, evidence: Evidence, limit: int) -> Pivot | None:
     """The most changed matrices; `None` unless something of a spectrum was measured of one."""
-    names = [str(item.scope.tensor) for item in evidence.most_changed]
-    items = [
+    found = [
         item
         for metric in _MATRIX
         for item in view.measurements(metric, scope_has=("tensor",))
-        if item.scope.tensor in names and item.scope.head is None
+        if item.scope.head is None and (item.subjects == evidence.contrast or metric == "weight.tail.alpha")
     ]
-    spectral = {item.scope.tensor for item in items if item.metric != RELATIVE and item.value is not None}
-    kept = [item for item in items if item.scope.tensor in spectral]
-    first = [name for name in names if name in spectral]
-    return pivot(kept, evidence, limit=limit, columns=lambda metric: _rank(metric, _MATRIX), first=first)
+    spectral = {item.scope.tensor for item in found if item.metric != RELATIVE and item.value is not None}
+    first = [str(item.scope.tensor) for item in evidence.most_changed if item.scope.tensor in spectral]
+    kept = [item for item in found if item.scope.tensor in first]
+    made = pivot(kept, evidence, limit=limit, columns=lambda metric: _rank(metric, _MATRIX), first=first)
+    return None if made is None else attrs.evolve(made, total=len(spectral))
 
 
 def _adapter(view: ResultView, evidence: Evidence, limit: int) -> Pivot | None:

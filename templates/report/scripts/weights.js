@@ -38,26 +38,23 @@ function spectrumTraces(entry) {
   }
   const last = Math.max(...Object.values(entry.curves).map((curve) => curve.known), 2);
   for (const { side, name, line } of CURVES) {
-    const fit = (entry.alpha || {})[side], edge = (entry.edge || {})[side], at = points[side];
+    const known = (fact) => (entry[fact] || {})[side], edge = known("edge"), at = points[side];
     if (edge > 0 && at) {
       traces.push({ type: "scatter", mode: "lines", name: side === "delta" ? "edge of the noise" : "edge, " + name, x: [1, last], y: [edge, edge],
         line: { color: colour(side === "delta" ? "open" : line.color), dash: "dot", width: 1.4 },
         hovertemplate: "<b>edge of the noise</b><br>\u03c3 = %{y:.4g}<extra></extra>" });
     }
-    const spikes = (entry.spikes || {})[side];
+    const spikes = known("spikes");
     if (spikes > 0 && at && side === "delta") {
       const kept = at.x.map((rank, k) => k).filter((k) => at.x[k] <= spikes && at.y[k] !== null);
       traces.push({ type: "scatter", mode: "markers", name: "spikes", x: kept.map((k) => at.x[k]), y: kept.map((k) => at.y[k]),
         marker: { symbol: "circle-open", size: 9, color: colour("low"), line: { width: 1.6 } }, hoverinfo: "skip" });
     }
-    if (fit && fit[0] > 1 && fit[1] > 1 && at) {
-      // \u03c3\u1d62 = \u03c3\u2099 (n / i)^(1 / (2 (\u03b1 \u2212 1))), through the last value of the tail
-      const [alpha, n] = fit, k = at.x.findIndex((rank) => rank >= n);
-      if (k >= 0 && at.y[k]) {
-        const first = at.y[k] * (at.x[k] / 1) ** (1 / (2 * (alpha - 1)));
-        traces.push({ type: "scatter", mode: "lines", name: "power law, " + name, x: [1, at.x[k]], y: [first, at.y[k]],
-          line: { color: colour(line.color), dash: "longdashdot", width: 1 }, hoverinfo: "skip" });
-      }
+    const alpha = known("alpha"), n = known("n_tail"), least = Math.sqrt(known("x_min"));
+    if (alpha > 1 && n > 1 && least > 0 && at) {
+      // \u03c3\u1d62 = \u03c3\u2099 (n / i)^(1 / (2 (\u03b1 \u2212 1))), down to the least value of the tail
+      traces.push({ type: "scatter", mode: "lines", name: "power law, " + name, x: [1, n], y: [least * n ** (1 / (2 * (alpha - 1))), least],
+        line: { color: colour(line.color), dash: "longdashdot", width: 1 }, hoverinfo: "skip" });
     }
   }
   return traces;
@@ -77,8 +74,8 @@ function spectrumNote(entry) {
   say("spikes above the noise", known("spikes", "delta"));
   say("edge of the noise", known("edge", "delta"));
   for (const { side, name } of CURVES) {
-    const fit = known("alpha", side);
-    if (fit) words.push("\u03b1 of " + name + " " + number(fit[0]) + (fit[1] ? " (n = " + number(fit[1]) + ")" : ""));
+    const alpha = known("alpha", side), error = known("alpha_se", side), n = known("n_tail", side);
+    if (alpha) words.push("\u03b1 of " + name + " " + number(alpha) + (error ? " \u00b1 " + number(error) : "") + (n ? " (n = " + number(n) + ")" : ""));
   }
   const text = words.join(" \u00b7 ");
   return text && text[0].toUpperCase() + text.slice(1) + ".";
@@ -189,7 +186,7 @@ function wireHeads() {
   fill(picker, names);
 
   function settle() {
-    if (!maps().some((map) => map.projection === chosen)) chosen = maps()[0].module;
+    if (!maps().some((map) => map.projection === chosen)) chosen = maps()[0].projection;
     chips.replaceChildren(...maps().map((map) => {
       const chip = element("button", { type: "button", class: "chip choice", "aria-pressed": String(map.projection === chosen) },
         visible(/^(qk|ov)$/.test(map.projection) ? map.projection.toUpperCase() : map.projection || "whole head"));
@@ -200,7 +197,7 @@ function wireHeads() {
   }
 
   function draw() {
-    const map = maps().find((one) => one.module === chosen), grid = headGrid(map);
+    const map = maps().find((one) => one.projection === chosen), grid = headGrid(map);
     document.getElementById("head-summary").textContent = visible(map.summary) || "This document does not describe the metric.";
     log.disabled = grid.negative;
     drawHeat(host, grid, log.checked && !grid.negative);
