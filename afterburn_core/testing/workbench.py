@@ -24,6 +24,8 @@ RECIPES: Mapping[str, Callable[[Path], Pair]] = {
     "zeroed rows": partial(pairs.planted_pair, rows=(0, 3)),
     "scaled norm": partial(pairs.planted_pair, tensor="model.layers.1.input_layernorm.weight", scale=2.0),
     "zeroed tokens": partial(pairs.planted_pair, tensor="model.embed_tokens.weight", rows=(5, 9)),
+    "noisy tokens": partial(pairs.planted_pair, tensor="model.embed_tokens.weight", noise=0.5),
+    "noisy values": partial(pairs.planted_pair, tensor="model.layers.1.self_attn.v_proj.weight", noise=0.5),
     "noise": partial(pairs.planted_pair, noise=0.5),
     "noise float16": partial(pairs.planted_pair, noise=0.5, dtype="float16"),
     "noise float32": partial(pairs.planted_pair, noise=0.5, dtype="float32"),

@@ -20,13 +20,16 @@ import attrs
 from afterburn_weight.gains import Config, stack_config
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
 
 KINDS = frozenset({"q", "k", "v", "o", "qkv", "kv"})
 _QUERIES = ("num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads")
 _KEYS = ("num_key_value_heads", "num_kv_heads")
 _CONV1D = frozenset({"gpt2", "openai-gpt", "imagegpt", "decision_transformer"})
-_CONV1D_LAYERS = frozenset({"c_attn", "c_proj"})
+_CONV1D_LAYERS = frozenset({"c_attn", "c_proj", "c_fc", "q_attn"})
 # one head's query, key and value rows after one another, then the next head's
 _BY_HEAD = frozenset({"gpt_neox", "bloom"})
 _CONCATENATED = frozenset({"qkv_proj", "c_attn", "Wqkv", "qkv", "in_proj", "att_proj"})
@@ -63,6 +66,12 @@ def is_cross(prefix: str) -> bool:
     return bool(_CROSS.search(prefix))
 
 
+def is_conv1d(config: Config | None, name: str) -> bool:
+    """Whether a matrix is stored as (inputs, outputs)."""
+    module = name.removesuffix(".weight").rsplit(".", 1)[-1]
+    return module in _CONV1D_LAYERS and (config or {}).get("model_type") in _CONV1D
+
+
 def head_counts(config: Config | None, subset: str | None) -> HeadCounts:
     """Reads the numbers of heads of a stack.
 
@@ -88,7 +97,7 @@ def head_counts(config: Config | None, subset: str | None) -> HeadCounts:
     )
 
 
-def cut(name: str, kind: str, weight: torch.Tensor, heads: HeadCounts) -> Mapping[str, torch.Tensor]:
+def cut(name: str, kind: str, weight: Array, heads: HeadCounts) -> Mapping[str, Array]:
     """The heads of a stored matrix by part (q, k, v, o), each (heads, d_h, width of the residual stream).
 
     Raises:
@@ -107,7 +116,7 @@ def cut(name: str, kind: str, weight: torch.Tensor, heads: HeadCounts) -> Mappin
     return {kind: rows.reshape(count, width, -1)}
 
 
-def _fused(module: str, weight: torch.Tensor, heads: HeadCounts) -> Mapping[str, torch.Tensor]:
+def _fused(module: str, weight: Array, heads: HeadCounts) -> Mapping[str, Array]:
     total = heads.queries + 2 * heads.keys
     width = _width(weight.shape[0], total, heads, "rows")
     columns = weight.shape[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -81,32 +81,38 @@ def nearest(item: WeightPair, added: Sequence[int], count: int) -> Mapping[int, 
 
     Reads the trained side in blocks, so that memory does not grow with the vocabulary.
     """
-    import torch
-
     if item.rows is None or item.trained is None:
         return {}
     height, width = item.trained.shape
-    wanted = torch.cat([item.side("trained", row, row + 1) for row in added]).float()  # (added, width)
-    wanted = torch.nn.functional.normalize(wanted, dim=1)
-    old = torch.zeros(height, dtype=torch.bool)
-    old[torch.from_numpy(item.rows.trained_row)] = True
+    wanted = _unit(np.concatenate([item.side("trained", row, row + 1) for row in added]))  # (added, width)
+    old = np.zeros(height, dtype=bool)
+    old[item.rows.trained_row] = True
     step = max(1, _BLOCK // max(width, 1))
-    scores, indices = torch.empty(len(added), 0), torch.empty(len(added), 0, dtype=torch.long)
+    scores = np.full((len(added), count), -2.0, dtype=np.float32)
+    found = np.full((len(added), count), -1, dtype=np.int64)
     for first in range(0, height, step):
-        block = torch.nn.functional.normalize(item.side("trained", first, min(first + step, height)).float(), dim=1)
-        cosines = (wanted @ block.T).masked_fill(~old[first : first + len(block)], -2.0)
-        top = cosines.topk(min(count, len(block)), dim=1)
-        scores, order = torch.cat([scores, top.values], 1).sort(dim=1, descending=True, stable=True)
-        indices = torch.cat([indices, top.indices + first], 1).gather(1, order)
-        scores, indices = scores[:, :count], indices[:, :count]
+        block = item.side("trained", first, min(first + step, height))
+        cosines = np.where(old[first : first + len(block)], wanted @ _unit(block).T, -2.0)
+        scores = np.concatenate([scores, cosines], axis=1)
+        found = np.concatenate([found, np.broadcast_to(first + np.arange(len(block)), cosines.shape)], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+        scores, found = np.take_along_axis(scores, order, 1), np.take_along_axis(found, order, 1)
     return {
         row: tuple(
-            Neighbour(row=int(index), cosine=float(score))
-            for score, index in zip(scores[i], indices[i], strict=True)
+            Neighbour(row=int(index), cosine=min(float(score), 1.0))
+            for score, index in zip(scores[i], found[i], strict=True)
             if score > -2
         )
         for i, row in enumerate(added)
     }
+
+
+def _unit(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Rows of length 1; rows of zeros stay."""
+    rows = rows.astype(np.float32)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = rows / np.where(norms > 0, norms, 1.0)
+    return unit
 
 
 def tied(head: WeightPair) -> tuple[bool | None, bool | None]:

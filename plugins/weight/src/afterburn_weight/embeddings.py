@@ -121,6 +121,10 @@ class Embeddings:
             listed[name] = self._listed(table, table.rows, numbers, movers)
         ties = self._ties()
         found += ties
+        if self._seen and not self._tables:
+            reason = "there are no embeddings"
+            found += [undefined(f"weight.embeddings.{name}", reason, n=0) for name in ("concentration", "relative_max")]
+            found.append(undefined("weight.embeddings.tied", reason, n=0))
         artifact = ArtifactPayload(
             id=ARTIFACT,
             suffix=".json",

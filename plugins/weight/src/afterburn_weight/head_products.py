@@ -21,7 +21,6 @@ import attrs
 import numpy as np
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -48,19 +47,17 @@ class Grams:
         return self.base + self.mixed + np.swapaxes(self.mixed, 1, 2) + self.delta
 
 
-def grams(base: torch.Tensor, trained: torch.Tensor, *, changed: bool) -> Grams:
-    """Gram matrices of two float64 tensors (heads, d_h, D); the changed ones are zeros where nothing changed."""
-    import torch
-
-    square = torch.bmm(base, base.mT).numpy()
+def grams(base: Array, trained: Array, *, changed: bool) -> Grams:
+    """Gram matrices of two arrays (heads, d_h, D); the changed ones are zeros where nothing changed."""
+    square = base @ np.swapaxes(base, 1, 2)
     if not changed:
         nothing = np.zeros_like(square)
         return Grams(base=square, mixed=nothing, delta=nothing, columns=base.shape[2])
     delta = trained - base
     return Grams(
         base=square,
-        mixed=torch.bmm(delta, base.mT).numpy(),
-        delta=torch.bmm(delta, delta.mT).numpy(),
+        mixed=delta @ np.swapaxes(base, 1, 2),
+        delta=delta @ np.swapaxes(delta, 1, 2),
         columns=base.shape[2],
     )
 

@@ -23,7 +23,7 @@ import numpy as np
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.result.identity import undefined
 from afterburn_core.result.model import Measurement, Scope
-from afterburn_core.run.observations import WeightPair
+from afterburn_core.run.observations import Role, WeightPair
 from afterburn_core.run.sums import PairSums, rounding_floor
 from afterburn_weight.attention import KINDS, NoHeadsError, attention_prefix, cut, head_counts
 from afterburn_weight.gains import Config, configurations, zero_centred
@@ -32,11 +32,11 @@ from afterburn_weight.head_products import Grams, folded, grams, product_change
 from afterburn_weight.head_ranks import Ranks, gaussian_ranks, ranks, singular_values, used_rank
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
+SIDES: tuple[Role, Role] = ("base", "trained")
 _NORM = re.compile(r"\.(?P<part>q|k|query|key)_?(?:norm|layernorm|ln)\.weight$")
 
 
@@ -47,7 +47,7 @@ class Heads:
         self._modules: dict[str, Attention] = {}
         self._refused: dict[str, tuple[Scope, str]] = {}
         self._configs: Mapping[str, Config | None] = {}
-        self._exact, self._seed = False, 0
+        self._exact, self._seed, self._seen = False, 0, False
 
     def begin(self, context: AnalyzerContext) -> None:
         """Reads how many heads there are; whether the trained weights are rounded to a stored dtype."""
@@ -57,6 +57,7 @@ class Heads:
 
     def observe(self, item: WeightPair) -> None:
         """Reduces a matrix to numbers and Gram matrices by head."""
+        self._seen = True
         prefix = attention_prefix(item.name)
         for other, module in self._modules.items():
             if other != prefix and {"q", "k", "v", "o"} <= module.parts.keys():
@@ -72,6 +73,7 @@ class Heads:
     def merge(self, other: Heads) -> None:
         """Takes in tensors that another instance observed; a module may be divided between both."""
         self._refused.update(other._refused)
+        self._seen = self._seen or other._seen
         for prefix, theirs in other._modules.items():
             ours = self._modules.setdefault(prefix, Attention())
             ours.parts.update(theirs.parts)
@@ -92,6 +94,8 @@ class Heads:
             found += outlier_measurements(self._modules, self._seed)
         elif self._refused:
             found.append(undefined("weight.heads.outliers", min(reason for _, reason in self._refused.values()), n=0))
+        elif self._seen:
+            found.append(undefined("weight.heads.outliers", "there are no attention heads", n=0))
         return AnalyzerOutput(measurements=tuple(found))
 
     def _norm(self, prefix: str, part: str, item: WeightPair) -> None:
@@ -99,8 +103,8 @@ class Heads:
         if module.products is not None:
             raise RuntimeError(f"{item.name}: came after its attention module was complete")
         one, other = (
-            side.numpy() + (1.0 if config is not None and zero_centred(config, item.scope) else 0.0)
-            for side, config in zip(item.values(), self._sides(), strict=True)
+            _whole(item, side) + (1.0 if config is not None and zero_centred(config, item.scope) else 0.0)
+            for side, config in zip(SIDES, self._sides(), strict=True)
         )
         module.gains[part] = (one, other)
 
@@ -118,7 +122,7 @@ class Heads:
             ours, theirs = (head_counts(config, item.scope.subset) for config in self._sides())
             if (ours.queries, ours.keys) != (theirs.queries, theirs.keys):
                 raise NoHeadsError("the two configurations have different numbers of heads")
-            base, trained = item.values()
+            base, trained = (_whole(item, side) for side in SIDES)
             before, after = cut(item.name, kind, base, ours), cut(item.name, kind, trained, theirs)
         except NoHeadsError as error:
             self._refused[item.name] = (item.scope, str(error))
@@ -127,8 +131,8 @@ class Heads:
         for part in before:
             module.parts[part] = self._part(item.scope, part, item.sums, before[part], after[part])
 
-    def _part(self, scope: Scope, part: str, sums: PairSums, before: torch.Tensor, after: torch.Tensor) -> Part:
-        size, change = before.square().sum((1, 2)).numpy(), (after - before).square().sum((1, 2)).numpy()
+    def _part(self, scope: Scope, part: str, sums: PairSums, before: Array, after: Array) -> Part:
+        size, change = np.square(before).sum((1, 2)), np.square(after - before).sum((1, 2))
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = np.where(change > 0, np.where(size > 0, np.sqrt(change / size), np.nan), 0.0)
         return Part(
@@ -137,7 +141,7 @@ class Heads:
             grams=grams(before, after, changed=bool((change > 0).any())),
             floor=rounding_floor(sums.trained_step_sq, sums.trained_sq) or 0.0,
             step=0.0 if self._exact or not sums.n else math.sqrt(sums.trained_step_sq / sums.n / 12),
-            entries=before[0].numel(),
+            entries=before[0].size,
         )
 
     def _close(self, module: Attention) -> None:
@@ -173,6 +177,13 @@ class Heads:
             used=_spread(used_rank(raw, plain.columns, part.step), moved),
             null=gaussian_ranks(width, plain.columns, self._seed, rows),
         )
+
+
+def _whole(item: WeightPair, side: Role) -> Array:
+    """All of one side in float64."""
+    info = item.base if side == "base" else item.trained
+    whole: Array = item.side(side, 0, info.shape[0] if info is not None else 0).astype(np.float64)
+    return whole
 
 
 def _with_gain(part: Grams, gain: tuple[Array, Array] | None) -> Grams:

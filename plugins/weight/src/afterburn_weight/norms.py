@@ -22,9 +22,10 @@ import numpy as np
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Scope
-from afterburn_core.run.observations import WeightPair
+from afterburn_core.run.observations import Role, WeightPair
 from afterburn_weight.gains import Config, configurations, zero_centred
 
+SIDES: tuple[Role, Role] = ("base", "trained")
 GAINS = ("weight.norms.relative", "weight.norms.channel", "weight.norms.flipped")
 BIASES = ("weight.biases.relative", "weight.biases.channel")
 
@@ -48,6 +49,7 @@ class Norms:
         self._gains: dict[str, tuple[Scope, Drift | str]] = {}
         self._biases: dict[str, tuple[Scope, Drift | str]] = {}
         self._configs: Mapping[str, Config | None] = {}
+        self._seen = False
 
     def begin(self, context: AnalyzerContext) -> None:
         """Reads which family of norms the two models have."""
@@ -55,6 +57,7 @@ class Norms:
 
     def observe(self, item: WeightPair) -> None:
         """Reduces a norm or bias to a few numbers; only norms are read."""
+        self._seen = True
         bias = item.scope.module == "bias" or item.name.endswith(("bias", ".beta"))
         if item.scope.module not in {"norm", "bias"}:
             return
@@ -77,18 +80,32 @@ class Norms:
         """Takes in tensors that another instance observed."""
         self._gains.update(other._gains)
         self._biases.update(other._biases)
+        self._seen = self._seen or other._seen
 
     def finish(self) -> AnalyzerOutput:
         """Measurements per tensor, per layer and for the model."""
-        return AnalyzerOutput(measurements=(*_measurements(self._gains, GAINS), *_measurements(self._biases, BIASES)))
+        found = [*_measurements(self._gains, GAINS), *_measurements(self._biases, BIASES)]
+        return AnalyzerOutput(measurements=(*found, *self._largest()))
+
+    def _largest(self) -> Iterator[Measurement]:
+        """The norm that moved most, which a roll-up by squares would hide."""
+        drifts = [drift for _, drift in self._gains.values() if isinstance(drift, Drift)]
+        known = [math.sqrt(drift.delta_sq / drift.base_sq) for drift in drifts if drift.base_sq]
+        if known:
+            yield measure("weight.norms.relative_max", max(known), n=len(known))
+        elif self._seen:
+            yield undefined("weight.norms.relative_max", "no norm could be compared", n=0)
+        if self._seen and not drifts:
+            yield undefined("weight.norms.flipped", "no norm could be compared", n=0)
 
     def _keep(self, bias: bool, item: WeightPair, drift: Drift | str) -> None:
         (self._biases if bias else self._gains)[item.name] = (item.scope, drift)
 
     def _gain(self, item: WeightPair) -> Drift:
-        configs = [self._configs.get(side) for side in ("base", "trained")]
+        configs = [self._configs.get(side) for side in SIDES]
         offsets = [1.0 if config is not None and zero_centred(config, item.scope) else 0.0 for config in configs]
-        base, trained = (side.numpy() for side in item.values())
+        length = item.base.shape[0] if item.base is not None and item.base.shape else 1
+        base, trained = (item.side(side, 0, length).astype(np.float64) for side in SIDES)
         gain, delta = base + offsets[0], (trained - base) + (offsets[1] - offsets[0])
         square = float(np.dot(gain.ravel(), gain.ravel()))
         return Drift(

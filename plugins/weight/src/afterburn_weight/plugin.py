@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from afterburn_core.plugin import AnalyzerSpec, CommandSpec, DetectorSpec, hookimpl
-from afterburn_weight.specs import adapter, randomness, series, size, spectrum
+from afterburn_weight.specs import adapter, places, randomness, series, size, spectrum, update
 
-_MODULES = (size, spectrum, randomness, series, adapter)
+_MODULES = (size, spectrum, randomness, series, adapter, places, update)
 
 
 @hookimpl
