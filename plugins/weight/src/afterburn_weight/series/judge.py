@@ -57,7 +57,8 @@ def _nonfinite(evidence: Evidence, kind: str, what: str) -> Iterator[Finding]:
     if bad:
         first = bad[0]
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        text = f"{'+'.join(first.subjects)}{more} holds {first.value:.0f} NaN or infinite weights"
+        who = "base" if first.subjects == ("base",) else f"{what} {_short(first.subjects)}"
+        text = f"{who}{more} holds {first.value:.0f} NaN or infinite weights"
         yield _finding(rule, "fail", "error", text, bad)
     else:
         yield _finding(rule, "pass", "none", f"no {what} holds NaN or infinite weights", counts)

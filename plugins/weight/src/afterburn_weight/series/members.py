@@ -199,12 +199,14 @@ def _remarks(found: Sequence[Found], steps: Sequence[int]) -> Iterable[str]:
 
 
 def missing_steps(steps: Sequence[int]) -> list[int]:
-    """Steps left out of a series whose smallest distance divides all others; empty where there is no such rhythm."""
+    """Steps left out of a series in which most distances are the smallest, and it divides all; else none."""
     distances = [after - before for before, after in itertools.pairwise(steps)]
     if len(distances) < 2:
         return []
     rhythm = min(distances)
     if rhythm <= 0 or any(distance % rhythm for distance in distances) or max(distances) // rhythm > 100:
+        return []
+    if 2 * distances.count(rhythm) <= len(distances):
         return []
     present = set(steps)
     return [step for step in range(steps[0], steps[-1], rhythm) if step not in present]
