@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from afterburn_core.backends.gguf_names import CONVENTIONS, Convention, Place, place_of
+from afterburn_core.backends.gguf_names import CONVENTIONS, Place, place_of
 from afterburn_core.backends.gguf_steps import GROUPS, squared_steps
 from afterburn_core.backends.packed.contract import PackedRows
 from afterburn_core.backends.tensors import Quantisation, TensorInfo
@@ -177,7 +177,12 @@ def read_index(path: Path) -> GgufFile:
         )
         if heads and len(shape) == 1:  # a bias: every entry is a row
             part = attrs.evolve(part, columns=1, row_bytes=type_size)
-        for name, own, own_shape in _logical(place, part, shape, convention):
+        shares = _shares(len(place.names), metadata, str(architecture), place.layer)
+        if shape and shape[0] % sum(shares):
+            raise SubjectError(
+                f"{path}: {shape[0]} rows of {stored!r} do not divide into {place.names}; convert it again"
+            )
+        for name, own, own_shape in _logical(place, part, shape, shares):
             if name in tensors:
                 raise SubjectError(f"{path}: both {parts[name].stored!r} and {stored!r} are {name!r}; convert it again")
             parts[name], tensors[name] = own, _info(name, own, own_shape)
@@ -214,21 +219,38 @@ class _Metadata:
         return int(value) if value else None
 
 
+def _shares(count: int, metadata: _Metadata, architecture: str, layer: int | None) -> tuple[int, ...]:
+    """How the rows of a fused tensor divide: q, k and v by their heads, gate and up in halves."""
+    if count != 3:
+        return (1,) * count
+    queries = metadata.heads(f"{architecture}.attention.head_count", layer) or 1
+    keys = metadata.heads(f"{architecture}.attention.head_count_kv", layer) or queries
+    return queries, keys, keys
+
+
 def _logical(
-    place: Place, part: _Part, shape: tuple[int, ...], convention: Convention
+    place: Place, part: _Part, shape: tuple[int, ...], shares: tuple[int, ...]
 ) -> Iterator[tuple[str, _Part, tuple[int, ...]]]:
-    """The tensor itself, or the experts that are stacked in it."""
-    if "{}" not in place.name:
+    """The tensor itself, the weights that are fused in it, or the experts that are stacked in it."""
+    if len(shares) > 1:
+        first = 0
+        for name, share in zip(place.names, shares, strict=True):
+            rows = shape[0] // sum(shares) * share
+            yield name, attrs.evolve(part, offset=part.offset + first * part.row_bytes), (rows, *shape[1:])
+            first += rows
+        return
+    (logical,) = place.names
+    if "{}" not in logical:
         # the gate of Qwen2-MoE's shared expert is stored without its first axis
-        squeezed = place.name.endswith("shared_expert_gate.weight") and len(shape) == 1
-        yield place.name, part, (1, *shape) if squeezed else shape
+        squeezed = logical.endswith("shared_expert_gate.weight") and len(shape) == 1
+        yield logical, part, (1, *shape) if squeezed else shape
         return
     size = part.row_bytes * shape[1] if len(shape) == 3 else 0
     if not size:
         yield part.stored, part, shape
         return
     for number in range(shape[0]):
-        yield place.name.format(number), attrs.evolve(part, offset=part.offset + number * size), shape[1:]
+        yield logical.format(number), attrs.evolve(part, offset=part.offset + number * size), shape[1:]
 
 
 def _info(name: str, part: _Part, shape: tuple[int, ...]) -> TensorInfo:

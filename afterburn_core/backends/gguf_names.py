@@ -31,7 +31,12 @@ _GEMMA2: Mapping[str, str] = {
     "ffn_norm": "pre_feedforward_layernorm",
     "post_ffw_norm": "post_feedforward_layernorm",
 }
-_PHI3: Mapping[str, str] = {**_COMMON, "attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"}
+# Phi-3 fuses q, k and v, and gate and up; they are presented apart
+_PHI3: Mapping[str, str] = {
+    **_COMMON,
+    "attn_qkv": "self_attn.q_proj self_attn.k_proj self_attn.v_proj",
+    "ffn_up": "mlp.gate_proj mlp.up_proj",
+}
 _MIXTRAL: Mapping[str, str] = {
     **_COMMON,
     "ffn_gate_inp": "block_sparse_moe.gate",
@@ -63,7 +68,8 @@ class Convention:
     model_type: str
     """transformers' name of it."""
     blocks: Mapping[str, str] = _COMMON
-    """GGUF name within a block to the name within a layer; `{}` stands for the number of an expert."""
+    """GGUF name within a block to the name within a layer, or to several whose rows follow one another; `{}` stands for
+    the number of an expert."""
     permuted: bool = False
     """Whether the rows of q and k are reordered within each head."""
     shifted: bool = False
@@ -90,8 +96,9 @@ CONVENTIONS: Mapping[str, Convention] = {
 class Place:
     """Where a GGUF tensor belongs."""
 
-    name: str
-    """Hugging Face name; `{}` stands for the number of an expert."""
+    names: tuple[str, ...]
+    """Hugging Face names, several where rows of several weights follow one another; `{}` stands for the number of an
+    expert."""
     heads: str | None = None
     """Metadata key (after the architecture) of the heads within which rows are reordered."""
     layer: int | None = None
@@ -102,18 +109,18 @@ class Place:
 def place_of(stored: str, convention: Convention) -> Place:
     """The place of a GGUF tensor; a name that is not known stays as it is."""
     if _ROTARY.fullmatch(stored):
-        return Place(name=f"model.{stored.removesuffix('.weight')}.inv_freq")
+        return Place(names=(f"model.{stored.removesuffix('.weight')}.inv_freq",))
     stem, _, parameter = stored.rpartition(".")
     if stem in _TOP:
         shift = convention.shifted and stem == "output_norm" and parameter == "weight"
-        return Place(name=f"{_TOP[stem]}.{parameter}", shift=shift)
+        return Place(names=(f"{_TOP[stem]}.{parameter}",), shift=shift)
     match = _BLOCK.fullmatch(stored)
     if match is None or match[2] not in convention.blocks:
-        return Place(name=stored)
-    module = convention.blocks[match[2]]
+        return Place(names=(stored,))
+    modules = convention.blocks[match[2]].split()
     heads = {"attn_q": "attention.head_count", "attn_k": "attention.head_count_kv"}.get(match[2])
     return Place(
-        name=f"model.layers.{match[1]}.{module}.{match[3]}",
+        names=tuple(f"model.layers.{match[1]}.{module}.{match[3]}" for module in modules),
         heads=heads if convention.permuted else None,
         layer=int(match[1]),
         shift=convention.shifted and match[2].endswith("norm") and match[3] == "weight",
