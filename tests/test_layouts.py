@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from afterburn_core.api import Diagnoser, DiagnosticReport
 from afterburn_core.backends.derived import HELD_BLOCKS, DerivedSource, View
 from afterburn_core.backends.tensors import ITEM_SIZE, TensorInfo
+from afterburn_core.backends.torch_file import read_index as read_torch_file
 from afterburn_core.run.layout import present
 from afterburn_core.run.lowrank import LowRank
 
@@ -136,6 +137,15 @@ FUSED: dict[str, Fused] = {
         },
         module="Wqkv", attention="transformer.blocks.1.norm_attn_norm.attn", output="out_proj",
         split=by_rows(16, 8, 8), keys=2,
+    ),
+    "gpt_neox_japanese": Fused(
+        model="GPTNeoXJapaneseForCausalLM", config="GPTNeoXJapaneseConfig",
+        settings={**_DEEP, "intermediate_multiple_size": 2}, module="query_key_value",
+        attention="gpt_neox_japanese.layers.1.attention", output="dense", split=by_group(4, 1),
+    ),
+    "modernbert": Fused(
+        model="ModernBertForMaskedLM", config="ModernBertConfig", settings=_GROUPED, module="Wqkv",
+        attention="model.layers.1.attn", output="Wo", split=by_rows(16, 16, 16),
     ),
     "gpt2": Fused(
         model="GPT2LMHeadModel", config="GPT2Config",
@@ -472,6 +482,7 @@ def test_a_file_without_configuration_is_read_by_that_of_the_other_side(
         ({"num_attention_heads": None}, "no number of heads"),
         ({"model_type": "unheard_of"}, "'unheard_of' does not say"),
     ],
+    ids=["other heads", "no heads", "another family"],
 )
 def test_a_configuration_that_does_not_fit_is_no_reason_to_guess(
     edit: Mapping[str, Any], reason: str, saved: Callable[..., tuple[Any, Path]], tmp_path: Path
@@ -820,6 +831,38 @@ def test_factors_are_cut_as_the_weights_are(view: View) -> None:
     spectrum = source.spectrum("part")
     assert spectrum is not None
     assert np.allclose(spectrum.values, np.linalg.svd(expected, compute_uv=False), atol=1e-12)
+
+
+# --- torch files ---------------------------------------------------------------------------------------------------
+
+
+def test_a_torch_file_is_opened_once_and_mapped_not_copied(tmp_path: Path) -> None:
+    """After opening, neither its name nor its size in memory matters: pages come from the mapping."""
+    path = tmp_path / "model.pt"
+    weights = {"a": torch.arange(1 << 20, dtype=torch.float32).view(1024, 1024), "b": torch.ones(3)}
+    torch.save({"step": 1, "state_dict": weights}, path)
+    file = read_torch_file(path)
+    try:
+        mapped = Path("/proc/self/maps")
+        if mapped.exists():
+            assert str(path) in mapped.read_text()
+        path.unlink()
+        assert file.tensors["a"].shape == (1024, 1024)
+        assert torch.equal(file.read("a", 5000, 9000), weights["a"].view(-1)[5000:9000])
+        assert torch.equal(file.read("b", 0, 3), weights["b"])
+    finally:
+        file.close()
+
+
+def test_a_tensor_stored_the_other_way_round_reads_in_its_own_order(tmp_path: Path) -> None:
+    value = torch.arange(60.0).view(4, 15).T.view(3, 5, 4)
+    assert not value.is_contiguous()
+    torch.save({"w": value}, tmp_path / "w.pt")
+    file = read_torch_file(tmp_path / "w.pt")
+    flat = value.reshape(-1)
+    for start in range(61):
+        for stop in range(start, 61):
+            assert torch.equal(file.read("w", start, stop), flat[start:stop])
 
 
 # --- reading -------------------------------------------------------------------------------------------------------

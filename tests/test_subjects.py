@@ -140,6 +140,13 @@ FILES: dict[str, Callable[[Pair, Weights], Path]] = {
     "model_state_dict": as_torch(
         "ckpt.pt", lambda tensors: {"epoch": 1, "model_state_dict": tensors, "optimizer_state_dict": {"state": {}}}
     ),
+    "module": as_torch(
+        "ckpt.pt", lambda tensors: {"module": {f"module.{n}": v for n, v in tensors.items()}, "lr": 0.1}
+    ),
+    "model beside an optimizer": as_torch(
+        "ckpt.pt",
+        lambda tensors: {"model": tensors, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": []}},
+    ),
     "nested twice": as_torch("ckpt.pt", lambda tensors: {"state_dict": {"model": tensors}}),
     "a compiled module": as_torch("ckpt.pt", lambda tensors: {f"_orig_mod.{n}": v for n, v in tensors.items()}),
     "parameters": as_torch("ckpt.pt", lambda tensors: {n: torch.nn.Parameter(v) for n, v in tensors.items()}),

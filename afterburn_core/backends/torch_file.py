@@ -36,7 +36,15 @@ class TorchFile:
 
     def read(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Elements `start` to `stop` of the flattened tensor."""
-        return self.values[name].reshape(-1)[start:stop].clone()
+        import torch
+
+        value = self.values[name]
+        if value.is_contiguous() or value.dim() < 2:
+            return value.reshape(-1)[start:stop].clone()
+        width = max(1, value.numel() // max(1, value.shape[0]))  # only the rows in question are put in order
+        first = start // width
+        rows = value[first : -(-stop // width)].clone(memory_format=torch.contiguous_format)
+        return rows.view(-1)[start - first * width : stop - first * width]
 
     def close(self) -> None:
         self.values.clear()
