@@ -25,7 +25,7 @@ from afterburn_core.report.tokens import token_text
 from afterburn_core.report.vectors import open_vectors
 from afterburn_core.report.weight_views import ViewLimits, weight_views
 from afterburn_core.result.identity import measure, undefined
-from afterburn_core.result.model import Artifact, Measurement, Null, Result, Scope
+from afterburn_core.result.model import Artifact, Measurement, MetricDescriptor, Null, Result, Scope, Test
 from afterburn_core.result.table import spill
 from afterburn_core.result.view import ResultView
 
@@ -52,12 +52,17 @@ SUMMARIES = {
     "weight.adapter.rank": "Configured rank",
     "weight.adapter.used_rank": "Singular values of the update that are above rounding",
     "weight.adapter.scaling": "Factor on the product of the two matrices",
-    "weight.adapter.contribution": "Share of the squared norm of the whole update",
+    "weight.adapter.share": "Share of the squared norm of the whole update",
     "weight.update.likelihood": "How likely this kind of update is",
     "weight.update.unchanged_fraction": "Share of entries whose stored bits did not change",
     "weight.update.principal_share": "Share of the change in the principal subspace of the base",
 }
 HOT = "model.layers.17.mlp.down_proj.weight"
+
+
+def described(name: str) -> MetricDescriptor:
+    unit = "singular values" if name.endswith("spikes") else "1"
+    return metric(name, SUMMARIES[name], unit=unit, high=1.0 if "share" in name or "fraction" in name else None)
 
 
 def safetensors(vectors: dict[str, list[float]], code: str = "d") -> bytes:
@@ -118,7 +123,8 @@ def matrices(layers: int) -> tuple[list[Measurement], dict[str, list[float]]]:
                 ("weight.noise.edge", change * 4.3),
                 ("weight.noise.spikes", spikes),
             ):
-                found.append(measure(name, value, scope=scope))
+                tested = Test(name="tracy_widom", p_value=0.0) if name.endswith("spikes") else None
+                found.append(attrs.evolve(measure(name, value, scope=scope), test=tested))
             for side, alpha in (("base", 2.11), ("trained", 2.13)):
                 found.append(measure("weight.tail.alpha", alpha, scope=scope, subjects=(side,), n=90))
                 found.append(measure("weight.tail.x_min", 1.4, scope=scope, subjects=(side,), n=90))
@@ -189,7 +195,13 @@ DIRECTIONS = [
 def small_parts() -> list[Measurement]:
     found = [
         measure("weight.update.likelihood", share, scope=Scope(subset=kind))
-        for kind, share in (("merged_adapter", 0.08), ("full_fine_tune", 0.81), ("reinforcement_like", 0.11))
+        for kind, share in (
+            ("merged_adapter", 0.08),
+            ("full_fine_tuning", 0.8096),
+            ("rl_like", 0.11),
+            ("rounding_only", 2e-6),
+            ("identical", 0.0),
+        )
     ]
     table = Scope(tensor=EMBEDDING, module="embed")
     found += [
@@ -203,7 +215,7 @@ def small_parts() -> list[Measurement]:
             ("rank", 16),
             ("used_rank", 3 + layer),
             ("scaling", 2.0),
-            ("contribution", 0.1 * (layer + 1)),
+            ("share", 0.1 * (layer + 1)),
         ):
             found.append(measure(f"weight.adapter.{name}", value, scope=scope))
     return found
@@ -217,7 +229,7 @@ def weighty(directory: Path, layers: int = 24, *, excerpts: bool = True) -> Resu
     document = attrs.evolve(
         document,
         run=run(document.run.components, configuration={"excerpts": excerpts}),
-        descriptors=attrs.evolve(document.descriptors, metrics=tuple(metric(i, s) for i, s in SUMMARIES.items())),
+        descriptors=attrs.evolve(document.descriptors, metrics=tuple(described(name) for name in SUMMARIES)),
         measurements=items,
     )
     document = attach(directory, document, "weight.spectra", ".safetensors", safetensors(vectors))
@@ -553,19 +565,36 @@ def test_modules_of_an_adapter_are_ordered_by_what_they_contribute(tmp_path: Pat
     table = weight_views(view, collect(view), ViewLimits(modules=3)).adapter
     assert table is not None and table.total == 4
     assert [row.place.split(".")[2] for row in table.rows] == ["3", "2", "1"]
-    assert {column.label for column in table.columns} == {"Rank", "Used rank", "Scaling", "Contribution"}
+    assert {column.label for column in table.columns} == {"Rank", "Used rank", "Scaling", "Share"}
 
 
 def test_the_likeliest_kind_of_update_leads_with_its_evidence(tmp_path: Path) -> None:
     view = ResultView(weighty(tmp_path, 6), tmp_path)
     update = weight_views(view, collect(view), ViewLimits()).update
-    assert update is not None and update.evidence is not None
+    assert update is not None
     assert [(name, entry.value) for name, entry in update.likelihoods] == [
-        ("full fine tune", "81 %"),
-        ("reinforcement like", "11 %"),
-        ("merged adapter", "8 %"),
+        ("Full fine-tuning", "81 %"),
+        ("RL-like", "11 %"),
+        ("Merged adapter", "8 %"),
+        ("Rounding only", "< 0.1 %"),
+        ("Identical", "0 %"),
     ]
-    assert {column.label for column in update.evidence.columns} == {"Unchanged fraction", "Principal share"}
+    assert [(name, entry.value) for name, entry in update.evidence] == [
+        ("Unchanged fraction", "17 %"),
+        ("Principal share", "3.1 %"),
+    ]
+
+
+def test_columns_name_units_and_subjects_where_needed(tmp_path: Path) -> None:
+    view = ResultView(weighty(tmp_path, 3), tmp_path)
+    evidence = collect(view)
+    table = weight_views(view, evidence, ViewLimits()).matrices
+    assert table is not None and table.total == 18  # three of 21 did not change
+    labels = ["Relative", "Stable rank", "Effective rank", "Spikes", "Edge", "Alpha · base", "Alpha · trained"]
+    assert [column.label for column in table.columns] == labels
+    spikes = table.rows[0].entries[3]
+    assert spikes is not None and spikes.value == "1" and spikes.chance == "p < 1e-300"
+    assert table.columns[3].summary.endswith("(singular values)")
 
 
 def test_markdown_has_a_line_for_every_view(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ RELATIVE = "weight.delta.relative"
 COVERAGE = "weight.coverage"
 FLOOR = "weight.rounding.floor"
 FLOOR_RATIO = "weight.rounding.ratio"
+SERIES = ("weight.trajectory.", "weight.candidates.")
+"""Metrics over several models beside one base, which have a section of their own."""
 _TALLIED = ("weight.delta.identical", "weight.delta.changed_fraction", "weight.delta.norm", RELATIVE)
 _DETAIL = ("tensor", "head", "token", "input", "layer", "module", "site")
 
@@ -66,6 +68,8 @@ class Evidence:
     grids: list[Grid] = attrs.field(factory=list)
     heads: list[HeadMap] = attrs.field(factory=list)
     """Maps of attention heads, which would drown the modules among the columns of a grid."""
+    series: list[Measurement] = attrs.field(factory=list)
+    """Measurements over several models, at layers, kinds of module and the whole model."""
     families: dict[str, list[Measurement]] = attrs.field(factory=dict)
     """Everything that speaks of the whole model or a named part, by the metric's first word."""
 
@@ -103,6 +107,10 @@ def collect(view: ResultView, *, top: int = 15) -> Evidence:
         if item.id in wanted:
             evidence.cited[item.id] = item
         scope = item.scope
+        if item.metric.startswith(SERIES):
+            if scope.tensor is None and (scope.layer is None or scope.module is None):
+                evidence.series.append(item)
+            continue
         if all(getattr(scope, name) is None for name in _DETAIL):
             family = evidence.families.setdefault(item.metric.split(".", 1)[0], [])
             family.append(item)

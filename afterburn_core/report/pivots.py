@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
+from afterburn_core.report import numbers
 from afterburn_core.report.evidence import Evidence
-from afterburn_core.report.numbers import number
 from afterburn_core.report.presentation import details, place, shown, who
 from afterburn_core.result.model import Measurement
 
@@ -94,35 +94,51 @@ def pivot(
 
 
 def columns_of(heads: Sequence[tuple[str, tuple[str, ...]]], evidence: Evidence) -> tuple[Column, ...]:
-    """Heads of columns: a metric's last word, with those before it where two would read alike; subjects if not both."""
+    """Heads of columns: a metric without plugin and family, or without the plugin alone where two would read alike.
+
+    Subjects are named unless all columns of the metric speak of the contrast.
+    """
     metrics = {metric for metric, _ in heads}
-    last = Counter(metric.rsplit(".", 1)[-1] for metric in metrics)
+    short = Counter(_words(metric, 2) for metric in metrics)
+    plain = metrics - {metric for metric, subjects in heads if subjects != evidence.contrast}
     return tuple(
-        _column(metric, subjects, last[metric.rsplit(".", 1)[-1]] == 1, evidence) for metric, subjects in heads
+        _column(metric, 2 if short[_words(metric, 2)] == 1 else 1, "" if metric in plain else who(subjects), evidence)
+        for metric, subjects in heads
     )
 
 
-def _column(metric: str, subjects: tuple[str, ...], alone: bool, evidence: Evidence) -> Column:
+def _words(metric: str, skipped: int) -> str:
     parts = metric.split(".")
-    words = " ".join(parts[-1:] if alone else parts[1:] or parts).replace("_", " ")
+    return " ".join(parts[skipped:] or parts).replace("_", " ")
+
+
+def _column(metric: str, skipped: int, subjects: str, evidence: Evidence) -> Column:
+    words = _words(metric, skipped)
     label = words[:1].upper() + words[1:]
     descriptor = evidence.metrics.get(metric)
-    return Column(
-        label=label if subjects == evidence.contrast else f"{label} · {who(subjects)}",
-        metric=metric,
-        summary=descriptor.summary if descriptor else "",
-    )
+    summary = descriptor.summary if descriptor else ""
+    if descriptor and descriptor.unit != "1":
+        summary = f"{summary} ({descriptor.unit})"
+    return Column(label=f"{label} · {subjects}" if subjects else label, metric=metric, summary=summary)
 
 
 def entry(item: Measurement | None, evidence: Evidence) -> Entry | None:
-    """The cell of a measurement; `None` where there is none."""
+    """The cell of a measurement, without the unit that its column names; `None` where there is none."""
     if item is None:
         return None
-    p_value = item.null.p_value if item.null else item.test.p_value if item.test else None
+    descriptor = evidence.metrics.get(item.metric)
+    plain = descriptor is None or item.value is None or numbers.is_share(item.metric, descriptor.unit)
     return Entry(
-        value=shown(item, evidence),
+        value=shown(item, evidence) if plain else numbers.number(item.value or 0.0),
         details=details(item, evidence),
         defined=item.value is not None,
-        chance=None if p_value is None else f"p = {number(p_value)}",
+        chance=_chance(item),
         measured=item,
     )
+
+
+def _chance(item: Measurement) -> str | None:
+    p_value = item.null.p_value if item.null else item.test.p_value if item.test else None
+    if p_value is None:
+        return None
+    return f"p = {numbers.number(p_value)}" if p_value else "p < 1e-300"  # a double ends there; no p is zero

@@ -203,5 +203,8 @@ def waiver(suppression: Suppression) -> str:
 
 
 def title(result: Result) -> str:
-    """The pair compared, for headings: `small-base → small-tuned`."""
-    return " → ".join(s.label for s in result.subjects if s.role in ("base", "trained")) or result.run.command
+    """What was compared, for headings: `small-base → small-tuned`, `small-base → 8 checkpoints`."""
+    models = [s.label for s in result.subjects if s.role in ("trained", "checkpoint")]
+    several = "checkpoints" if any(s.role == "checkpoint" for s in result.subjects) else "candidates"
+    after = models if len(models) < 2 else [f"{len(models)} {several}"]
+    return " → ".join([*(s.label for s in result.subjects if s.role == "base"), *after]) or result.run.command

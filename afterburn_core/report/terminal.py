@@ -13,6 +13,8 @@ from afterburn_core.report import numbers, presentation
 from afterburn_core.report.cards import cards
 from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.inert import one_line
+from afterburn_core.report.series import series_of
+from afterburn_core.report.series_terminal import series_block
 from afterburn_core.result.model import Finding, FindingKind, Result
 
 if TYPE_CHECKING:
@@ -42,10 +44,11 @@ def summary(view: ResultView, console: Console, *, findings: int = 12, top: int 
     result = view.result
     evidence = collect(view, top=top)
     wide = console.width >= _WIDE
+    series = series_of(view, evidence)
+    figures = [_figures(result, evidence, wide), _most_changed(evidence)] if series is None else [series_block(series)]
     parts = [
         _verdict(result),
-        _figures(result, evidence, wide),
-        _most_changed(evidence),
+        *figures,
         _findings(result, findings, wide),
         _unfinished(result),
     ]
@@ -60,9 +63,8 @@ def _verdict(result: Result) -> Group:
     lines = [
         badge.append_text(Text(f" {one_line(result.verdict.summary)}", style="bold not reverse default on default"))
     ]
-    names = " → ".join(s.label for s in result.subjects if s.role in ("base", "trained"))
-    if names:
-        lines.append(Text(one_line(names), style="dim"))
+    if any(subject.role != "control" for subject in result.subjects):
+        lines.append(Text(one_line(presentation.title(result)), style="dim"))
     lines.append(Text(presentation.concerns(result)))
     lines.extend(Text(f"• {reason.effect}: {one_line(reason.message)}") for reason in result.verdict.reasons)
     return Group(*lines)

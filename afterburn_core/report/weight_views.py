@@ -31,6 +31,10 @@ _MATRIX = (
     "weight.tail.alpha",
 )
 _SPECTRAL_FIRST = _MATRIX[1:]
+_SHARE = "weight.adapter.share"
+_ADAPTER_FIRST = (_SHARE, *(f"weight.adapter.{name}" for name in ("rank", "used_rank", "rank_use", "scaling", "norm")))
+_FAINT = 1e-3
+"""Likelihoods are no finer than this."""
 _LIKELY = ("likelihood", "probability")
 
 
@@ -53,7 +57,7 @@ class Update:
 
     likelihoods: tuple[tuple[str, Entry], ...]
     """Kinds of update, the likeliest first."""
-    evidence: Pivot | None
+    evidence: tuple[tuple[str, Entry], ...]
 
 
 @attrs.frozen(kw_only=True)
@@ -213,13 +217,11 @@ def _matrices(view: ResultView, evidence: Evidence, limit: int) -> Pivot | None:
 
 
 def _adapter(view: ResultView, evidence: Evidence, limit: int) -> Pivot | None:
-    items = [item for item in _family(view, evidence, "weight.adapter.") if place(item.scope) != "whole model"]
-    sizes = [i for i in items if i.value is not None and i.metric.endswith(("contribution", "relative", "norm"))]
-    leading = next(
-        (m for word in ("contribution", "relative", "norm") for i in sizes if (m := i.metric).endswith(word)), ""
-    )
-    largest = sorted((i for i in sizes if i.metric == leading), key=lambda i: -(i.value or 0.0))
-    return pivot(items, evidence, limit=limit, first=[place(i.scope) for i in largest])
+    """Modules of an adapter, those that contribute most first."""
+    items = [item for item in _family(view, evidence, "weight.adapter.") if item.scope.tensor is not None]
+    shares = [item for item in items if item.metric == _SHARE and item.value is not None]
+    first = [place(item.scope) for item in sorted(shares, key=lambda item: -(item.value or 0.0))]
+    return pivot(items, evidence, limit=limit, columns=lambda m: (_rank(m, _ADAPTER_FIRST), m), first=first)
 
 
 def _update(view: ResultView, evidence: Evidence) -> Update | None:
@@ -232,16 +234,39 @@ def _update(view: ResultView, evidence: Evidence) -> Update | None:
         return None
     likely = [item for item in items if any(word in item.metric for word in _LIKELY)]
     ordered = sorted(likely, key=lambda item: -(item.value if item.value is not None else -1.0))
-    rest = pivot((item for item in items if item not in likely), evidence, limit=40)
-    return Update(likelihoods=tuple(_kinds(ordered, evidence)), evidence=rest)
+    rest = (entry(item, evidence) for item in items if item not in likely)
+    return Update(
+        likelihoods=tuple(_kinds(ordered, evidence)),
+        evidence=tuple((_words(cell.measured), _in_percent(cell, evidence)) for cell in rest if cell is not None),
+    )
 
 
 def _kinds(items: Iterable[Measurement], evidence: Evidence) -> Iterator[tuple[str, Entry]]:
     for item in items:
-        name = (item.scope.subset or item.metric.rsplit(".", 1)[-1]).replace("_", " ")
         cell = entry(item, evidence)
+        if cell is not None and item.value is not None:
+            share = (
+                numbers.percent(item.value)
+                if item.value >= _FAINT or not item.value
+                else f"< {numbers.percent(_FAINT)}"
+            )
+            cell = attrs.evolve(cell, value=share)
         if cell is not None:
-            yield name, cell if item.value is None else attrs.evolve(cell, value=numbers.percent(item.value))
+            yield _words(item), cell
+
+
+def _words(item: Measurement) -> str:
+    """The named part that a measurement speaks of, else the metric's last word, as a person would write it."""
+    words = (item.scope.subset or item.metric.rsplit(".", 1)[-1]).replace("_", " ")
+    words = words.replace("fine tuning", "fine-tuning").replace("rl like", "RL-like")
+    return words[:1].upper() + words[1:]
+
+
+def _in_percent(cell: Entry, evidence: Evidence) -> Entry:
+    descriptor = evidence.metrics.get(cell.measured.metric)
+    value = cell.measured.value
+    share = value is not None and descriptor is not None and (descriptor.low, descriptor.high) == (0, 1)
+    return attrs.evolve(cell, value=numbers.percent(value or 0.0)) if share else cell
 
 
 def _family(view: ResultView, evidence: Evidence, prefix: str) -> list[Measurement]:

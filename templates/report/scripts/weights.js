@@ -40,7 +40,7 @@ function spectrumTraces(entry) {
   for (const { side, name, line } of CURVES) {
     const known = (fact) => (entry[fact] || {})[side], edge = known("edge"), at = points[side];
     if (edge > 0 && at) {
-      traces.push({ type: "scatter", mode: "lines", name: side === "delta" ? "edge of the noise" : "edge, " + name, x: [1, last], y: [edge, edge],
+      traces.push({ type: "scatter", mode: "lines", name: side === "delta" ? "edge of the noise" : "edge, " + name, x: [1, last], y: [edge, edge], visible: side === "delta" || "legendonly",
         line: { color: colour(side === "delta" ? "open" : line.color), dash: "dot", width: 1.4 },
         hovertemplate: "<b>edge of the noise</b><br>\u03c3 = %{y:.4g}<extra></extra>" });
     }
