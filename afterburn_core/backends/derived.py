@@ -91,10 +91,7 @@ class DerivedSource:
         hidden = {view.source for view in views.values()}
         self.tensors: Mapping[str, TensorInfo] = {
             **{name: info for name, info in inner.tensors.items() if name not in hidden},
-            **{
-                name: attrs.evolve(inner.tensors[view.source], name=name, shape=view.shape)
-                for name, view in views.items()
-            },
+            **{name: _presented(inner.tensors[view.source], name, view) for name, view in views.items()},
         }
 
     @cached_property
@@ -202,6 +199,16 @@ class DerivedSource:
         if not parts:
             return read_array(self.inner, view.source, view.start, view.start)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _presented(stored: TensorInfo, name: str, view: View) -> TensorInfo:
+    """What a view is of; the blocks of a quantiser stay in place where whole rows do, and every row has its own."""
+    kind = stored.quantisation
+    if kind is not None:
+        own = kind.rows == 1 and view.columns % (kind.group or view.columns) == 0
+        kept = view.in_runs and (own or view.picked is None)
+        kind = attrs.evolve(kind, in_place=kind.in_place and kept)
+    return attrs.evolve(stored, name=name, shape=view.shape, quantisation=kind)
 
 
 def _within(stretches: tuple[tuple[int, int], ...], start: int, stop: int) -> list[tuple[int, int]]:

@@ -79,7 +79,8 @@ class GgufFile:
     def step_sq(self, name: str, start: int, stop: int) -> float | None:
         """Σ step² over these elements; `None` for plain floats and for quantisers whose steps are not known."""
         part = self.parts[name]
-        if self.tensors[name].quantisation is None or squared_steps(_block(part), part.kind, part.type_size) is None:
+        quantisation = self.tensors[name].quantisation
+        if quantisation is None or not quantisation.steps:
             return None
 
         def squares(first: int, last: int) -> NDArray[np.float64]:
@@ -267,7 +268,12 @@ def _info(name: str, part: _Part, shape: tuple[int, ...]) -> TensorInfo:
         return TensorInfo(name=name, dtype="U8", shape=shape, refusal=refusal)
     digits = [int(character) for character in kind if character.isdigit()]
     quantisation = Quantisation(
-        method="gguf", code=kind, bits=digits[0] if digits else 4, group=GROUPS.get(kind), scale="F16"
+        method="gguf",
+        code=kind,
+        bits=digits[0] if digits else 4,
+        group=GROUPS.get(kind),
+        scale="F16",
+        steps=squared_steps(_block(part), part.kind, part.type_size) is not None,
     )
     return TensorInfo(name=name, dtype="F32", shape=shape, quantisation=quantisation)
 

@@ -43,6 +43,11 @@ class Quantisation:
     """Outputs that share a scale; `None` where the whole tensor does."""
     scale: str = "F32"
     """Stored dtype of the scales."""
+    steps: bool = True
+    """Whether the source knows how far apart the values are that it can store (`step_sq`)."""
+    in_place: bool = True
+    """Whether the blocks that share a scale lie in the tensor as they lie in the stored one; not so for a transpose,
+    or for rows cut out of blocks of rows."""
 
 
 @attrs.frozen(kw_only=True)

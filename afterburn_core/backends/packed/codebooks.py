@@ -29,23 +29,6 @@ FP8: dict[str, NDArray[np.float32]] = {
 }
 E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], dtype=np.float32)
 """4-bit floats (OCP Microscaling Formats 1.0)."""
-NF4 = np.array(
-    [
-        -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
-        -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725,
-        0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
-    ],
-    dtype=np.float32,
-)  # fmt: skip
-"""4-bit normal floats (QLoRA, arXiv 2305.14314, appendix E)."""
-FP4 = np.array(
-    [
-        0.0, 0.005208333333333333, 0.6666666666666666, 1.0, 0.3333333333333333, 0.5, 0.16666666666666666, 0.25,
-        -0.0, -0.005208333333333333, -0.6666666666666666, -1.0, -0.3333333333333333, -0.5, -0.16666666666666666, -0.25,
-    ],
-    dtype=np.float32,
-)  # fmt: skip
-"""bitsandbytes' 4-bit floats, over 12 so that the largest is 1."""
 
 
 def step_sq(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -69,4 +52,5 @@ def block_step_sq(values: NDArray[Any], codes: NDArray[Any]) -> NDArray[np.float
     table = np.asarray(values)
     outermost = (np.abs(table) == np.abs(table).max())[codes]
     number = np.maximum(outermost.sum(axis=1, keepdims=True), 1)
-    return step_sq(table)[codes] * np.where(outermost, (number - 1) / number, 1.0)
+    found: NDArray[np.float64] = step_sq(table)[codes] * np.where(outermost, (number - 1) / number, 1.0)
+    return found
