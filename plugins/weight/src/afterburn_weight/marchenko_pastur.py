@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc
 
-TRACY_WIDOM = {0.95: 0.9793, 0.99: 2.0234}
+TRACY_WIDOM = {0.95: 0.9793, 0.99: 2.0234, 0.999: 3.2724}
 """Quantiles of the Tracy–Widom law of real matrices (β = 1)."""
 # Γ(k) scaled by θ and moved by α has the first three moments of the law: Distribution of the largest eigenvalue for
 # real Wishart and GOE matrices and a simple approximation for the Tracy-Widom distribution (Chiani, arXiv 1209.3394)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from afterburn_core.plugin import AnalyzerSpec, CommandSpec, DetectorSpec, hookimpl
-from afterburn_weight.specs import adapter, places, randomness, series, size, spectrum, update
+from afterburn_weight.specs import adapter, places, quantisation, randomness, series, size, spectrum, update
 
-_MODULES = (size, spectrum, randomness, series, adapter, places, update)
+_MODULES = (size, spectrum, randomness, series, adapter, places, update, quantisation)
 
 
 @hookimpl
@@ -34,3 +34,4 @@ def afterburn_commands() -> Iterable[CommandSpec]:
         summary="Compare several trained models of one base.",
         factory="afterburn_weight.series.commands:candidates",
     )
+    yield from adapter.COMMANDS

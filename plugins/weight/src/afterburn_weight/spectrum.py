@@ -5,7 +5,7 @@ With σ_i descending and p_i = σ_i²/Σσ²:
     stable rank      Σσ² / σ₁²                    effective rank   exp(−Σ p ln p)        (Roy & Vetterli 2007)
     participation    (Σσ²)² / Σσ⁴                 rank_at_90       min {k : Σ_{i≤k} σ_i² ≥ 0.9 Σσ²}
     energy_top k     Σ_{i≤k} σ_i² / Σσ²           drift            ‖σ(W') − σ(W)‖ / ‖σ(W)‖
-    rank_numeric     #{σ_i > s(√m + √n)},  s² = mean ulp(w')²/12: rounding W' alone gives Δ singular values up to that
+    rank_numeric     #{σ_i > s(√m + √n) and a margin},  s² = mean ulp(w')²/12: rounding W' alone reaches that far
 
 Σσ² is the exact squared norm from the sums, so that no share depends on a truncated or unresolved tail.
 """
@@ -26,11 +26,13 @@ from afterburn_core.result.model import Measurement, Scope
 from afterburn_core.run.observations import WeightPair
 from afterburn_core.run.spectra import PairSpectra, Spectrum
 from afterburn_core.run.sums import PairSums
+from afterburn_weight.marchenko_pastur import edge
 from afterburn_weight.options import SpectrumOptions
 from afterburn_weight.rollup import order, places
 from afterburn_weight.specs.spectrum import TOPS
 
 ARTIFACT = "weight.spectra"
+_ROUNDING_LEVEL = 0.999
 Values = NDArray[np.float64]
 
 
@@ -100,8 +102,13 @@ def drift(base: Spectrum, trained: Spectrum) -> tuple[float, float]:
 
 
 def rounding_edge(sums: PairSums, rows: int, columns: int) -> float:
-    """s(√m + √n), s = √(mean ulp(w')²/12): the largest singular value that rounding W' leaves in Δ."""
-    return math.sqrt(sums.trained_step_sq / 12 / sums.n) * (math.sqrt(rows) + math.sqrt(columns)) if sums.n else 0.0
+    """The largest singular value that rounding W' leaves in Δ, s(√m + √n) with the margin that finite size needs.
+
+    s = √(mean ulp(w')²/12); exceeded by pure rounding in one matrix of a thousand (Tracy–Widom).
+    """
+    if not sums.n or min(rows, columns) < 2:
+        return 0.0
+    return math.sqrt(sums.trained_step_sq / 12 / sums.n) * edge(rows, columns, level=_ROUNDING_LEVEL, known=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -182,13 +189,13 @@ class SpectrumAnalyzer:
 
 def _measured(scope: Scope, spectra: PairSpectra, sums: PairSums) -> Measured:
     base, trained, delta = spectra.base, spectra.trained, spectra.delta
-    edge = 0.0 if delta.method == "factors" else rounding_edge(sums, delta.rows, delta.columns)
+    bar = 0.0 if delta.method == "factors" else rounding_edge(sums, delta.rows, delta.columns)
     known = not (base.approximate or trained.approximate)
     return Measured(
         scope=scope,
         base=shape_of(base),
         trained=shape_of(trained),
-        delta=shape_of(delta, edge),
+        delta=shape_of(delta, bar),
         drift_sq=drift(base, trained)[0] if known else None,
     )
 

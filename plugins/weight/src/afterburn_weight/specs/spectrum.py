@@ -16,8 +16,9 @@ def _rank(name: str, summary: str) -> MetricSpec:
 DELTA = (
     _rank(
         "rank_numeric",
-        "Singular values of Δ above what rounding to the stored dtype alone produces, s(√m + √n) with s = √(mean "
-        "ulp(w')²/12); for an adapter's factors, above 1.5e-8 of the largest; rolled up as their sum",
+        "Singular values of Δ above what rounding to the stored dtype alone produces in 999 of 1000 matrices, about "
+        "s(√m + √n) with s = √(mean ulp(w')²/12); for an adapter's factors, above 1e-12 of the largest; rolled up as "
+        "their sum",
     ),
     _rank("stable_rank", "‖Δ‖² / σ₁² of the change; rolled up as the mean weighted by ‖Δ‖²"),
     _rank("effective_rank", "exp(−Σ p ln p) with p = σ²/Σσ² of the change; rolled up as the mean weighted by ‖Δ‖²"),

@@ -1,0 +1,60 @@
+"""Names the kind of update that the evidence fits best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from afterburn_core.judge.evidence import Evidence
+from afterburn_core.result.identity import fingerprint
+from afterburn_core.result.model import Finding, Measurement, Scope
+
+_PAIR = ("base", "trained")
+_NAMES = {
+    "identical": "an identical copy",
+    "rounding_only": "the base rounded to another dtype",
+    "quantised_copy": "a quantised copy of the base",
+    "merged_adapter": "a merged low-rank adapter",
+    "adapter": "an adapter",
+    "rl_like": "sparse, as reinforcement learning leaves it",
+    "full_fine_tuning": "full fine-tuning",
+}
+_CLEAR = 0.8
+"""Below this the second kind is named as well."""
+
+
+def judge(options: None) -> Callable[[Evidence], Iterator[Finding]]:
+    """Detector `weight.kind`."""
+    return _kind
+
+
+def _kind(evidence: Evidence) -> Iterator[Finding]:
+    rule = "weight.update_kind"
+    found = [m for m in evidence.all("weight.update.likelihood") if m.value is not None]
+    if not found:
+        yield _finding(rule, "open", "No tensor could be compared", [])
+        return
+    ordered = sorted(found, key=lambda m: -(m.value or 0.0))
+    first, second = ordered[0], ordered[1] if len(ordered) > 1 else None
+    message = f"The weights look like {_NAMES.get(first.scope.subset or '', first.scope.subset)}"
+    if (first.value or 0.0) < _CLEAR and second is not None:
+        message += f" ({first.value:.0%}), or like {_NAMES.get(second.scope.subset or '', second.scope.subset)}"
+        message += f" ({second.value:.0%})"
+    shares = [(name, evidence.get(f"weight.update.{name}")) for name in ("unchanged", "low_rank", "rounding")]
+    told = [f"{name.replace('_', ' ')} {m.value:.1%}" for name, m in shares if m is not None and m.value is not None]
+    if told:
+        message += f": {', '.join(told)}"
+    cited = [first, *([second] if second else []), *(m for _, m in shares if m is not None)]
+    yield _finding(rule, "informational", message, cited)
+
+
+def _finding(rule: str, kind: str, message: str, measurements: list[Measurement]) -> Finding:
+    return Finding(
+        rule=rule,
+        kind=kind,  # type: ignore[arg-type]
+        level="note",
+        message=message,
+        fingerprint=fingerprint(rule, _PAIR, Scope()),
+        subjects=_PAIR,
+        scope=Scope(),
+        measurements=tuple(m.id for m in measurements),
+    )
