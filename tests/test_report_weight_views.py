@@ -604,3 +604,28 @@ def test_markdown_has_a_line_for_every_view(tmp_path: Path) -> None:
         assert part.count(f"- {name}: ") == 1
     assert "layer 5 · q · head 11 20 %" in part
     assert "In the weights" not in render_markdown(ResultView(attrs.evolve(clean(), measurements=()))).decode()
+
+
+def test_a_column_without_any_value_is_left_out(tmp_path: Path) -> None:
+    document = weighty(tmp_path, 3)
+    items = tuple(
+        undefined(m.metric, "no bulk", scope=m.scope) if m.metric.startswith("weight.noise.") else m
+        for m in document.measurements
+    )
+    view = ResultView(attrs.evolve(document, measurements=items), tmp_path)
+    table = weight_views(view, collect(view), ViewLimits()).matrices
+    assert table is not None and not {"Spikes", "Edge"} & {column.label for column in table.columns}
+
+
+def test_what_the_directions_share_comes_first(tmp_path: Path) -> None:
+    common = {"tensor": "common direction of writers", "kind": "common", "sigma": None, "tokens_plus": [{"token": "a"}]}
+    content = json.dumps({"note": "readout", "directions": [*DIRECTIONS, common]}).encode()
+    view = ResultView(attach(tmp_path, clean(), "weight.directions.tokens", ".json", content), tmp_path)
+    shown = weight_views(view, collect(view), ViewLimits(rows=1)).directions
+    assert [(d.tensor, d.sigma, d.plus, d.minus) for d in shown.directions] == [
+        ("common direction of writers", "–", ("a",), ())
+    ]
+    assert shown.total == 3
+    assert "Showing 1 of 3 directions; artifacts/weight.directions.tokens.json holds the rest." in (
+        page_of(view.result, tmp_path, HtmlOptions(views=ViewLimits(rows=1))).words
+    )

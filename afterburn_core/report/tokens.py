@@ -115,6 +115,7 @@ def directions(view: ResultView, *, limit: int, words: int = 10) -> Shown:
         rows = list(_rows(read_json(artifact, view.directory, max_bytes=MAX_BYTES)))
     except Unusable as reason:
         return Shown(artifact=artifact, problem=str(reason))
+    rows.sort(key=lambda row: row.get("kind") != "common")  # what all matrices share comes first
     kept = tuple(_direction(row, words, hide) for row in rows[:limit])
     return Shown(directions=kept, total=len(rows), artifact=artifact, withheld=hide)
 

@@ -47,7 +47,7 @@ class ViewLimits:
     rows: int = 12
     """Matrices, heads and directions in the tables below the charts."""
     tokens: int = 25
-    modules: int = 60
+    modules: int = 30
     """Modules of an adapter."""
 
 
@@ -120,7 +120,10 @@ def summary_lines(view: ResultView, evidence: Evidence) -> tuple[tuple[str, str]
 def _lines(view: ResultView, evidence: Evidence) -> Iterator[tuple[str, str]]:
     update = _update(view, evidence)
     if update is not None and update.likelihoods:
-        yield "Kind of update", ", ".join(f"{name} {likely.value}" for name, likely in update.likelihoods[:3])
+        yield (
+            "Kind of update",
+            ", ".join(f"{name} {likely.value}" for name, likely in update.likelihoods[:3] if likely.measured.value),
+        )
     ranks = sorted(_measured(view, evidence, _SPECTRAL_FIRST[0]), key=lambda item: item.value or 0.0)
     if ranks:
         low, high = ranks[0], ranks[-1]
@@ -211,7 +214,9 @@ def _matrices(view: ResultView, evidence: Evidence, limit: int) -> Pivot | None:
     ]
     spectral = {item.scope.tensor for item in found if item.metric != RELATIVE and item.value is not None}
     first = [str(item.scope.tensor) for item in evidence.most_changed if item.scope.tensor in spectral]
-    kept = [item for item in found if item.scope.tensor in first]
+    shown_here = [item for item in found if item.scope.tensor in first]
+    defined = {(item.metric, item.subjects) for item in shown_here if item.value is not None}
+    kept = [item for item in shown_here if (item.metric, item.subjects) in defined]
     made = pivot(kept, evidence, limit=limit, columns=lambda metric: _rank(metric, _MATRIX), first=first)
     return None if made is None else attrs.evolve(made, total=len(spectral))
 
