@@ -80,7 +80,7 @@ class TailOptions:
 class NoiseOptions:
     """Options of `weight.noise`."""
 
-    level: float = attrs.field(default=0.99, validator=attrs.validators.in_((0.95, 0.99)))
+    level: float = attrs.field(default=0.99, validator=attrs.validators.in_((0.95, 0.99, 0.999)))
     """Share of pure noise matrices whose largest singular value lies within the edge."""
     listed: int = attrs.field(default=64, validator=attrs.validators.ge(0))
     """How many spikes per matrix the artifact lists, the largest."""

@@ -2,7 +2,7 @@
 
     sign_edge        largest σ₁ of Δ under random signs of its entries          sign_spikes      #{σ_i beyond it}
     whitened_spikes  beyond the Marchenko–Pastur edge once rows and columns are scaled to one variance
-    rounding_edge    s_r(√m + √n), s_r² = mean ulp(w')²/12                      rounding_spikes  #{σ_i beyond it}
+    rounding_edge    s_r(√m + √n) with a margin, s_r² = mean ulp(w')²/12        rounding_spikes  #{σ_i beyond it}
 
 The first two ask whether there is structure, the last whether it can be told from the arithmetic: a rank-64 change
 below the rounding of its dtype has spikes beyond the sign edge and none beyond the rounding edge. A flat change of

@@ -30,7 +30,7 @@ _MOST = 128
 
 @attrs.frozen(kw_only=True, eq=False)
 class Factors:
-    """Scales of rows and columns; 0 where a row or column has no entry."""
+    """Scales of rows and columns."""
 
     left: NDArray[np.float32]
     """(m,) √r"""
@@ -62,11 +62,14 @@ def whitened_noise(matrix: NDArray[np.float32], *, removed: int, seed: int, leve
     """The Marchenko–Pastur bulk and the spikes of the whitened matrix, or why there is no telling.
 
     Args:
-        matrix: Δ (m, n), not all zero.
+        matrix: Δ (m, n), not all zero; its rows and columns without an entry are left out.
         removed: directions known to be structure; the first factors are computed without them.
         seed: of the subspace iteration that takes directions out.
         level: as in `fit_noise`.
     """
+    rows, columns = matrix.any(axis=1), matrix.any(axis=0)
+    if not (rows.all() and columns.all()):  # what nothing was added to takes no part in the noise
+        matrix = np.ascontiguousarray(matrix[np.ix_(rows, columns)])
     unit = matrix / np.float32(np.abs(matrix).max())  # the squares of small changes leave the range of float32
     rest = deflated(unit, removed, child_seed(seed, "before")) if removed else unit
     scaled, found = factors(rest), -1
