@@ -23,8 +23,10 @@ class Card:
     """False when the figure could not be had; then `value` says so in words."""
 
 
-def cards(result: Result, evidence: Evidence) -> tuple[Card, ...]:
-    """The key figures, the size of the change first."""
+def cards(result: Result, evidence: Evidence, own: tuple[Card, ...] | None = None) -> tuple[Card, ...]:
+    """The key figures, the size of the change first; `own` stands in place of those that speak of one pair."""
+    if own is not None:
+        return (*own, _exactness(evidence), _rules(result))
     weights = "weight" in evidence.families or evidence.tallies or any(e.plugin == "weight" for e in result.executions)
     builders = (_relative, _tensors, _coverage, _largest, _floor) if weights else ()
     return (*(build(evidence) for build in builders), _exactness(evidence), _rules(result))

@@ -22,6 +22,7 @@ from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.families import tables
 from afterburn_core.report.inert import guard, json_island, visible
 from afterburn_core.report.json import document
+from afterburn_core.report.series import labelled_tables, series_cards, series_of
 from afterburn_core.report.spilled import Spilled, pick
 from afterburn_core.report.weight_views import ViewLimits, weight_views
 from afterburn_core.resources import template_dir
@@ -29,7 +30,7 @@ from afterburn_core.resources import template_dir
 if TYPE_CHECKING:
     from afterburn_core.result.view import ResultView
 
-_SCRIPTS = ("format", "document", "theme", "table", "tables", "charts", "weights", "page")
+_SCRIPTS = ("format", "document", "theme", "table", "tables", "charts", "weights", "series", "page")
 
 
 @attrs.frozen(kw_only=True)
@@ -64,6 +65,7 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
     views = weight_views(view, evidence, chosen.views)
     library = _script((template_dir("report") / "vendor" / "plotly-cartesian.min.js").read_text(encoding="utf-8"))
     program = _script(_program(template_dir("report")))
+    series = series_of(view, evidence)
     families = tables(evidence, limit=chosen.lines)
     ordered = presentation.order_findings(result.findings)
     page = (
@@ -73,7 +75,9 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
             result=result,
             evidence=evidence,
             options=chosen,
-            cards=cards(result, evidence),
+            cards=cards(result, evidence, series_cards(series) if series else None),
+            series=series,
+            series_tables=labelled_tables(series) if series else (),
             concerns=presentation.concerns(result),
             findings=ordered[: chosen.findings],
             findings_total=len(ordered),
@@ -90,7 +94,11 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
             program=program,
             document_island=Markup(guard(document(view))),
             figures_island=Markup(
-                json_island(_figures(evidence, spilled, charts) | views.figures(evidence)),
+                json_island(
+                    _figures(evidence, spilled, charts)
+                    | views.figures(evidence)
+                    | {"series": series.figure() if series else None}
+                ),
             ),
         )
     )

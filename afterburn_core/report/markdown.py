@@ -11,6 +11,7 @@ from afterburn_core.report import numbers, presentation
 from afterburn_core.report.cards import cards
 from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.inert import code, markdown
+from afterburn_core.report.series import Series, labelled_tables, series_cards, series_of
 from afterburn_core.report.weight_views import summary_lines
 from afterburn_core.result.model import Example, Finding, Result
 
@@ -34,9 +35,10 @@ def render(view: ResultView, options: MarkdownOptions | None = None) -> bytes:
     chosen = options or MarkdownOptions()
     result = view.result
     evidence = collect(view, top=chosen.top)
+    series = series_of(view, evidence)
     blocks = [
         *_answer(result),
-        *_figures(result, evidence),
+        *_figures(result, evidence, series),
         *_findings(result, evidence, chosen),
         *_most_changed(evidence, chosen),
         *_weights(view, evidence),
@@ -48,7 +50,9 @@ def render(view: ResultView, options: MarkdownOptions | None = None) -> bytes:
 
 def _answer(result: Result) -> list[str]:
     verdict = result.verdict
-    names = " → ".join(code(s.label) for s in result.subjects if s.role in ("base", "trained"))
+    pair = sum(s.role in ("trained", "checkpoint") for s in result.subjects) < 2
+    models = " → ".join(code(s.label) for s in result.subjects if s.role in ("base", "trained", "checkpoint"))
+    names = models if pair else code(presentation.title(result))
     blocks = [
         f"## Afterburn: {presentation.VERDICT_WORDS[verdict.status]}",
         names,
@@ -60,9 +64,18 @@ def _answer(result: Result) -> list[str]:
     return [block for block in blocks if block]
 
 
-def _figures(result: Result, evidence: Evidence) -> list[str]:
-    rows = [(markdown(c.label), f"**{markdown(c.value)}**", markdown(c.note)) for c in cards(result, evidence)]
-    return [_table(("Figure", "Value", "Meaning"), rows)]
+def _figures(result: Result, evidence: Evidence, series: Series | None) -> list[str]:
+    own = series_cards(series) if series else None
+    rows = [(markdown(c.label), f"**{markdown(c.value)}**", markdown(c.note)) for c in cards(result, evidence, own)]
+    return [_table(("Figure", "Value", "Meaning"), rows), *(_series(series) if series else ())]
+
+
+def _series(series: Series) -> list[str]:
+    """Every model of a series, and every pair of candidates."""
+    blocks = []
+    for heads, rows, label in labelled_tables(series):
+        blocks += [f"### {label}", _table(heads, [tuple(map(markdown, row)) for row in rows])]
+    return blocks
 
 
 def _findings(result: Result, evidence: Evidence, options: MarkdownOptions) -> list[str]:

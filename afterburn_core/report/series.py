@@ -179,7 +179,7 @@ def _log(view: ResultView, result: Result) -> tuple[Mapping[str, float], ...]:
     return tuple(known[:: max(1, -(-len(known) // LOGGED))])
 
 
-def series_cards(series: Series, evidence: Evidence) -> tuple[Card, ...]:
+def series_cards(series: Series) -> tuple[Card, ...]:
     """The key figures of a series."""
     count = Card(
         label="Models",
@@ -235,56 +235,52 @@ def sparkline(values: Sequence[float | None]) -> str:
     return "".join(steps)
 
 
-def table_of(series: Series) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+Rows = list[tuple[str, ...]]
+
+
+def table_of(series: Series) -> tuple[tuple[str, ...], Rows]:
     """Heads and rows of the figures for the whole model, for every format."""
     lines = series.whole.lines
     if series.kind == "candidates":
-        rows = [
-            (
-                f"{i + 1} {label}",
-                _percent(lines["relative"][i]) or "–",
-                _number(lines["norm"][i]) or "–",
-                _percent(lines["changed_fraction"][i]) or "–",
-            )
-            for i, label in enumerate(series.labels)
-        ]
-        return ("Candidate", "Change", "Norm", "Entries"), rows
-    columns = ["relative", "step_norm", "step_cosine", "cosine_to_final", "loss", "eval_loss"]
-    heads = ["Change", "Way", "Turn", "To final", "Loss", "Eval loss"]
+        columns, heads = ["relative", "norm", "changed_fraction"], ["Change", "Norm", "Entries"]
+        names = [f"{i + 1} {label}" for i, label in enumerate(series.labels)]
+        first = "Candidate"
+    else:
+        columns = ["relative", "step_norm", "step_cosine", "cosine_to_final", "loss", "eval_loss"]
+        heads = ["Change", "Way", "Turn", "To final", "Loss", "Eval loss"]
+        names, first = [numbers.number(step) for step in series.steps], "Step"
     kept = [k for k, name in enumerate(columns) if k < 4 or any(value is not None for value in lines[name])]
-    rows = [
-        (numbers.number(step), *(_cell(columns[k], lines[columns[k]][i]) for k in kept))
-        for i, step in enumerate(series.steps)
-    ]
-    return ("Step", *(heads[k] for k in kept)), rows
+    rows: Rows = [(name, *(_cell(columns[k], lines[columns[k]][i]) for k in kept)) for i, name in enumerate(names)]
+    return (first, *(heads[k] for k in kept)), rows
 
 
-def pair_table(series: Series) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def pair_table(series: Series) -> tuple[tuple[str, ...], Rows]:
     """Heads and rows of the pairs of candidates for the whole model, most alike first."""
     pairs = series.whole.pairs
     order = sorted(
         itertools.combinations(range(len(series.subjects)), 2),
         key=lambda pair: -(pairs["cosine"][pair[0]][pair[1]] or 0.0),
     )
-    rows = []
+    rows: Rows = []
     for i, j in order:
-        sides = (
-            f"{_number(pairs[f'subspace_{side}'][i][j]) or '–'} ({_number(pairs[f'subspace_{side}_random'][i][j]) or '–'})"
-            for side in ("left", "right")
-        )
-        rows.append(
-            (
-                f"{i + 1}–{j + 1}",
-                _number(pairs["cosine"][i][j]) or "–",
-                _number(pairs["sign_agreement"][i][j]) or "–",
-                *sides,
-            )
-        )
+        sides = [
+            f"{_cell(name, pairs[name][i][j])} ({_cell(name, pairs[f'{name}_random'][i][j])})"
+            for name in ("subspace_left", "subspace_right")
+        ]
+        signs = _cell("sign_agreement", pairs["sign_agreement"][i][j])
+        rows.append((f"{i + 1}–{j + 1}", _cell("cosine", pairs["cosine"][i][j]), signs, *sides))
     return ("Pair", "Cosine", "Signs", "Left (random)", "Right (random)"), rows
 
 
+def labelled_tables(series: Series) -> tuple[tuple[tuple[str, ...], Rows, str], ...]:
+    """Heads, rows and heading of every table of a series."""
+    if series.kind == "trajectory":
+        return ((*table_of(series), "The whole model, checkpoint by checkpoint"),)
+    return ((*table_of(series), "The candidates"), (*pair_table(series), "Pairs, most alike first"))
+
+
 def _cell(metric: str, value: float | None) -> str:
-    return (_percent(value) if metric == "relative" else _number(value)) or "–"
+    return (_percent(value) if metric in ("relative", "changed_fraction") else _number(value)) or "–"
 
 
 def _number(value: float | None) -> str | None:

@@ -18,7 +18,7 @@ _WIDTH = 24  # cells of a sparkline
 
 def series_block(series: Series) -> Group:
     """Everything a terminal shows of a series besides verdict and findings."""
-    parts = [_table(*table_of(series), first="left" if series.kind == "candidates" else "right")]
+    parts: list[Text | Padding] = [_table(*table_of(series), first="left" if series.kind == "candidates" else "right")]
     if series.kind == "candidates":
         parts.append(Text("\nHow the changes relate", style="bold"))
         parts.append(_table(*pair_table(series), first="left"))

@@ -47,6 +47,7 @@ if (everyRow.length) {
   tensorTable(document.getElementById("tensor-table"), everyRow);
   measurementTable(document.getElementById("measurement-table"), everyRow);
 }
+wireSeries();
 wireMaps();
 wireDrawings();
 wireSpectral(wireSpectrum());
