@@ -1,7 +1,7 @@
 """Which rows or columns of an attention matrix belong to which head.
 
-A matrix is taken as (outputs, inputs); Conv1D layers, stored the other way round, are turned first. With H query
-heads, G key and value heads (grouped-query attention, arXiv 2305.13245) and d_h channels per head:
+Matrices are (outputs, inputs), as the pass presents them: Conv1D layers turned, fused ones split where their layout is
+known. With H query heads, G key and value heads (grouped-query attention, arXiv 2305.13245) and d_h channels per head:
 
     q  H·d_h rows        k, v  G·d_h rows        o  H·d_h columns        fused  (H + 2G)·d_h rows
 
@@ -28,11 +28,7 @@ if TYPE_CHECKING:
 KINDS = frozenset({"q", "k", "v", "o", "qkv", "kv"})
 _QUERIES = ("num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads")
 _KEYS = ("num_key_value_heads", "num_kv_heads")
-_CONV1D = frozenset({"gpt2", "openai-gpt", "imagegpt", "decision_transformer"})
-_CONV1D_LAYERS = frozenset({"c_attn", "c_proj", "c_fc", "q_attn"})
-# one head's query, key and value rows after one another, then the next head's
-_BY_HEAD = frozenset({"gpt_neox", "bloom"})
-_CONCATENATED = frozenset({"qkv_proj", "c_attn", "Wqkv", "qkv", "in_proj", "att_proj"})
+_CONCATENATED = frozenset({"qkv_proj", "Wqkv", "qkv", "in_proj", "att_proj"})
 _PREFIX = re.compile(r"^(?P<prefix>(?:.*?\.)?[^.]*(?:attn|attention)[^.]*)\.", re.IGNORECASE)
 # recurrent and linear-attention mixers have no softmax heads of this kind
 _MIXERS = frozenset({"mixer", "mamba", "linear_attn", "ssm"})
@@ -52,7 +48,6 @@ class HeadCounts:
     """Key and value heads."""
     width: int | None
     """Channels per head, where the configuration says."""
-    model_type: str
 
 
 def attention_prefix(name: str) -> str | None:
@@ -64,12 +59,6 @@ def attention_prefix(name: str) -> str | None:
 def is_cross(prefix: str) -> bool:
     """Whether it attends to another stack's output."""
     return bool(_CROSS.search(prefix))
-
-
-def is_conv1d(config: Config | None, name: str) -> bool:
-    """Whether a matrix is stored as (inputs, outputs)."""
-    module = name.removesuffix(".weight").rsplit(".", 1)[-1]
-    return module in _CONV1D_LAYERS and (config or {}).get("model_type") in _CONV1D
 
 
 def head_counts(config: Config | None, subset: str | None) -> HeadCounts:
@@ -86,14 +75,14 @@ def head_counts(config: Config | None, subset: str | None) -> HeadCounts:
         raise NoHeadsError("the configuration does not say how many attention heads there are")
     if stack.get("kv_lora_rank"):
         raise NoHeadsError("keys and values are made from a shared low-rank projection, not head by head")
-    keys = _number(stack, _KEYS) or (1 if stack.get("multi_query") else queries)
+    shared = stack.get("multi_query") and not stack.get("new_decoder_architecture")
+    keys = 1 if shared else _number(stack, _KEYS) or queries
     if queries % keys:
         raise NoHeadsError(f"the configuration's {queries} query heads cannot share {keys} key heads evenly")
     return HeadCounts(
         queries=queries,
         keys=keys,
         width=_number(stack, ("head_dim", "d_kv")),
-        model_type=str(stack.get("model_type") or config.get("model_type") or ""),
     )
 
 
@@ -106,8 +95,6 @@ def cut(name: str, kind: str, weight: Array, heads: HeadCounts) -> Mapping[str, 
     module = name.removesuffix(".weight").removesuffix("_weight").rsplit(".", 1)[-1]
     if weight.ndim != 2 or kind == "kv":
         raise NoHeadsError("its layout by heads is not known")
-    if heads.model_type in _CONV1D and module in _CONV1D_LAYERS:
-        weight = weight.T
     if kind == "qkv":
         return _fused(module, weight, heads)
     count = heads.queries if kind in {"q", "o"} else heads.keys
@@ -120,9 +107,6 @@ def _fused(module: str, weight: Array, heads: HeadCounts) -> Mapping[str, Array]
     total = heads.queries + 2 * heads.keys
     width = _width(weight.shape[0], total, heads, "rows")
     columns = weight.shape[1]
-    if heads.model_type in _BY_HEAD and heads.keys == heads.queries:
-        parts = weight.reshape(heads.queries, 3, width, columns)
-        return {part: parts[:, i] for i, part in enumerate("qkv")}
     if module not in _CONCATENATED:
         raise NoHeadsError(f"the order of heads inside a fused {module} is not known for this architecture")
     stacked = weight.reshape(total, width, columns)

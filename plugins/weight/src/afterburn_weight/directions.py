@@ -3,8 +3,8 @@
 A matrix of shape (outputs, inputs) writes into the stream when its outputs are the stream's (attention output, MLP
 down): the direction is the top **left** singular vector of Δ. It reads from it when its inputs are (query, key, value,
 gate, up, output head): the top **right** one. Rows of the input embedding are written into the stream: the right one.
-Conv1D layers are stored the other way round. Vectors are compared within one stack, and within writers or readers; how
-the two lie to one another is a number of its own. `coherence` holds the formulas, `readout` the nearest tokens.
+Vectors are compared within one stack, and within writers or readers; how the two lie to one another is a number of its
+own. `coherence` holds the formulas, `readout` the nearest tokens.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput, Artifac
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Scope
 from afterburn_core.run.observations import WeightPair
-from afterburn_weight.attention import attention_prefix, is_conv1d, is_cross
+from afterburn_weight.attention import attention_prefix, is_cross
 from afterburn_weight.coherence import (
     coherence,
     common_direction,
@@ -156,10 +156,7 @@ class Directions:
             return None  # they read another stack's output
         if kind in {"embed", "head"}:
             return ("writers" if kind == "embed" else "readers"), "right"
-        turned = is_conv1d(self._configs["base"], item.name)
-        if kind in _WRITERS:
-            return "writers", "right" if turned else "left"
-        return "readers", "left" if turned else "right"
+        return ("writers", "left") if kind in _WRITERS else ("readers", "right")
 
     def _width(self, subset: str | None) -> int | None:
         config = self._configs["base"]

@@ -39,7 +39,8 @@ class Part:
     grams: Grams | None
     """`None` once what needs them is done."""
     floor: float
-    step: float
+    steps: Array
+    """(heads,) root mean square rounding step of an entry of W'; 0 where the change is known exactly."""
     entries: int
     ranks: Ranks | None = None
     used: Array | None = None

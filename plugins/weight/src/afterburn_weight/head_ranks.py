@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 DRAWS = 99
+_BITS = {"F64": 53, "F32": 24, "F16": 11, "BF16": 8}
 _FLOOR = 1.5e-8  # of the largest singular value: what a Gram matrix in float64 resolves
 
 
@@ -53,17 +54,25 @@ def ranks(values: Array) -> Ranks:
     return Ranks(stable=total[..., 0], effective=np.exp(-(shares * logarithms).sum(-1)))
 
 
-def used_rank(values: Array, columns: int, step: float) -> Array:
+def used_rank(values: Array, columns: int, steps: Array) -> Array:
     """How many singular values stand above the largest that rounding alone gives.
 
     Args:
         values: (heads, d_h), descending.
         columns: D.
-        step: root mean square rounding step of an entry; 0 for a change known exactly.
+        steps: (heads,) root mean square rounding step of an entry; 0 for a change known exactly.
     """
-    edge = np.maximum(step * (math.sqrt(values.shape[-1]) + math.sqrt(columns)), _FLOOR * values[..., 0])
+    edge = np.maximum(steps * (math.sqrt(values.shape[-1]) + math.sqrt(columns)), _FLOOR * values[..., 0])
     used: Array = (values > edge[..., None]).sum(-1).astype(np.float64)
     return used
+
+
+def rounding_steps(weights: Array, dtype: str) -> Array:
+    """√mean(ulp²/12) over each head's entries (heads, d_h, D); ulp is the spacing of the stored dtype at the entry."""
+    _, exponents = np.frexp(weights)
+    spacing = np.where(weights == 0, 0.0, np.exp2(exponents.astype(np.float64) - _BITS.get(dtype, 24)))
+    steps: Array = np.sqrt(np.square(spacing).mean((1, 2)) / 12)
+    return steps
 
 
 def gaussian_ranks(rows: int, columns: int, seed: int, gains: Array | None = None) -> Ranks:

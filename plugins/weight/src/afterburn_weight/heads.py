@@ -12,7 +12,6 @@ only until all of its tensors are there.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -29,7 +28,7 @@ from afterburn_weight.attention import KINDS, NoHeadsError, attention_prefix, cu
 from afterburn_weight.gains import Config, configurations, zero_centred
 from afterburn_weight.head_measurements import PRODUCTS, Attention, Part, head_measurements, outlier_measurements
 from afterburn_weight.head_products import Grams, folded, grams, product_change
-from afterburn_weight.head_ranks import Ranks, gaussian_ranks, ranks, singular_values, used_rank
+from afterburn_weight.head_ranks import Ranks, gaussian_ranks, ranks, rounding_steps, singular_values, used_rank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,18 +128,19 @@ class Heads:
             return
         module = self._modules.setdefault(prefix, Attention())
         for part in before:
-            module.parts[part] = self._part(item.scope, part, item.sums, before[part], after[part])
+            module.parts[part] = self._part(item, item.sums, part, before[part], after[part])
 
-    def _part(self, scope: Scope, part: str, sums: PairSums, before: Array, after: Array) -> Part:
+    def _part(self, item: WeightPair, sums: PairSums, part: str, before: Array, after: Array) -> Part:
+        dtype = item.trained.dtype if item.trained is not None else "F32"
         size, change = np.square(before).sum((1, 2)), np.square(after - before).sum((1, 2))
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = np.where(change > 0, np.where(size > 0, np.sqrt(change / size), np.nan), 0.0)
         return Part(
-            scope=attrs.evolve(scope, module=part),
+            scope=attrs.evolve(item.scope, module=part),
             relative=relative,
             grams=grams(before, after, changed=bool((change > 0).any())),
             floor=rounding_floor(sums.trained_step_sq, sums.trained_sq) or 0.0,
-            step=0.0 if self._exact or not sums.n else math.sqrt(sums.trained_step_sq / sums.n / 12),
+            steps=np.zeros(len(after)) if self._exact else rounding_steps(after, dtype),
             entries=before[0].size,
         )
 
@@ -174,7 +174,7 @@ class Heads:
         return attrs.evolve(
             part,
             ranks=Ranks(stable=_spread(found.stable, moved), effective=_spread(found.effective, moved)),
-            used=_spread(used_rank(raw, plain.columns, part.step), moved),
+            used=_spread(used_rank(raw, plain.columns, part.steps[moved]), moved),
             null=gaussian_ranks(width, plain.columns, self._seed, rows),
         )
 
