@@ -1,6 +1,6 @@
-"""Writes a model pair of the shape of a 0.5B model: 24 layers, hidden 896, vocabulary 151 936, tied, bf16.
+"""Writes models of the shape of a 0.5B model: 24 layers, hidden 896, vocabulary 151 936, tied, bf16.
 
-Weights are random; trained is base plus a small update, as fine-tuning leaves it. About 1 GB each.
+Weights are random; trained and second are base plus a small update, as fine-tuning leaves it. About 1 GB each.
 
     python tests/bench/make_pair.py DIRECTORY
 """
@@ -64,18 +64,18 @@ def shapes(*, layers: int = LAYERS, hidden: int = HIDDEN, vocabulary: int = VOCA
     return found
 
 
-def make_pair(directory: Path) -> tuple[Path, Path]:
-    """Writes `base/` and `trained/` below `directory`, unless they are there, and returns both."""
-    base, trained = directory / "base", directory / "trained"
-    if not (base / "config.json").is_file() or not (trained / "config.json").is_file():
-        for side in (base, trained):
+def make_pair(directory: Path) -> tuple[Path, Path, Path]:
+    """Writes `base/`, `trained/` and `second/` below `directory`, unless they are there, and returns them."""
+    sides = directory / "base", directory / "trained", directory / "second"
+    for number, side in enumerate(sides):
+        if not (side / "config.json").is_file():
             side.mkdir(parents=True, exist_ok=True)
-            _write(side / "model.safetensors", update=UPDATE if side is trained else 0.0)
+            _write(side / "model.safetensors", update=UPDATE if number else 0.0, seed=1 + number)
             (side / "config.json").write_text(json.dumps(CONFIG, indent=1), encoding="utf-8")
-    return base, trained
+    return sides
 
 
-def _write(path: Path, *, update: float) -> None:
+def _write(path: Path, *, update: float, seed: int) -> None:
     """One safetensors file, tensor by tensor, so that making the pair needs little memory."""
     header, position = {}, 0
     for name, shape in shapes().items():
@@ -86,13 +86,13 @@ def _write(path: Path, *, update: float) -> None:
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
-        for block in _blocks(update):
+        for block in _blocks(update, seed):
             file.write(memoryview(block.view(torch.uint8).numpy().data))
 
 
-def _blocks(update: float) -> Iterator[torch.Tensor]:
+def _blocks(update: float, seed: int) -> Iterator[torch.Tensor]:
     """The values of all tensors in order; the base's part is the same whatever the update."""
-    weights, moves = torch.Generator().manual_seed(1), torch.Generator().manual_seed(2)
+    weights, moves = torch.Generator().manual_seed(1), torch.Generator().manual_seed(seed)
     for name, shape in shapes().items():
         left = torch.Size(shape).numel()
         while left:

@@ -2,8 +2,11 @@
 
     python tests/bench/run.py --pair DIRECTORY [--peer-python PATH] [--repeat 3] [--out bench.json]
 
-The pair is made if the directory has none. Exits with 1 if peak resident memory reaches 1.3 GB or a command that must
-be light takes 0.4 s. Another process that uses the machine shows in the load that is printed with the figures.
+Each preset is run end to end, hashing included and without cache; `second candidate` is another trained model against
+a base whose spectra an earlier run left. The pair is made if the directory has none. Exits with 1 if peak resident
+memory reaches 1.3 GB, a command that must be light takes 0.4 s, or, with a peer, a preset misses its ratio: quick 20,
+standard 4 and full 2 times as fast, each in at most a third of the peer's memory. Another process that uses the machine
+shows in the load that is printed with the figures.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ PEAK_LIMIT = 1.3e9
 """Bytes of resident memory that the pass must stay below."""
 STARTUP_LIMIT = 0.4
 """Seconds that commands without a model may take."""
+RATIOS = {"quick": 20.0, "standard": 4.0, "full": 2.0}
+"""How many times faster than the peer each preset has to be."""
 _BLOCK = 1 << 22
 
 
@@ -50,6 +55,8 @@ class Row:
     peak_bytes: int | None = None
     """Largest of all repetitions."""
     gigabytes_per_second: float | None = None
+    gigaflops: float | None = None
+    """Multiplications and additions of the Gram products alone, as a plain matmul would count them, over wall time."""
     repetitions: int = 1
 
 
@@ -73,11 +80,21 @@ def run_process(command: Sequence[str], folder: Path) -> Cost:
     return Cost(seconds=seconds, cpu_seconds=usage.ru_utime + usage.ru_stime, peak_bytes=usage.ru_maxrss * scale)
 
 
-def measured(name: str, command: Sequence[str], repeat: int, size: int | None = None) -> Row:
-    """The median cost of a command over `repeat` runs, each in an empty folder."""
+def measured(
+    name: str,
+    command: Sequence[str],
+    repeat: int,
+    size: int | None = None,
+    *,
+    work: float | None = None,
+    before: Sequence[str] | None = None,
+) -> Row:
+    """The median cost of a command over `repeat` runs, each in an empty folder, after `before` has run there."""
     costs = []
     for _ in range(repeat):
         with tempfile.TemporaryDirectory() as folder:
+            if before:
+                run_process(before, Path(folder))
             costs.append(run_process(command, Path(folder)))
     seconds = statistics.median(cost.seconds for cost in costs)
     return Row(
@@ -86,8 +103,34 @@ def measured(name: str, command: Sequence[str], repeat: int, size: int | None = 
         cpu_seconds=statistics.median(cost.cpu_seconds for cost in costs),
         peak_bytes=max(cost.peak_bytes for cost in costs),
         gigabytes_per_second=size / seconds / 1e9 if size else None,
+        gigaflops=work / seconds / 1e9 if work else None,
         repetitions=repeat,
     )
+
+
+def matmul(dtype: str, repeat: int) -> Row:
+    """What this machine's BLAS reaches on one plain product of the shape that dominates, on all cores."""
+    import numpy as np
+
+    left = np.random.default_rng(0).standard_normal((896, 4864)).astype(dtype)
+    right = left.T.copy()
+    left @ right
+    times = []
+    for _ in range(max(3, repeat)):
+        started = time.perf_counter()
+        for _ in range(10):
+            left @ right
+        times.append((time.perf_counter() - started) / 10)
+    seconds = statistics.median(times)
+    return Row(name=f"one matmul, {dtype}", seconds=seconds, gigaflops=2 * 896 * 896 * 4864 / seconds / 1e9)
+
+
+def gram_work(path: Path) -> float:
+    """Flop of AᵀA on the smaller side of every matrix of a file, 2·m·n·min(m, n), for W, W' and Δ."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+    return 3.0 * sum(2 * m * n * min(m, n) for m, n in (shape for shape in shapes if len(shape) == 2))
 
 
 def limit(name: str, files: Sequence[Path], consume: Callable[[memoryview], object], repeat: int) -> Row:
@@ -106,13 +149,16 @@ def limit(name: str, files: Sequence[Path], consume: Callable[[memoryview], obje
 
 def table(rows: Iterable[Row], reference: Row) -> str:
     """The figures, with wall times relative to those of `reference`."""
-    lines = [f"{'':34} {'wall s':>8} {'ratio':>7} {'cpu s':>8} {'peak MB':>8} {'GB/s':>6} {'runs':>5}"]
+    lines = [f"{'':34} {'wall s':>8} {'ratio':>7} {'cpu s':>8} {'peak MB':>8} {'GB/s':>6} {'GFLOP/s':>8} {'runs':>5}"]
     for row in rows:
         cpu = "" if row.cpu_seconds is None else f"{row.cpu_seconds:.2f}"
         peak = "" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:.0f}"
         rate = "" if row.gigabytes_per_second is None else f"{row.gigabytes_per_second:.2f}"
-        ratio = f"{row.seconds / reference.seconds:.3f}"
-        lines.append(f"{row.name:34} {row.seconds:8.2f} {ratio:>7} {cpu:>8} {peak:>8} {rate:>6} {row.repetitions:5}")
+        flop = "" if row.gigaflops is None else f"{row.gigaflops:.0f}"
+        ratio = f"{reference.seconds / row.seconds:.2f}"
+        lines.append(
+            f"{row.name:34} {row.seconds:8.2f} {ratio:>7} {cpu:>8} {peak:>8} {rate:>6} {flop:>8} {row.repetitions:5}"
+        )
     return "\n".join(lines)
 
 
@@ -126,7 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # in a process of its own: a child's peak memory begins at that of the process it was forked from
     maker = [sys.executable, str(Path(__file__).with_name("make_pair.py")), str(options.pair.resolve())]
-    base, trained = map(Path, subprocess.run(maker, check=True, capture_output=True, text=True).stdout.splitlines())
+    made = subprocess.run(maker, check=True, capture_output=True, text=True).stdout.splitlines()
+    base, trained, second = map(Path, made)
     files = [base / "model.safetensors", trained / "model.safetensors"]
     size = sum(file.stat().st_size for file in files)
     ours = [sys.executable, "-m", "afterburn_core"]
@@ -138,20 +185,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         limit("read both files", files, lambda block: None, options.repeat),
         limit("sha256 of both files", files, hashlib.sha256().update, options.repeat),
     ]
-    ours_row = measured(
-        "afterburn weight-diff", [*ours, "weight-diff", *pair, "--no-cache", "--quiet"], options.repeat, size
+    diff = [*ours, "weight-diff", "--quiet", "--base", str(base)]
+    work = gram_work(files[0])
+    presets = {
+        preset: measured(
+            f"afterburn weight-diff {preset}",
+            [*diff, "--trained", str(trained), "--no-cache", "--preset", preset],
+            options.repeat,
+            size,
+            work=None if preset == "quick" else work,
+        )
+        for preset in RATIOS
+    }
+    rows += [matmul("float32", options.repeat), matmul("float64", options.repeat), *presets.values()]
+    standard = ["--preset", "standard"]
+    rows.append(
+        measured(
+            "the same, second candidate",
+            [*diff, "--trained", str(second), *standard],
+            max(1, options.repeat // 3),
+            size,
+            before=[*diff, "--trained", str(trained), *standard],
+        )
     )
-    rows.append(ours_row)
+    reference, peer_row = presets["standard"], None
     if options.peer_python:
         # not resolved: the link is what makes it the environment's python
         peer = [str(options.peer_python.absolute().parent / "afterburn"), "weight-diff", *pair, "--device", "cpu"]
-        rows.append(measured("afterburn 0.6.3 weight-diff (peer)", peer, max(1, options.repeat // 3), size))
+        peer_row = measured("afterburn 0.6.3 weight-diff (peer)", peer, max(1, options.repeat // 3), size)
+        rows.append(peer_row)
+        reference = peer_row
     light = [measured(f"afterburn {' '.join(c)}", [*ours, *c], 9) for c in (["--help"], ["plugins"])]
 
-    print(table([*rows, *light], ours_row))
+    print(table([*rows, *light], reference))
     faults = []
-    if ours_row.peak_bytes is not None and ours_row.peak_bytes >= PEAK_LIMIT:
-        faults.append(f"peak memory {ours_row.peak_bytes / 1e9:.2f} GB is not below {PEAK_LIMIT / 1e9} GB")
+    for preset, row in presets.items():
+        if row.peak_bytes is not None and row.peak_bytes >= PEAK_LIMIT:
+            faults.append(f"{preset}: peak memory {row.peak_bytes / 1e9:.2f} GB is not below {PEAK_LIMIT / 1e9} GB")
+        if peer_row is None:
+            continue
+        if peer_row.seconds < RATIOS[preset] * row.seconds:
+            faults.append(
+                f"{preset}: {peer_row.seconds / row.seconds:.2f} times as fast as the peer, not {RATIOS[preset]}"
+            )
+        if row.peak_bytes and peer_row.peak_bytes and 3 * row.peak_bytes > peer_row.peak_bytes:
+            faults.append(f"{preset}: more than a third of the peer's memory")
     faults += [f"{row.name} took {row.seconds:.2f} s" for row in light if row.seconds >= STARTUP_LIMIT]
     report = {
         "machine": {
