@@ -156,6 +156,18 @@ def nonfinite_pair(directory: Path, *, tensor: str = PLANTED_TENSOR, **checkpoin
     return changed_pair(directory, tensor, spoil, **checkpoint)
 
 
+def quantised_pair(directory: Path, *, tensor: str = PLANTED_TENSOR, noise: float = 0.5, **checkpoint: Any) -> Pair:
+    """A checkpoint and a copy in which one matrix has gained noise and is stored as bitsandbytes' 8-bit codes."""
+    from afterburn_core.testing.quantise import int8_rows
+
+    pair = planted_pair(directory, tensor=tensor, noise=noise, **checkpoint)
+    tensors = load_weights(pair.trained)
+    parts, _ = int8_rows(tensors.pop(tensor))
+    stem = tensor.removesuffix("weight")
+    save_weights(pair.trained, {**tensors, **{f"{stem}{part}": value for part, value in parts.items()}})
+    return pair
+
+
 def cast_pair(directory: Path, *, dtype: str = "float32", **checkpoint: Any) -> Pair:
     """A checkpoint and a copy of it stored in another dtype."""
     import torch

@@ -35,6 +35,7 @@ RECIPES: Mapping[str, Callable[[Path], Pair]] = {
     "cast": pairs.cast_pair,
     "nonfinite": pairs.nonfinite_pair,
     "edited": pairs.edited_pair,
+    "quantised": pairs.quantised_pair,
     "adapter": pairs.adapter_pair,
     "empty adapter": partial(pairs.adapter_pair, zero=True),
 }

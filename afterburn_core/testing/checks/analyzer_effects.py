@@ -9,8 +9,8 @@ from afterburn_core.testing.feeding import analyze, by_id, first_difference
 from afterburn_core.testing.kit import Target, expect, fail, skip
 
 PLANTS = (
-    "scaled", "scaled norm", "rank one", "zeroed rows", "zeroed tokens", "noisy tokens", "noisy values", "noise", "dropped", "added", "reshaped",
-    "nonfinite", "edited",
+    "scaled", "scaled norm", "rank one", "zeroed rows", "zeroed tokens", "noisy tokens", "noisy values", "noise",
+    "dropped", "added", "reshaped", "nonfinite", "edited", "quantised",
 )  # fmt: skip
 """Pairs with one change each."""
 
