@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.plugin.roles import AnalyzerOutput
 from afterburn_core.result.model import Scope
+from afterburn_core.run.observations import WeightPair
 from afterburn_core.testing import analyze_pair, identity_pair, resharded_pair
 from afterburn_core.testing.pairs import PLANTED_TENSOR, added_pair, dropped_pair, prefixed_pair, reshaped_pair
+from afterburn_weight.coverage import Coverage
 
 # two blocks of hidden size 16: 5·16·16 + 2·8·16·… counted here once by hand, so that the code is not asked
 PARAMETERS = 2 * (16 + 256 + 128 + 128 + 256 + 16 + 3 * 512) + 2 * 48 * 16 + 16
@@ -69,3 +74,25 @@ def test_wrapper_prefixes_are_stripped_and_reported(tmp_path: Path) -> None:
     assert values(found, "weight.coverage.renamed") == {"model": 21.0}
     (remark,) = found.notifications
     assert "21 tensors are named differently" in remark.message and "_orig_mod." in remark.message
+
+
+def test_no_values_stay_in_memory_after_a_tensor_was_observed() -> None:
+    class Kept(np.ndarray):
+        """An array that can be referred to weakly."""
+
+    values_of_the_tensor = np.zeros(4).view(Kept)
+    gone = weakref.ref(values_of_the_tensor)
+
+    def side(role: str, start: int, stop: int, held: Any = values_of_the_tensor) -> Any:
+        return held[start:stop]
+
+    analyzer = Coverage()
+    analyzer.observe(
+        WeightPair(
+            name="w", scope=Scope(tensor="w"), state="missing", base=None, trained=None, compared=0, union=4,
+            explained=False, read_side=side,
+        )
+    )  # fmt: skip
+    del side, values_of_the_tensor
+    assert gone() is None
+    assert values(analyzer.finish(), "weight.coverage")["model"] == 0.0

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import get_args
 
+import attrs
+
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Notification, Scope
@@ -28,8 +30,8 @@ class Coverage:
         """Needs nothing to begin with."""
 
     def observe(self, item: WeightPair) -> None:
-        """Keeps the tensor's fate."""
-        self._pairs[item.name] = item
+        """Keeps the tensor's fate, and nothing that would keep its values in memory."""
+        self._pairs[item.name] = attrs.evolve(item, spectra=None, rows=None, read_values=None, read_side=None)
 
     def merge(self, other: Coverage) -> None:
         """Takes in tensors that another instance observed."""
