@@ -26,8 +26,7 @@ _NF4 = (
     -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
     0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
 )  # fmt: skip
-_FP4_HALF = (1 / 192, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1.0)
-_FP4 = (*(-level for level in reversed(_FP4_HALF)), 0.0, *_FP4_HALF)
+_FP4 = (0.0, 1 / 192, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1.0)  # magnitudes
 _SCALES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float32}
 
 
@@ -42,9 +41,18 @@ def _int8(x: torch.Tensor, kind: Quantisation) -> torch.Tensor:
     return torch.round(x * (127 / _largest(x)))
 
 
-def _book(x: torch.Tensor, kind: Quantisation, levels: tuple[float, ...]) -> torch.Tensor:
+def _nearest(x: torch.Tensor, levels: tuple[float, ...]) -> torch.Tensor:
+    """Index of the nearest level, the lower one of two that are equally near."""
     table = torch.tensor(levels, dtype=torch.float32)
-    return torch.bucketize(x / _largest(x), (table[1:] + table[:-1]) / 2)
+    return torch.bucketize(x, (table[1:] + table[:-1]) / 2)
+
+
+def _nf4(x: torch.Tensor, kind: Quantisation) -> torch.Tensor:
+    return _nearest(x / _largest(x), _NF4)
+
+
+def _fp4(x: torch.Tensor, kind: Quantisation) -> torch.Tensor:
+    return _nearest(x.abs() / _largest(x), _FP4) * torch.sign(x).int()
 
 
 def _fp8(x: torch.Tensor, kind: Quantisation, dtype: torch.dtype) -> torch.Tensor:
@@ -74,8 +82,8 @@ def _ranged(x: torch.Tensor, kind: Quantisation, top: int) -> torch.Tensor:
 Quantiser = Callable[[torch.Tensor, Quantisation], torch.Tensor]
 _QUANTISERS: Mapping[tuple[str, str], Quantiser] = {
     ("bitsandbytes", "int8"): _int8,
-    ("bitsandbytes", "nf4"): partial(_book, levels=_NF4),
-    ("bitsandbytes", "fp4"): partial(_book, levels=_FP4),
+    ("bitsandbytes", "nf4"): _nf4,
+    ("bitsandbytes", "fp4"): _fp4,
     ("fp8", "e4m3"): partial(_fp8, dtype=torch.float8_e4m3fn),
     ("fp8", "e5m2"): partial(_fp8, dtype=torch.float8_e5m2),
     ("gguf", "Q8_0"): _q8_0,
