@@ -270,7 +270,6 @@ def test_a_planted_direction_is_found_where_it_was_planted_and_nowhere_else() ->
     assert told.message.startswith(
         "The change has structure beyond noise in 1 matrix: 1 singular value, most in layer 1 up"
     )
-    assert "edge alone" in told.message
     assert f"weight.noise.spikes/base+trained/tensor={UP1}" in told.measurements
 
 
@@ -373,7 +372,10 @@ def test_noise_of_uneven_rows_is_not_taken_for_structure() -> None:
     assert value(law, "noise.spikes") > 5
     assert value(drawn, "null.sign_spikes") == 0
     assert value(drawn, "null.whitened_spikes") == 0
-    assert finding("structured_change", law).kind == "informational"
+    doubt = finding("structured_change", law)
+    assert doubt.kind == "informational"
+    assert "cannot be told: 1 matrix has singular values beyond the edge of a bulk" in doubt.message
+    assert "beyond noise" not in doubt.message
     told = finding("structured_change", law, drawn)
     assert told.kind == "pass"
     assert "no more than chance or uneven noise explains" in told.message
@@ -479,6 +481,25 @@ def test_nothing_measured_is_open_and_nothing_measurable_is_not_applicable() -> 
     found = list(Randomness(RandomnessOptions())(Evidence(subjects=SUBJECTS, measurements=blank)))
     assert {f.kind for f in found} == {"not_applicable"}
     assert all("too small" in f.message for f in found)
+
+
+def test_rows_that_nothing_was_added_to_are_not_taken_for_structure() -> None:
+    """An embedding of which half the tokens occurred: the law expects noise in all rows."""
+    base = noise(400, 100, 1)
+    change = SMALL * noise(400, 100, 2)
+    change[::2] = 0
+    item = pair("model.embed_tokens.weight", base, base + change)
+    law = bulks(item)
+    assert value(law, "noise.spikes", scope=item.scope) > 3
+    assert "cannot be told" in finding("structured_change", law).message
+    assert finding("structured_change", law, nulls(item)).kind == "pass"
+
+
+def test_a_clear_matrix_is_named_beside_a_doubtful_one() -> None:
+    base = noise(300, 120, 1)
+    uneven = pair(Q0, base, base + SMALL * np.exp(0.8 * noise(300, 1, 5)) * noise(300, 120, 2))
+    told = finding("structured_change", bulks(uneven, noisy(UP1, 3, spikes=(3.0, 2.0))))
+    assert "in 1 matrix: 2 singular values, most in layer 1 up (2); 1 matrix has" in told.message
 
 
 def test_noise_in_many_models_is_seldom_called_structure() -> None:

@@ -122,8 +122,8 @@ RULES = (
         id="weight.structured_change",
         summary="Whether and where the change has structure beyond noise",
         help="Directions that stand out of the noise are where training had a consistent aim: look at those matrices "
-        "first. The Marchenko–Pastur edge alone takes noise of uneven rows for structure; `--preset full` adds nulls "
-        "that do not.",
+        "first. The Marchenko–Pastur edge takes noise of uneven rows for structure; `--preset full` adds nulls "
+        "that do not, and without them only matrices with a bulk of even noise are named.",
         level="note",
         metrics=("weight.noise.spikes",),
     ),
