@@ -172,6 +172,16 @@ PRIVATE_USE = {
         "afterburn_core.run.configuration",
         "afterburn_core.run.directory",
     },
+    # the merge check opens adapters without their base, which no pass offers
+    "plugins/weight/src/afterburn_weight/merge_check/sources.py": {
+        "afterburn_core.backends.adapter",
+        "afterburn_core.backends.adapter_factors",
+        "afterburn_core.backends.locate",
+        "afterburn_core.plugin.registry",
+        "afterburn_core.run.naming",
+        "afterburn_core.run.references",
+        "afterburn_core.run.subjects",
+    },
 }
 
 

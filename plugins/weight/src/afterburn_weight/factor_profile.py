@@ -16,8 +16,15 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from afterburn_core.run import lowrank
-from afterburn_core.run.lowrank import LowRank
+from afterburn_core.run.lowrank import (
+    LowRank,
+    effective_rank,
+    reduce,
+    rounding_edge,
+    singular_values,
+    stable_rank,
+    used_rank,
+)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -67,15 +74,15 @@ def profile(matrix: LowRank, configured: int, dtypes: tuple[str, str]) -> Profil
     Raises:
         ValueError: a factor holds NaN or infinities.
     """
-    reduced = lowrank.reduce(matrix)
-    values = lowrank.singular_values(reduced)
+    reduced = reduce(matrix)
+    values = singular_values(reduced)
     return Profile(
         values=values,
         rows=matrix.rows,
         columns=matrix.columns,
         configured=configured,
         square=float(values @ values),
-        used=lowrank.used_rank(values, lowrank.rounding_edge(reduced, dtypes)),
-        effective=lowrank.effective_rank(values),
-        stable=lowrank.stable_rank(values),
+        used=used_rank(values, rounding_edge(reduced, dtypes)),
+        effective=effective_rank(values),
+        stable=stable_rank(values),
     )

@@ -169,6 +169,6 @@ COMMANDS = (
     CommandSpec(
         name="weight.merge_check",
         summary="Say what merging adapters into their base would lose.",
-        factory="afterburn_weight.merge_check:merge_check",
+        factory="afterburn_weight.merge_check.commands:merge_check",
     ),
 )

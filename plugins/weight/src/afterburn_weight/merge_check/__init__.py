@@ -1,0 +1,1 @@
+"""`afterburn merge-check`: what merging adapters into their base would lose, with a verdict."""
