@@ -62,13 +62,16 @@ def present(
     for site in sorted(left.candidates.keys() | right.candidates.keys()):
         said.update(_resolve(left, right, left.candidates.get(site), right.candidates.get(site)))
     notes = [f"{number} {text}" for text, number in sorted(said.items())]
+    ours, theirs = left.presented(), right.presented()
     if not hasattr(trained, "shared"):  # an adapter leaves the order of the experts as it is
-        moved, order_notes = reorder_experts(left.presented(), right.presented())
-        right.views.update(moved)
+        moved, order_notes = reorder_experts(ours, theirs)
         notes += order_notes
+        if moved:
+            right.views.update(moved)
+            theirs = right.presented()
     return Presented(
-        base=left.presented(),
-        trained=right.presented(),
+        base=ours,
+        trained=theirs,
         base_refused=left.refused,
         trained_refused=right.refused,
         notes=tuple(notes),
