@@ -242,10 +242,10 @@ def spheres(seed: int, count: int, dimensions: int) -> np.ndarray:
 def test_coherence_of_known_sets() -> None:
     same = np.tile(spheres(1, 1, 20), (5, 1)) * np.array([1, -1, 1, -1, -1])[:, None]
     found = coherence(same, draws=19, seed=0)
-    assert (found.value, found.cosine) == (pytest.approx(1), pytest.approx(1))
+    assert [found.value, found.cosine] == pytest.approx([1, 1])
     assert (found.value_null.p_value, found.value_null.quantile) == (0.05, 1.0)
     apart = coherence(np.eye(4, 20), draws=19, seed=0)
-    assert (apart.value, apart.cosine) == (pytest.approx(0.25), pytest.approx(0.0, abs=1e-15))
+    assert [apart.value, apart.cosine] == pytest.approx([0.25, 0.0], abs=1e-15)
     assert apart.value_null.p_value == 1.0
     half = coherence(np.concatenate([np.eye(1, 20), np.eye(1, 20), np.eye(2, 20, k=1)]), draws=19, seed=0)
     assert half.value == pytest.approx(0.5) and half.cosine == pytest.approx(1 / 6)
