@@ -160,6 +160,21 @@ def test_the_scale_comes_from_the_bulk_and_not_from_the_spikes() -> None:
     assert found.spikes.size == 16
 
 
+def test_many_spikes_leave_noise_of_a_smaller_matrix_behind() -> None:
+    """80 directions of 300: the bulk has 420 × 220 degrees of freedom, and its scale, edge and law are those."""
+    left, right = directions(500, 300, 80, 5)
+    found = fitted(noise(500, 300, 1) + 3 * mp.visible_from(1.0, 500, 300) * left @ right.T)
+    assert found.spikes.size == 80
+    assert found.scale == pytest.approx(1.0, rel=0.02)
+    assert found.edge == pytest.approx(mp.edge(420, 220), rel=0.02)
+    assert found.distance < 5 / 300
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (100, 20), (90, 90), (200, 120)])
+def test_the_bulk_of_even_noise_lies_within_five_eigenvalues_of_the_law(shape: tuple[int, int]) -> None:
+    assert max(fitted(noise(*shape, seed)).distance for seed in range(60)) <= 5 / min(shape)
+
+
 def test_the_scale_is_exact_in_its_units() -> None:
     one, other = fitted(noise(120, 60, 1)), fitted(1e-9 * noise(120, 60, 1))
     assert other.scale == pytest.approx(1e-9 * one.scale, rel=1e-12)

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from afterburn_core.run.spectra import Spectrum
@@ -139,6 +140,31 @@ def test_a_dominant_direction_does_not_hide_the_others() -> None:
     assert int(np.count_nonzero(values > found.edge)) == 3
     assert found.edge == pytest.approx(mp.edge(300, 150, known=True), rel=0.05)
     assert whitened(matrix, removed=found.removed).spikes.size == 3
+
+
+def test_many_directions_are_counted_exactly() -> None:
+    """64 of 240: taking them out takes noise along, which the edge has to be corrected for."""
+    strengths = np.full(64, 3 * mp.visible_from(1.0, 320, 240))
+    matrix = planted(noise(320, 240, 3), strengths, 3)
+    values = singular(matrix)
+    found = sign_null(matrix.astype(np.float32), values, seed=1)
+    assert found.removed == 64
+    assert int(np.count_nonzero(values > found.edge)) == 64
+    assert found.edge == pytest.approx(mp.edge(256, 176, known=True), rel=0.04)
+
+
+def test_a_low_rank_change_below_rounding_stands_out_of_signs() -> None:
+    """Section 4 of the reference: rank 64, relative size 1e-3, stored in bfloat16."""
+    generator = torch.Generator().manual_seed(0)
+    base = (0.02 * torch.randn(768, 512, generator=generator)).bfloat16()
+    update = torch.randn(768, 64, generator=generator) @ torch.randn(64, 512, generator=generator)
+    update *= 1e-3 * base.float().norm() / update.norm()
+    trained = (base.float() + update).bfloat16()
+    matrix = (trained.double() - base.double()).numpy()
+    spacing = 2.0 ** (torch.floor(torch.log2(trained.double().abs().clamp_min(1e-30))) - 7)
+    rounding = float((spacing**2 / 12).mean().sqrt()) * (math.sqrt(768) + math.sqrt(512))
+    assert np.count_nonzero(singular(matrix) > rounding) == 0
+    assert signed(matrix) == pytest.approx(64, abs=2)
 
 
 def test_a_change_of_low_rank_is_all_structure() -> None:

@@ -8,6 +8,10 @@ A dominant direction raises the null by its own energy. Directions well beyond a
 1 + 2 min(m, n)^(−2/3), some three standard deviations of σ₁ of noise) are therefore taken out before the next; the
 last null, on what is left, counts. Taking out what noise may show as well would lower the null of noise.
 
+With k directions out, the rest has the energy of noise on (m − k)(n − k) of m n entries, spread over all of them, while
+the noise that is left in Δ is that of an (m − k) × (n − k) matrix. σ₁ is corrected by the ratio of the two edges,
+(√(m−k) + √(n−k)) / ((√m + √n) √((1 − k/m)(1 − k/n))).
+
 σ₁ comes from the Lanczos process on AᵀA in float32. A Ritz value θ with residual r has an eigenvalue within r, so a
 draw that can be the largest is iterated until r/θ ≤ 2e-3: σ₁ to 1e-3. A draw whose Ritz value gains so little that
 twice the gain does not reach the largest so far is left: the error of the process falls faster than its gain.
@@ -27,7 +31,7 @@ from afterburn_core.run.seeds import child_seed
 DRAWS = 19
 """The largest of 19 draws is exceeded by a 20th with probability 0.05."""
 _SCREENING = 3
-_ROUNDS = 4
+_ROUNDS = 8
 _MOST = 128
 """Directions that are taken out at most."""
 _TOLERANCE = 1e-3
@@ -59,15 +63,25 @@ def sign_null(matrix: NDArray[np.float32], values: NDArray[np.float64], *, seed:
     """
     removed = 0
     margin = 1 + 2 * min(matrix.shape) ** (-2 / 3)
+    most = min(_MOST, min(matrix.shape) // 2)
     for number in range(_ROUNDS):
-        screen = _largest(matrix.copy(), values, child_seed(seed, f"screen {number}"), min(_SCREENING, draws))
-        beyond = min(int(np.count_nonzero(values > margin * screen.edge)), _MOST)
+        ratio = _correction(matrix.shape[0], matrix.shape[1], removed)
+        screen = _largest(matrix.copy(), values / ratio, child_seed(seed, f"screen {number}"), min(_SCREENING, draws))
+        beyond = min(int(np.count_nonzero(values > margin * ratio * screen.edge)), most)
         if beyond <= removed:
             break
         matrix = deflated(matrix, beyond - removed, child_seed(seed, f"deflate {number}"))
         removed = beyond
-    last = _largest(matrix, values, child_seed(seed, "null"), draws)
-    return attrs.evolve(last, removed=removed)
+    ratio = _correction(matrix.shape[0], matrix.shape[1], removed)
+    last = _largest(matrix, values / ratio, child_seed(seed, "null"), draws)
+    return attrs.evolve(last, edge=ratio * last.edge, removed=removed)
+
+
+def _correction(rows: int, columns: int, removed: int) -> float:
+    """What the null of a matrix with directions taken out must be multiplied with; 1 where none are."""
+    tall, wide = rows - removed, columns - removed
+    spread = math.sqrt(tall / rows * wide / columns)
+    return (math.sqrt(tall) + math.sqrt(wide)) / ((math.sqrt(rows) + math.sqrt(columns)) * spread)
 
 
 def _largest(buffer: NDArray[np.float32], values: NDArray[np.float64], seed: int, draws: int) -> SignNull:

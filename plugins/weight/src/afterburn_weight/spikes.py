@@ -6,7 +6,8 @@ For an m × n matrix, m ≥ n, with singular values σ_i, of Gaussian noise of s
     spikes = #{σ_i > s √(μ + q τ)}                            q: Tracy–Widom quantile, widened for ŝ
     share = Σ_{spikes} σ² / ‖A‖²
 
-s is estimated once more without the spikes that the first estimate finds.
+s is estimated once more without the c spikes that the first estimate finds. What they leave behind is noise of an
+(m − c) × (n − c) matrix, the directions orthogonal to theirs; scale and edge are that one's.
 """
 
 from __future__ import annotations
@@ -66,35 +67,35 @@ def fit_noise(spectrum: Spectrum, *, level: float = 0.99) -> NoiseFit | str:
         return f"the matrix has {values.size} singular values; {MINIMUM} are needed to tell noise from structure"
     rows, columns = spectrum.rows, spectrum.columns
     resolved = values > spectrum.floor * values[0]
-    bound = mp.edge(rows, columns, level=level)
-    found = 0
-    scale = 0.0
+    found, tall, wide, edge, scale = 0, rows, columns, 0.0, 0.0
     for _ in range(2):
-        scale = _scale(values[found:], resolved[found:], rows, columns)
+        scale = _scale(values[found:], resolved[found:], tall, wide)
         if scale == 0:
             return (
                 f"{int(np.count_nonzero(~resolved))} of {values.size} singular values are zero or not resolved: "
                 "there is no bulk of noise"
             )
-        beyond = int(np.count_nonzero(values > scale * bound))
-        if beyond == found:
+        edge = scale * mp.edge(tall, wide, level=level)
+        beyond = int(np.count_nonzero(values > edge))
+        if beyond == found or min(rows, columns) - beyond < MINIMUM:
             break
-        found = beyond
+        found, tall, wide = beyond, rows - beyond, columns - beyond
     # the last count is the one that belongs to the scale
-    spikes = values[values > scale * bound]
+    spikes = values[values > edge]
+    rest = spikes.size
     theta = mp.planted(spikes, scale, rows, columns)
     left, right = mp.overlaps(theta, scale, rows, columns)
     statistic, p_value = mp.exceedance(float(values[0]), scale, rows, columns)
     return NoiseFit(
         scale=scale,
-        edge=scale * bound,
+        edge=edge,
         spikes=spikes,
         theta=theta,
         left=left,
         right=right,
         share=min(float(np.sum(spikes**2)) / spectrum.square, 1.0),
-        distance=_distance(values[spikes.size :], resolved[spikes.size :], scale, rows, columns),
-        bulk=values.size - spikes.size,
+        distance=_distance(values[rest:], resolved[rest:], scale, rows - rest, columns - rest),
+        bulk=values.size - rest,
         statistic=statistic,
         p_value=p_value,
     )
