@@ -21,7 +21,7 @@ from afterburn_core.testing.pairs import adapter_pair, changed_pair, identity_pa
 from afterburn_weight.adapter_judge import AdapterJudge
 from afterburn_weight.adapter_options import AdapterRules
 from afterburn_weight.factor_profile import profile
-from afterburn_weight.merging import Loss, combined, rounding_loss
+from afterburn_weight.merging import Loss, combined, rounded, rounding_loss
 
 Q1 = "model.layers.1.self_attn.q_proj"
 MODULES = [f"model.layers.{layer}.self_attn.{name}_proj" for layer in range(2) for name in "qv"]
@@ -226,6 +226,20 @@ def test_a_gaussian_update_loses_in_bf16_what_the_table_says(relative: float, ex
     loss = rounding_loss(base.numpy(), (base + delta).numpy(), ("BF16",))
     assert loss.relative("BF16") == pytest.approx(expected, abs=0.006)
     assert loss.unmoved["BF16"] / loss.changed == pytest.approx(unmoved, abs=0.006)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("BF16", torch.bfloat16), ("F16", torch.float16), ("F32", torch.float32)])
+def test_rounding_is_that_of_a_cast(name: str, dtype: torch.dtype) -> None:
+    """Over all magnitudes: normal numbers, below the normal range, zero, and beyond the largest."""
+    rng = np.random.default_rng(21)
+    # float32 values first, so that a cast rounds once
+    values = (rng.standard_normal(200_000) * 2.0 ** rng.integers(-30, 18, 200_000)).astype(np.float32).astype(float)
+    values = np.concatenate([values, [0.0, -0.0, 65504.0, 65519.0, 65520.5, -7e4, 1e38, 2.0**-24, 2.0**-25 * 1.01]])
+    expected = torch.from_numpy(values).to(dtype).double().numpy()
+    found = rounded(values, name)
+    ties = found != expected
+    assert np.mean(ties) < 0.01  # exactly half-way between two numbers: the other neighbour is as near
+    np.testing.assert_array_equal(np.abs(found - values)[ties], np.abs(expected - values)[ties])
 
 
 def test_losses_of_blocks_add_up_to_the_loss_of_the_whole() -> None:

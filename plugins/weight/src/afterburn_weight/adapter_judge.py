@@ -41,7 +41,7 @@ class AdapterJudge:
         if share is not None and share.value is not None and share.value >= self._options.collapsed_energy:
             message = (
                 f"{collapsed.value:.0f} of {modules} modules, with {100 * share.value:.3g} % of the change, use hardly "
-                f"more than one direction of their rank; a smaller rank would do{idle}"
+                f"more than one direction of their rank; a smaller rank may do{idle}"
             )
             return _finding(rule, "review", "note", message, proof, self._examples(evidence, lowest))
         used = (

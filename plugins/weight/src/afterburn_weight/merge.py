@@ -114,7 +114,7 @@ def _merged(item: WeightPair, dtype: str) -> Merged:
     columns: list[tuple[Array, Array]] = []
     dtypes = tuple(dict.fromkeys((dtype, *_TARGETS)))
     for base, trained in _blocks(item):
-        losses.append(rounding_loss(base, trained, dtypes))
+        losses.append(rounding_loss(base, trained, dtypes, unmoved=False))
         rows.append((np.einsum("ij,ij->i", base, base), np.einsum("ij,ij->i", trained, trained)))
         columns.append((np.einsum("ij,ij->j", base, base), np.einsum("ij,ij->j", trained, trained)))
     magnitudes = {}

@@ -123,7 +123,7 @@ RULES = (
     RuleSpec(
         id="weight.adapter_rank_collapse",
         summary="Whether the adapter uses the rank it has",
-        help="Modules that change along one direction, or not at all, do not need their rank: train with a smaller "
+        help="Modules that change along one direction, or not at all, may not need their rank: train with a smaller "
         "one, or look for a learning rate or data that let one direction dominate.",
         level="note",
         metrics=("weight.adapter.collapsed", "weight.adapter.untrained"),
