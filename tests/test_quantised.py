@@ -115,8 +115,7 @@ def test_a_packed_weight_reads_as_the_values_it_stands_for(encoding: str, tmp_pa
         assert torch.equal(source.read("m.weight", start, stop), flat[start:stop]), (start, stop)
 
 
-@pytest.mark.parametrize("name", ["weight", "weight_scale_inv"])
-def test_blocks_that_end_early_and_stacked_experts(name: str, tmp_path: Path) -> None:
+def test_blocks_that_end_early_and_stacked_experts(tmp_path: Path) -> None:
     """200 × 300 is no multiple of 128; experts have a leading axis in codes and scales alike."""
     one, two = (fp8_blocks(gaussian(200, 300, seed=seed)) for seed in (1, 2))
     stacked = {part: torch.stack([one[0][part].float(), two[0][part].float()]) for part in one[0]}
@@ -127,6 +126,23 @@ def test_blocks_that_end_early_and_stacked_experts(name: str, tmp_path: Path) ->
     source = stored(tmp_path / "m", tensors, quantization_config={"weight_block_size": [128, 128]})
     assert torch.equal(source.read("m.weight", 0, 60_000).view(200, 300), one[1])
     assert torch.equal(source.read("e.weight", 0, 120_000).view(2, 200, 300), torch.stack([one[1], two[1]]))
+
+
+@pytest.mark.parametrize("packing", ["gptq", "awq"])
+def test_autoround_writes_the_packings_of_others(packing: str, tmp_path: Path) -> None:
+    parts, values = ENCODINGS["awq" if packing == "awq" else "gptq-4"].encode(gaussian(*SHAPE))
+    settings = {"quant_method": "auto-round", "packing_format": f"auto_round:auto_{packing}"}
+    source = stored(tmp_path / "m", {f"m.{p}": value for p, value in parts.items()}, quantization_config=settings)
+    assert torch.equal(source.read("m.weight", 0, values.numel()), values.reshape(-1))
+
+
+def test_stacked_experts_without_a_module_of_their_own(tmp_path: Path) -> None:
+    parts, values = fp8_blocks(gaussian(128, 256))
+    name = "mlp.experts.down_proj"
+    tensors = {name: parts["weight"][None], f"{name}_scale_inv": parts["weight_scale_inv"][None]}
+    source = stored(tmp_path / "m", tensors)
+    assert set(source.tensors) == {name}
+    assert torch.equal(source.read(name, 0, values.numel()), values.reshape(-1))
 
 
 def test_experts_in_mxfp4_have_inputs_before_outputs(tmp_path: Path) -> None:
@@ -404,6 +420,11 @@ def _wrong_nvfp4(weight: torch.Tensor) -> dict[str, torch.Tensor]:
         (_no_zeros, {}, "no qzeros"),
         (lambda weight: gptq(weight)[0], {"checkpoint_format": "marlin"}, "GPTQ in the format 'marlin'"),
         (lambda weight: ENCODINGS["awq"].encode(weight)[0], {"version": "gemv"}, "AWQ in the format 'gemv'"),
+        (
+            lambda weight: gptq(weight)[0],
+            {"quant_method": "auto-round", "packing_format": "auto_round"},
+            "'auto_round'",
+        ),
         (_wrong_scales, {}, "does not fit its shape (128, 256)"),
         (_unknown_bytes, {"quant_method": "new"}, "the packing of new with weight_codebook beside it"),
         (_wrong_nvfp4, {}, "E4M3 scale for every 16 inputs"),

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterburn_core.backends.packed.codebooks import block_step_sq
-from afterburn_core.backends.packed.contract import Floats, PackedRows, PackedWeight, Stored, refused, stem_of
+from afterburn_core.backends.packed.contract import Floats, PackedRows, PackedWeight, Stored, pairs, refused, stem_of
 from afterburn_core.backends.tensors import Quantisation, TensorInfo
 
 _STATE = ".quant_state.bitsandbytes__"
@@ -98,25 +98,25 @@ def _four(stored: Stored, weight: str, state_name: str) -> PackedWeight:
         found: Floats = table[stored.flat(absmax, 0, blocks)] * outer + offset
         return found
 
-    def codes(first: int, last: int) -> NDArray[np.uint8]:
-        """(last − first, block); what lies beyond the last element is code 0."""
+    def octets(first: int, last: int) -> NDArray[np.uint8]:
+        """(last − first, block / 2); what lies beyond the last element is 0."""
         size = stored.tensors[weight].nbytes
         begin, end = first * block // 2, min(last * block // 2, size)
         item = stored.tensors[weight].nbytes // stored.tensors[weight].numel
         raw = stored.flat(weight, begin // item, -(-end // item)).view(np.uint8)[begin % item :][: end - begin]
-        found = np.zeros(((last - first) * block // 2, 2), dtype=np.uint8)
-        found[: raw.size, 0], found[: raw.size, 1] = raw >> 4, raw & 15
-        return found.reshape(last - first, block)
+        missing = (last - first) * block // 2 - raw.size
+        return (np.pad(raw, (0, missing)) if missing else raw).reshape(last - first, block // 2)
 
     def values(first: int, last: int) -> Floats:
-        absolute = stored.kept(("absmax", weight), scales)[first:last, None]
-        table: Floats = stored.floats(table_name).reshape(-1)
-        found: Floats = table[codes(first, last)] * absolute
+        found = pairs(octets(first, last), stored.floats(table_name).reshape(-1), high_first=True)
+        found *= stored.kept(("absmax", weight), scales)[first:last, None]
         return found
 
     def squares(first: int, last: int) -> NDArray[Any]:
-        absolute = stored.kept(("absmax", weight), scales)[first:last, None].astype(np.float64)
-        return block_step_sq(stored.floats(table_name).reshape(-1), codes(first, last)) * absolute**2
+        raw = octets(first, last)
+        codes = np.stack([raw >> 4, raw & 15], axis=-1).reshape(last - first, block)
+        absolute = stored.kept(("absmax", weight), scales)[first:last, None]
+        return block_step_sq(stored.floats(table_name).reshape(-1), codes) * absolute**2
 
     quantisation = Quantisation(
         method="bitsandbytes", code=kind, bits=4, group=block, scale="U8" if nested else stored.tensors[absmax].dtype

@@ -44,13 +44,16 @@ def step_sq(values: NDArray[Any]) -> NDArray[np.float64]:
     return found
 
 
-def block_step_sq(values: NDArray[Any], codes: NDArray[Any]) -> NDArray[np.float64]:
+def block_step_sq(values: NDArray[Any], codes: NDArray[Any]) -> NDArray[np.float32]:
     """step² of codes (blocks, n) whose scale puts the largest element of each block on the largest value.
 
     That element is exact, so one of the outermost codes of a block has no error.
     """
     table = np.asarray(values)
-    outermost = (np.abs(table) == np.abs(table).max())[codes]
-    number = np.maximum(outermost.sum(axis=1, keepdims=True), 1)
-    found: NDArray[np.float64] = step_sq(table)[codes] * np.where(outermost, (number - 1) / number, 1.0)
+    outer = np.abs(table) == np.abs(table).max()
+    inner = np.where(outer, 0.0, step_sq(table)).astype(np.float32)
+    gap = float(step_sq(table)[outer].max())
+    number = np.count_nonzero(np.take(outer, codes), axis=1)[:, None]
+    found: NDArray[np.float32] = np.take(inner, codes)
+    found += np.take(outer, codes) * (gap * (number - 1) / np.maximum(number, 1)).astype(np.float32)
     return found

@@ -26,6 +26,8 @@ from afterburn_core.backends.packed.contract import (
     PackedRows,
     PackedWeight,
     Stored,
+    affine,
+    pairs,
     parts_of,
     refused,
     stem_of,
@@ -70,12 +72,10 @@ def _integers(stored: Stored, stem: str, config: Mapping[str, Any]) -> PackedWei
     half, size = 1 << (bits - 1), inputs // groups
     zero_point, order = f"{stem}weight_zero_point", f"{stem}weight_g_idx"
 
-    def group() -> NDArray[Any]:
-        if order in parts:
-            index: NDArray[Any] = stored.whole(order).reshape(-1)
-            if not (index < 0).any():  # −1 throughout means that inputs were not reordered
-                return index
-        return np.arange(inputs) // size
+    def group() -> NDArray[Any] | None:
+        """(inputs,) the group of each input; `None` where they are consecutive."""
+        index: NDArray[Any] | None = stored.whole(order).reshape(-1) if order in parts else None
+        return None if index is None or (index < 0).any() else index  # −1 throughout: inputs were not reordered
 
     def zeros() -> NDArray[np.float32]:
         """(outputs, groups)"""
@@ -85,15 +85,15 @@ def _integers(stored: Stored, stem: str, config: Mapping[str, Any]) -> PackedWei
         return np.ascontiguousarray(unpack(raw.T, bits, outputs).T).astype(np.float32)
 
     def values(first: int, last: int) -> Floats:
-        index = stored.kept(("group", codes), group)
-        found = unpack(stored.rows(codes, first, last), bits, inputs).astype(np.float32)
-        found -= stored.kept(("zeros", codes), zeros)[first:last][:, index] if zero_point in parts else half
-        found *= stored.floats(scale).reshape(outputs, groups)[first:last][:, index]
-        return found
+        zero = stored.kept(("zeros", codes), zeros)[first:last] if zero_point in parts else float(half)
+        scales = stored.floats(scale).reshape(outputs, groups)[first:last]
+        found = unpack(stored.rows(codes, first, last), bits, inputs)
+        return affine(found, zero, scales, stored.kept(("group", codes), group))
 
     def squares(first: int, last: int) -> NDArray[Any]:
+        found = stored.floats(scale).reshape(outputs, groups)[first:last].astype(np.float64) ** 2
         index = stored.kept(("group", codes), group)
-        return (stored.floats(scale).reshape(outputs, groups)[first:last].astype(np.float64) ** 2)[:, index]
+        return found if index is None else found[:, index]
 
     quantisation = Quantisation(
         method="compressed-tensors", code=f"int{bits}", bits=bits, group=size if groups > 1 else None,
@@ -123,11 +123,12 @@ def _float4(stored: Stored, stem: str, codes: str, whole: str, parts: frozenset[
         return np.stack([raw & 15, raw >> 4], axis=-1).reshape(last - first, inputs)
 
     def values(first: int, last: int) -> Floats:
-        found: Floats = E2M1[indices(first, last)] * np.repeat(scales(first, last), 16, axis=1)
-        return found
+        found = pairs(stored.rows(codes, first, last), E2M1).reshape(last - first, -1, 16)
+        found *= scales(first, last)[..., None]
+        return found.reshape(last - first, inputs)
 
     def squares(first: int, last: int) -> NDArray[Any]:
-        own = scales(first, last).astype(np.float64).reshape(-1, 1) ** 2
+        own = scales(first, last).reshape(-1, 1) ** 2
         return (block_step_sq(E2M1, indices(first, last).reshape(-1, 16)) * own).reshape(last - first, inputs)
 
     quantisation = Quantisation(method="nvfp4", code="e2m1", bits=4, group=16, scale="F8_E4M3")

@@ -49,7 +49,8 @@ class PackedRows:
     values: Callable[[int, int], Floats]
     """(first, last) → (last − first, columns) float32"""
     step_sq: Callable[[int, int], NDArray[Any]] | None
-    """(first, last) → squared steps, broadcastable to (last − first, columns); `None` where they are not known."""
+    """(first, last) → (last − first, k) squared steps, each for columns/k consecutive elements of its row; `None` where
+    they are not known."""
 
     def read(self, start: int, stop: int) -> Floats:
         """Elements `start` to `stop` of the flattened weight."""
@@ -64,11 +65,16 @@ class PackedRows:
         if self.step_sq is None:
             return None
         rows, total = max(1, _SLICE // self.columns), 0.0
-        for first in range(start // self.columns, -(-stop // self.columns), rows):
-            last = min(first + rows, -(-stop // self.columns))
-            steps = np.broadcast_to(self.step_sq(first, last), (last - first, self.columns)).reshape(-1)
+        end = -(-stop // self.columns)
+        for first in range(start // self.columns, end, rows):
+            last = min(first + rows, end)
+            steps = self.step_sq(first, last)
+            each = self.columns // steps.shape[1]
             low, high = max(start - first * self.columns, 0), min(stop, last * self.columns) - first * self.columns
-            total += float(steps[low:high].sum(dtype=np.float64))
+            if high - low == (last - first) * self.columns:
+                total += each * float(steps.sum(dtype=np.float64))
+            else:  # rows are cut at either end
+                total += float(np.repeat(steps, each, axis=1).reshape(-1)[low:high].sum(dtype=np.float64))
         return total
 
 
@@ -174,19 +180,54 @@ def unpack(words: NDArray[Any], bits: int, count: int) -> NDArray[np.uint8]:
     Returns:
         (…, count) uint8.
     """
-    stream = np.ascontiguousarray(words).view(np.uint32)
-    mask = np.uint32((1 << bits) - 1)
-    if 32 % bits == 0:
-        per = 32 // bits
-        found = np.empty((*stream.shape, per), dtype=np.uint8)
+    stream = np.ascontiguousarray(words)
+    mask = (1 << bits) - 1
+    if 8 % bits == 0:
+        octets = stream.view(np.uint8)
+        if bits == 8:
+            return octets[..., :count]
+        per = 8 // bits
+        found = np.empty((*octets.shape, per), dtype=np.uint8)
         for k in range(per):
-            found[..., k] = (stream >> np.uint32(k * bits)) & mask
-        return found.reshape(*stream.shape[:-1], -1)[..., :count]
-    found = np.empty((*stream.shape[:-1], count), dtype=np.uint8)
-    for k in range(count):
+            found[..., k] = (octets >> (k * bits)) & mask
+        return found.reshape(*octets.shape[:-1], -1)[..., :count]
+    # b words hold 32 codes
+    missing = -stream.shape[-1] % bits
+    wide = np.pad(stream.view(np.uint32), [(0, 0)] * (stream.ndim - 1) + [(0, missing)])
+    wide = wide.reshape(*stream.shape[:-1], -1, bits)
+    found = np.empty((*wide.shape[:-1], 32), dtype=np.uint8)
+    for k in range(32):
         word, shift = divmod(k * bits, 32)
-        value = stream[..., word] >> np.uint32(shift)
+        value = wide[..., word] >> np.uint32(shift)
         if shift + bits > 32:
-            value = value | (stream[..., word + 1] << np.uint32(32 - shift))
-        found[..., k] = value & mask
+            value = value | (wide[..., word + 1] << np.uint32(32 - shift))
+        found[..., k] = value & np.uint32(mask)
+    return found.reshape(*stream.shape[:-1], -1)[..., :count]
+
+
+def affine(codes: NDArray[Any], zeros: Floats | float, scales: Floats, order: NDArray[Any] | None) -> Floats:
+    """(code − zero) · scale in float32, groups of inputs having zeros and scales of their own.
+
+    Args:
+        codes: (rows, inputs) integers.
+        zeros: (rows, groups), or one for all.
+        scales: (rows, groups).
+        order: (inputs,) the group of each input; `None` where groups are consecutive and of equal size.
+    """
+    found = codes.astype(np.float32)
+    if order is not None:
+        found -= zeros if isinstance(zeros, float) else zeros[:, order]
+        found *= scales[:, order]
+        return found
+    grouped = found.reshape(*scales.shape, -1)
+    grouped -= zeros if isinstance(zeros, float) else zeros[..., None]
+    grouped *= scales[..., None]
     return found
+
+
+def pairs(octets: NDArray[np.uint8], values: NDArray[np.float32], *, high_first: bool = False) -> Floats:
+    """The values of two 4-bit codes a byte, (…, 2n) for (…, n) bytes: one look-up per byte finds both."""
+    byte = np.arange(256)
+    first, second = (byte >> 4, byte & 15) if high_first else (byte & 15, byte >> 4)
+    table = np.stack([values[first], values[second]], axis=1).view(np.float64)[:, 0]  # two float32 as one number
+    return np.take(table, octets).view(np.float32)

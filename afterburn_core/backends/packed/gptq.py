@@ -24,6 +24,7 @@ from afterburn_core.backends.packed.contract import (
     PackedRows,
     PackedWeight,
     Stored,
+    affine,
     parts_of,
     refused,
     stem_of,
@@ -63,6 +64,8 @@ def _weight(stored: Stored, stem: str, config: Mapping[str, Any]) -> PackedWeigh
     groups, outputs = scales.shape
     method = "awq" if packed.shape[1] != outputs else "gptq"
     version = str(config.get("version" if method == "awq" else "checkpoint_format") or _FORMATS[method][0]).lower()
+    if "round" in str(config.get("quant_method")):  # AutoRound writes either packing, or one of its own
+        version = str(config.get("packing_format")).lower().rpartition(":auto_")[2].replace("awq", "gemm")
     if version not in _FORMATS[method]:
         return refuse(f"{method.upper()} in the format {version!r} is not read")
     bits = 4 if method == "awq" else zeros.shape[1] * 32 // max(outputs, 1)
@@ -77,11 +80,11 @@ def _weight(stored: Stored, stem: str, config: Mapping[str, Any]) -> PackedWeigh
     size = -(-inputs // groups)
     offset = 1 if version == "gptq" else 0
 
-    def group() -> NDArray[Any]:
-        """(inputs,) the group of each input."""
-        if f"{stem}g_idx" in parts:
-            return stored.whole(f"{stem}g_idx").reshape(-1) % groups  # negative entries count from the end
-        return np.arange(inputs) // size
+    def order() -> NDArray[Any] | None:
+        """(inputs,) the group of each input; `None` where they are consecutive and of equal size."""
+        plain = np.arange(inputs) // size
+        found = stored.whole(f"{stem}g_idx").reshape(-1) % groups if f"{stem}g_idx" in parts else plain
+        return None if inputs % groups == 0 and np.array_equal(found, plain) else found
 
     def gptq_codes(first: int, last: int) -> NDArray[np.uint8]:
         """(last − first, inputs)"""
@@ -103,16 +106,15 @@ def _weight(stored: Stored, stem: str, config: Mapping[str, Any]) -> PackedWeigh
         return ((unpack(words, bits, outputs).astype(np.int16) + offset) & ((1 << bits) - 1)).astype(np.float32)
 
     def values(first: int, last: int) -> Floats:
-        index = stored.kept(("group", codes), group)
         found = gptq_codes(first, last) if method == "gptq" else awq_columns(stored.whole(codes), first, last).T
-        result = found.astype(np.float32)  # (last − first, inputs)
-        result -= stored.kept(("zeros", codes), all_zeros)[:, first:last].T[:, index]
-        result *= stored.floats(f"{stem}scales")[:, first:last].T[:, index]
-        return result
+        zero = stored.kept(("zeros", codes), all_zeros)[:, first:last].T
+        scale = stored.floats(f"{stem}scales")[:, first:last].T
+        return affine(np.ascontiguousarray(found), zero, scale, stored.kept(("order", codes), order))
 
     def squares(first: int, last: int) -> NDArray[Any]:
-        index = stored.kept(("group", codes), group)
-        return (stored.floats(f"{stem}scales")[:, first:last].T.astype(np.float64) ** 2)[:, index]
+        found = stored.floats(f"{stem}scales")[:, first:last].T.astype(np.float64) ** 2
+        index = stored.kept(("order", codes), order)
+        return found if index is None else found[:, index]
 
     quantisation = Quantisation(
         method=method,

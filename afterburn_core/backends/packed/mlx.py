@@ -57,12 +57,13 @@ def _weight(stored: Stored, stem: str, info: TensorInfo, config: Mapping[str, An
 
     def values(first: int, last: int) -> Floats:
         found = unpack(stored.rows(info.name, first, last), bits, inputs).astype(np.float32)
-        found *= np.repeat(group(scales, first, last), size, axis=1)
-        found += np.repeat(group(biases, first, last), size, axis=1)
+        grouped = found.reshape(last - first, -1, size)
+        grouped *= group(scales, first, last)[..., None]
+        grouped += group(biases, first, last)[..., None]
         return found
 
     def squares(first: int, last: int) -> NDArray[Any]:
-        return np.repeat(group(scales, first, last).astype(np.float64) ** 2, size, axis=1)
+        return group(scales, first, last).astype(np.float64) ** 2
 
     quantisation = Quantisation(
         method="mlx", code=f"uint{bits}", bits=bits, group=size, scale=stored.tensors[scales].dtype

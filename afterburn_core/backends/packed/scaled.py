@@ -28,30 +28,27 @@ from afterburn_core.backends.packed.contract import (
 )
 from afterburn_core.backends.tensors import Quantisation, TensorInfo
 
-_SCALES = ("weight_scale_inv", "weight_scale")
-_PARTS = (
-    "weight", "weight_scale_inv", "weight_scale", "weight_zero_point", "weight_shape", "input_scale",
-    "input_zero_point", "activation_scale",
-)  # fmt: skip
+_SCALES = ("_scale_inv", "_scale")
+_PARTS = ("", *_SCALES, "_zero_point", "_shape")
+_INPUTS = ("input_scale", "input_scale_ub", "input_zero_point", "activation_scale")
 _CODES = {"F8_E4M3": "e4m3", "F8_E5M2": "e5m2", "I8": "int8"}
 
 
 def find(stored: Stored, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
-    """Weights of fp8 or int8 codes with `weight_scale` or `weight_scale_inv` beside them."""
+    """fp8 or int8 codes with a tensor of their name and `_scale` or `_scale_inv` beside them."""
     for name, info in stored.tensors.items():
-        stem = stem_of(name, "weight")
-        if stem is None or info.dtype not in _CODES or len(info.shape) < 2:
+        if info.dtype not in _CODES or len(info.shape) < 2:
             continue
-        scale = next((f"{stem}{s}" for s in _SCALES if f"{stem}{s}" in stored.tensors), None)
+        scale = next((f"{name}{suffix}" for suffix in _SCALES if f"{name}{suffix}" in stored.tensors), None)
         if scale is None:
             continue
-        parts = parts_of(stored, stem, _PARTS)
+        parts = parts_of(stored, name, _PARTS) | parts_of(stored, stem_of(name, "weight") or f"{name}_", _INPUTS)
         blocks = _blocks(info.shape, stored.tensors[scale].shape, config)
         if blocks is None or stored.tensors[scale].dtype not in {"F32", "BF16", "F16", "F64"}:
             reason = f"{scale} of dtype {stored.tensors[scale].dtype} and shape {stored.tensors[scale].shape} does not "
             yield refused(stored, name, name, parts, f"{reason}fit its shape {info.shape}")
             continue
-        yield _weight(stored, stem, info, scale, parts, blocks)
+        yield _weight(stored, info, scale, parts, blocks)
 
 
 def _blocks(
@@ -83,7 +80,6 @@ def _blocks(
 
 def _weight(
     stored: Stored,
-    stem: str,
     info: TensorInfo,
     scale: str,
     parts: frozenset[str],
@@ -91,9 +87,9 @@ def _weight(
 ) -> PackedWeight:
     outputs, inputs = info.shape[-2:]
     height, width = blocks[0] or outputs, blocks[1] or inputs
-    zero_point = f"{stem}weight_zero_point" if f"{stem}weight_zero_point" in parts else None
+    zero_point = f"{info.name}_zero_point" if f"{info.name}_zero_point" in parts else None
     table = FP8.get(info.dtype)
-    steps = step_sq(table) if table is not None else None
+    steps = step_sq(table).astype(np.float32) if table is not None else None
     down, across = -(-outputs // height), -(-inputs // width)
 
     def grid(values: NDArray[Any], first: int, last: int) -> NDArray[Any]:
@@ -106,15 +102,17 @@ def _weight(
 
     def values(first: int, last: int) -> Floats:
         codes = stored.rows(info.name, first, last)
-        found: Floats = table[codes] if table is not None else codes.astype(np.float32)
+        found: Floats = np.take(table, codes) if table is not None else codes.astype(np.float32)
         if zero_point is not None:
             found -= grid(stored.whole(zero_point), first, last).astype(np.float32)
         found *= grid(stored.floats(scale), first, last)
         return found
 
     def squares(first: int, last: int) -> NDArray[Any]:
-        scales = grid(stored.floats(scale), first, last).astype(np.float64) ** 2
-        return scales if steps is None else scales * steps[stored.rows(info.name, first, last)]
+        scales = grid(stored.floats(scale), first, last) ** 2
+        if steps is not None:
+            return scales * np.take(steps, stored.rows(info.name, first, last))
+        return np.broadcast_to(scales, (last - first, scales.shape[1]))
 
     quantisation = Quantisation(
         method="int8" if table is None else "fp8",
