@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from afterburn_core.backends.tensors import WeightSource
 from afterburn_core.run.algebra import Kind, Precision
 from afterburn_core.run.align import AlignedTensor, Span
-from afterburn_core.run.arrays import Raw, read_array, to_float, to_float64
 from afterburn_core.run.decompose import Algebra, Matrix, decompose
 from afterburn_core.run.matrix_parts import Extent
-from afterburn_core.run.observations import Role
 from afterburn_core.run.parts import PartResult, Wanted, both
 from afterburn_core.run.randomised import randomised_spectrum
 from afterburn_core.run.seeds import child_seed
@@ -31,7 +29,7 @@ from afterburn_core.run.spectra_cache import (
 from afterburn_core.run.sums import PairSums
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 _KINDS: frozenset[Kind] = frozenset({"base", "trained", "delta"})
 
@@ -70,7 +68,7 @@ class Spectral:
         """Base's spectrum from the cache, if it is that of the whole tensor."""
         if self.base_cache is None or not _whole(tensor):
             return None
-        arrays = self.base_cache.load(tensor.base.name if tensor.base else tensor.name)
+        arrays = self.base_cache.load(_place(tensor))
         found = unpack("base", arrays, vectors=self.vectors) if arrays else None
         return found if found is not None and found.method == self.precision else None
 
@@ -112,10 +110,8 @@ def finish(
             if spectra.principal is not None:
                 arrays |= pack_fields("principal", spectra.principal)
             if work.wanted.base_known is None and spectral.base_cache is not None:
-                name = work.tensor.base.name if work.tensor.base else work.tensor.name
-                place = spectral.base_cache if _whole(work.tensor) else None
-                if place is not None:
-                    place.store(name, pack("base", spectra.base))
+                if _whole(work.tensor):
+                    spectral.base_cache.store(_place(work.tensor), pack("base", spectra.base))
                 else:
                     arrays |= pack("base", spectra.base)
         if rows is not None:
@@ -147,49 +143,6 @@ def recalled(
     if base is None or delta is None or trained is None:
         return None
     return PairSpectra(base=base, trained=trained, delta=delta, principal=unpack_principal(arrays)), rows
-
-
-def values_of(
-    base: WeightSource, trained: WeightSource, tensor: AlignedTensor, kept: PartResult | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both sides in float64; rows in the order of the spans where rows were paired."""
-    import torch
-
-    left, right = both(tensor)
-    shape = left.shape if tensor.compared == left.numel else (-1, *left.shape[1:])
-    if kept is not None and kept.stored is not None:
-        own, other = kept.stored.base, kept.stored.trained
-    else:
-        own = _read(base, left.name, [(s.base, s.count) for s in tensor.spans])
-        other = _read(trained, right.name, [(s.trained, s.count) for s in tensor.spans])
-    first = torch.from_numpy(to_float64(own)).view(shape)
-    return first, first.clone() if other is None else torch.from_numpy(to_float64(other)).view(shape)
-
-
-def side_of(
-    base: WeightSource,
-    trained: WeightSource,
-    tensor: AlignedTensor,
-    kept: PartResult | None,
-    role: Role,
-    start: int,
-    stop: int,
-) -> NDArray[Any]:
-    """Rows of one side's own tensor, in float32 or, where that cannot hold them, float64."""
-    left, right = both(tensor)
-    info, source = (left, base) if role == "base" else (right, trained)
-    width = info.numel // info.shape[0] if info.shape and info.shape[0] else 1
-    first, last = start * width, stop * width
-    if kept is not None and kept.stored is not None and tensor.compared == left.numel == right.numel:
-        other = kept.stored.base if role == "base" or kept.stored.trained is None else kept.stored.trained
-        raw = other.reshape(-1)[first:last]
-    else:
-        raw = read_array(source, info.name, first, last)
-    return to_float(raw).reshape(stop - start, *info.shape[1:])
-
-
-def _read(source: WeightSource, name: str, stretches: Sequence[tuple[int, int]]) -> Raw:
-    return np.concatenate([read_array(source, name, start, start + count) for start, count in stretches])
 
 
 def _spectra(
@@ -259,3 +212,9 @@ def _whole(tensor: AlignedTensor) -> bool:
     """Whether all of base's tensor is compared in its own order, so that its spectrum is that of the tensor."""
     spans = tensor.spans
     return tensor.base is not None and len(spans) == 1 and spans[0].base == 0 and spans[0].count == tensor.base.numel
+
+
+def _place(tensor: AlignedTensor) -> str:
+    """Under which base's spectrum is cached: a layout may present one stored tensor in more than one way."""
+    name, shape = (tensor.base.name, tensor.base.shape) if tensor.base else (tensor.name, ())
+    return f"{name} {'x'.join(map(str, shape))}"

@@ -12,13 +12,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from afterburn_core.backends.tensors import WeightSource
 from afterburn_core.plugin.roles import Analyzer, Executor
+from afterburn_core.run.algebra import Stored
 from afterburn_core.run.align import AlignedTensor
 from afterburn_core.run.cache import RowCache
 from afterburn_core.run.matrix_parts import matrix_of, segments, stretches
@@ -26,7 +26,8 @@ from afterburn_core.run.observations import WeightPair
 from afterburn_core.run.parts import PartReader, PartResult, Wanted
 from afterburn_core.run.spectra import PairSpectra, RowSums
 from afterburn_core.run.sums import PairSums, combine
-from afterburn_core.run.tensor_work import Spectral, TensorWork, finish, recalled, side_of, values_of
+from afterburn_core.run.tensor_work import Spectral, TensorWork, finish, recalled
+from afterburn_core.run.values import Elements
 
 if TYPE_CHECKING:
     from afterburn_core.run.progress import Progress
@@ -99,7 +100,7 @@ class WeightsPass:
         self._lock = threading.Lock()
         self._work: dict[int, TensorWork] = {}
         self._groups = _attention_groups(aligned) if with_values else {}
-        self._waiting: dict[str, list[WeightPair]] = defaultdict(list)
+        self._waiting: dict[str, list[tuple[WeightPair, Elements | None]]] = defaultdict(list)
         self._done = PassOutcome(interrupted=False, pairs=0, from_cache=0, bytes_read=0)
 
     def run(self) -> PassOutcome:
@@ -173,7 +174,7 @@ class WeightsPass:
         spectra, rows = finish(work, parts, total, self._readers[worker].algebra, self._spectral)
         if self._cache:
             self._cache.append(work.tensor.name, total.to_dict())
-        kept = parts[0] if len(parts) == 1 and self._with_values else None
+        kept = parts[0].stored if len(parts) == 1 and self._with_values else None
         with self._lock:
             del self._work[number]
             self._done.spectra += spectra is not None
@@ -188,10 +189,12 @@ class WeightsPass:
         sums: PairSums | None,
         spectra: PairSpectra | None,
         rows: RowSums | None,
-        kept: PartResult | None,
-    ) -> WeightPair:
-        readable = self._with_values and bool(tensor.spans)
-        return WeightPair(
+        kept: Stored | None,
+    ) -> tuple[WeightPair, Elements | None]:
+        elements = None
+        if self._with_values and tensor.spans:
+            elements = Elements(base=self._base, trained=self._trained, tensor=tensor, stored=kept)
+        pair = WeightPair(
             name=tensor.name,
             scope=tensor.scope,
             state=tensor.state,
@@ -204,24 +207,27 @@ class WeightsPass:
             sums=sums,
             spectra=spectra,
             rows=rows,
-            read_values=(lambda: values_of(self._base, self._trained, tensor, kept)) if readable else None,
-            read_side=partial(side_of, self._base, self._trained, tensor, kept) if readable else None,
+            read_values=elements.values if elements else None,
+            read_side=elements.side if elements else None,
         )
+        return pair, elements
 
-    def _deliver(self, worker: int, number: int, pair: WeightPair) -> None:
+    def _deliver(self, worker: int, number: int, found: tuple[WeightPair, Elements | None]) -> None:
         """Observes a tensor, or all of an attention's once the last of them is there."""
         group = self._groups.get(number)
-        ready = [pair]
+        ready = [found]
         if group is not None:
             prefix, size = group
             with self._lock:
-                self._waiting[prefix].append(pair)
+                self._waiting[prefix].append(found)
                 if len(self._waiting[prefix]) < size:
                     return
-                ready = sorted(self._waiting.pop(prefix), key=lambda waiting: waiting.name)
-        for item in ready:
+                ready = sorted(self._waiting.pop(prefix), key=lambda waiting: waiting[0].name)
+        for pair, elements in ready:
             for analyzer in self._analyzers[worker]:
-                analyzer.observe(item)
+                analyzer.observe(pair)
+            if elements is not None:
+                elements.release()
         with self._lock:
             self._done.pairs += len(ready)
 
