@@ -429,7 +429,11 @@ def _wrong_nvfp4(weight: torch.Tensor) -> dict[str, torch.Tensor]:
         (_unknown_bytes, {"quant_method": "new"}, "the packing of new with weight_codebook beside it"),
         (_wrong_nvfp4, {}, "E4M3 scale for every 16 inputs"),
     ],
-)
+    ids=[
+        "HQQ", "HQQ by names", "int8 of a GPU", "4-bit state", "4-bit blocks", "GPTQ of 5 bits", "GPTQ without zeros",
+        "Marlin", "AWQ gemv", "AutoRound", "fp8 scales", "unknown", "NVFP4 scales",
+    ],
+)  # fmt: skip
 def test_a_packing_that_is_not_known_is_named_counted_and_refused(
     make: Callable[[torch.Tensor], dict[str, torch.Tensor]], settings: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
