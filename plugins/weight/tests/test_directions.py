@@ -18,6 +18,8 @@ from afterburn_core.result.model import Finding, Measurement, Null, Scope
 from afterburn_core.testing.checkpoints import load_weights
 from afterburn_core.testing.feeding import SUBJECTS
 from afterburn_weight.coherence import (
+    _framed,
+    _rotations,
     coherence,
     common_direction,
     cross_cosine,
@@ -293,6 +295,26 @@ def test_the_rotation_null_keeps_each_sets_own_coherence() -> None:
     assert abs(np.mean(np.array(p) <= 0.1) - 0.1) < 4 * np.sqrt(0.1 * 0.9 / 200)
     aligned, null = cross_cosine(np.tile(u, (4, 1)), np.tile(u, (5, 1)), draws=99, seed=0)
     assert aligned == pytest.approx(1) and null.p_value == 0.01
+
+
+@pytest.mark.parametrize(("writers", "readers", "dimensions"), [(3, 4, 10), (6, 5, 8), (2, 9, 6)])
+def test_the_rotation_null_is_that_of_whole_rotations(writers: int, readers: int, dimensions: int) -> None:
+    """Against rotations of all of space, drawn here: two-sample Kolmogorov distance of 600 draws each."""
+    u, v = spheres(1, writers, dimensions), spheres(2, readers, dimensions)
+    generator, explicit = np.random.default_rng(5), []
+    for _ in range(600):
+        turned, triangle = np.linalg.qr(generator.standard_normal((dimensions, dimensions)))
+        explicit.append(np.abs(u @ (turned * np.sign(np.diag(triangle))) @ v.T).mean())
+    levels = np.quantile(explicit, [0.1, 0.25, 0.5, 0.75, 0.9])
+    for level, share in zip(levels, [0.1, 0.25, 0.5, 0.75, 0.9], strict=True):
+        assert rotated_share(u, v, level) == pytest.approx(share, abs=1.95 * np.sqrt(2 / 600))
+
+
+def rotated_share(u: np.ndarray, v: np.ndarray, level: float) -> float:
+    """Share of the analyzer's own draws that do not exceed a level."""
+    left, right = _framed(u), _framed(v)
+    parts = _rotations(left[1], right[1], u.shape[1], 600, np.random.default_rng(6))
+    return float(np.mean([np.abs(left[0] @ part @ right[0].T).mean() <= level for part in parts]))
 
 
 def test_signs_are_fixed_by_the_largest_entry() -> None:

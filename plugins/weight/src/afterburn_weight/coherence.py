@@ -69,20 +69,46 @@ def cross_cosine(writers: Array, readers: Array, *, draws: int, seed: int) -> tu
     """Mean |cos| between all writers (N, d) and all readers (M, d), and its place among random rotations.
 
     The null turns all readers together by a random rotation: each set keeps its own coherence, and only how they lie to
-    one another is random. Only the span of the readers is turned: with readers = C F, F an orthonormal frame of r ≤ M
-    rows, a random rotation of F is the Q factor of a Gaussian matrix.
+    one another is random. With writers = A E and readers = C F, E and F orthonormal frames of n and r rows, cosines are
+    A (E Qᵀ) Cᵀ for a random frame Q of r rows, of which only the part E Qᵀ (n, r) is drawn.
     """
     value = float(np.abs(writers @ readers.T).mean())
-    _, singular, frame = np.linalg.svd(readers, full_matrices=False)
-    frame = frame[singular > 1e-9 * singular[0]]  # (r, d)
-    coordinates = readers @ frame.T  # (M, r)
+    (left, rows), (right, columns) = _framed(writers), _framed(readers)
     generator = np.random.default_rng((seed, *readers.shape))
-    null = []
+    parts = _rotations(rows, columns, writers.shape[1], draws, generator)
+    null = np.array([float(np.abs(left @ part @ right.T).mean()) for part in parts])
+    return value, _above(null, value, "random_rotation")
+
+
+def _framed(vectors: Array) -> tuple[Array, int]:
+    """Coordinates (N, r) in an orthonormal frame of the span, and its dimension r."""
+    left, singular, _ = np.linalg.svd(vectors, full_matrices=False)
+    rank = int((singular > 1e-9 * singular[0]).sum())
+    return left[:, :rank] * singular[:rank], rank
+
+
+def _rotations(rows: int, columns: int, dimensions: int, draws: int, generator: np.random.Generator) -> Iterator[Array]:
+    """The first `rows` rows of random orthonormal columns (dimensions, columns).
+
+    Q = G L⁻ᵀ with G normal and GᵀG = LLᵀ. The other rows of G enter through their Gram matrix alone, a Wishart matrix.
+    """
+    rest = dimensions - rows
     for _ in range(draws):
-        turned, triangle = np.linalg.qr(generator.standard_normal((readers.shape[1], len(frame))))
-        turned *= np.sign(np.diag(triangle))  # (d, r), uniform over frames
-        null.append(float(np.abs((writers @ turned) @ coordinates.T).mean()))
-    return value, _above(np.array(null), value, "random_rotation")
+        first = generator.standard_normal((rows, columns))
+        if rest >= columns:
+            factor = _bartlett(columns, rest, generator)
+            gram = first.T @ first + factor @ factor.T
+        else:
+            other = generator.standard_normal((rest, columns))
+            gram = first.T @ first + other.T @ other
+        yield np.linalg.solve(np.linalg.cholesky(gram), first.T).T
+
+
+def _bartlett(order: int, freedom: int, generator: np.random.Generator) -> Array:
+    """Lower triangular L with LLᵀ a Wishart matrix of this order and at least as many degrees of freedom."""
+    factor = np.tril(generator.standard_normal((order, order)), -1)
+    np.fill_diagonal(factor, np.sqrt(generator.chisquare(freedom - np.arange(order))))
+    return factor
 
 
 def common_direction(vectors: Array) -> Array:
@@ -92,7 +118,7 @@ def common_direction(vectors: Array) -> Array:
 
 
 def oriented(vector: Array) -> Array:
-    """The vector or its negative, whichever has its largest entry positive; a singular vector has no sign of its own."""
+    """The vector or its negative, whichever has its largest entry positive, as singular vectors have no sign."""
     turned: Array = vector * (1.0 if vector[np.argmax(np.abs(vector))] >= 0 else -1.0)
     return turned
 
@@ -109,8 +135,7 @@ def _random_grams(count: int, dimensions: int, draws: int, generator: np.random.
         if count > dimensions:
             factor = generator.standard_normal((count, dimensions))
         else:
-            factor = np.tril(generator.standard_normal((count, count)), -1)
-            np.fill_diagonal(factor, np.sqrt(generator.chisquare(dimensions - np.arange(count))))
+            factor = _bartlett(count, dimensions, generator)
         factor /= np.linalg.norm(factor, axis=1, keepdims=True)
         yield factor @ factor.T
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DRAWS = 99
 _BITS = {"F64": 53, "F32": 24, "F16": 11, "BF16": 8}
+_EXPONENT = np.uint64(0x7FF0_0000_0000_0000)
 _FLOOR = 1.5e-8  # of the largest singular value: what a Gram matrix in float64 resolves
 
 
@@ -69,9 +70,11 @@ def used_rank(values: Array, columns: int, steps: Array) -> Array:
 
 def rounding_steps(weights: Array, dtype: str) -> Array:
     """√mean(ulp²/12) over each head's entries (heads, d_h, D); ulp is the spacing of the stored dtype at the entry."""
-    _, exponents = np.frexp(weights)
-    spacing = np.where(weights == 0, 0.0, np.exp2(exponents.astype(np.float64) - _BITS.get(dtype, 24)))
-    steps: Array = np.sqrt(np.square(spacing).mean((1, 2)) / 12)
+    bits = _BITS.get(dtype, 24)
+    # a float64 without its mantissa is the power of two below it; the spacing lies `bits` − 1 below that
+    powers = (np.ascontiguousarray(weights).view(np.uint64) & _EXPONENT).view(np.float64)
+    squares = np.einsum("hij,hij->h", powers, powers) / powers[0].size
+    steps: Array = np.sqrt(squares / 12) * 2.0 ** (1 - bits)
     return steps
 
 

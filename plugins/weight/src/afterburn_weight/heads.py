@@ -140,7 +140,7 @@ class Heads:
             relative=relative,
             grams=grams(before, after, changed=bool((change > 0).any())),
             floor=rounding_floor(sums.trained_step_sq, sums.trained_sq) or 0.0,
-            steps=np.zeros(len(after)) if self._exact else rounding_steps(after, dtype),
+            steps=np.zeros(len(after)) if self._exact or not change.any() else rounding_steps(after, dtype),
             entries=before[0].size,
         )
 
