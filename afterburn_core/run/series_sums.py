@@ -17,12 +17,14 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.blas import dgemm, sgemm
 
-from afterburn_core.run.arrays import Raw, bits_of, narrow, widen
+from afterburn_core.run.arrays import NUMPY_DTYPES, Raw, bits_of, narrow, widen
 
 VERSION = 1
 """Raised when any of the numbers can change for equal inputs; part of every cache key."""
-_CACHED = 3 << 16  # float64 entries of the three working blocks together: they stay in a core's second-level cache
+_CACHED = 3 << 17  # float64 entries of all working blocks together: about a core's second-level cache
+_FEW = 12  # rows up to which the general product beats the symmetric one, which has more to set up
 
 Array = NDArray[np.float64]
 
@@ -130,7 +132,7 @@ class SeriesKernel:
         self.block = max(1 << 10, _CACHED // (3 * count + 1))
         self._base = np.empty(self.block)
         self._values, self._moves = np.empty((count, self.block)), np.empty((count, self.block))
-        self._scratch = np.empty(self.block, dtype=np.uint32)
+        self._scratch, self._mask = np.empty(self.block, dtype=np.uint32), np.empty(self.block, dtype=bool)
 
     def sums(self, base: Raw, subjects: Sequence[Entries]) -> SeriesSums:
         """Sums over corresponding entries.
@@ -151,7 +153,7 @@ class SeriesKernel:
         base = self._base[:n]
         widen(raw, base, self._scratch)
         base_sq = float(base @ base)
-        moved = [entries.delta is not None or _differs(raw, entries.stored) for entries in subjects]
+        unequal = [self._unequal(raw, entries) for entries in subjects]  # None: known only from the values
         found = SeriesSums(
             n=n,
             base_sq=base_sq,
@@ -162,15 +164,15 @@ class SeriesKernel:
             changed=np.zeros(count),
             nonfinite=np.zeros(count + 1),
         )
-        if not any(moved):
+        if not any(count != 0 for count in unequal):
             lost = 0 if math.isfinite(base_sq) else int(n - np.count_nonzero(np.isfinite(base)))
             return attrs.evolve(found, nonfinite=np.array([float(lost), *[0.0] * count])) if lost else found
         values = self._values[:, :n]  # (N, n) θ, then Δ
         changed = found.changed
         for i, entries in enumerate(subjects):
             self._fill(values[i], base, entries)
-            if moved[i]:
-                changed[i] = _changed(raw, entries, values[i])
+            count_of = unequal[i]
+            changed[i] = self._changed(raw, entries, values[i]) if count_of is None else count_of
         moves = self._moves[:, :n]  # (N, n) D
         if self._steps:
             np.subtract(values[0], base, out=moves[0])
@@ -183,14 +185,33 @@ class SeriesKernel:
             for i, entries in enumerate(subjects):
                 if entries.delta is not None:  # the sum with the base has lost what the factors still hold
                     moves[i] = values[i] - (values[i - 1] if i else 0.0)
-            found = attrs.evolve(found, steps=moves @ moves.T)
-        found = attrs.evolve(found, tasks=values @ values.T)
+            found = attrs.evolve(found, steps=_gram(moves))
+        found = attrs.evolve(found, tasks=_gram(values))
         if self._signs:
             same, both = _signs(values)
             found = attrs.evolve(found, same=same, both=both)
         if not found.finite:
             found = attrs.evolve(found, nonfinite=_nonfinite(base, values))
         return found
+
+    def _unequal(self, base: Raw, entries: Entries) -> int | None:
+        """Entries whose bits differ from the base's, where both are stored in one dtype; else `None`."""
+        if entries.delta is not None:
+            return None
+        if entries.stored is None:
+            return 0
+        if entries.stored.dtype != base.dtype or entries.dtype not in NUMPY_DTYPES:
+            return None
+        if base.dtype != NUMPY_DTYPES[entries.dtype]:
+            return None
+        mask = np.not_equal(bits_of(base), bits_of(entries.stored), out=self._mask[: base.size])
+        return int(np.count_nonzero(mask))
+
+    def _changed(self, base: Raw, entries: Entries, values: Array) -> int:
+        """Entries whose bits differ in the subject's own dtype."""
+        before = bits_of(narrow(base, entries.dtype))
+        after = bits_of(narrow(values if entries.stored is None else entries.stored, entries.dtype))
+        return int(np.count_nonzero(before != after))
 
     def _fill(self, out: Array, base: Array, entries: Entries) -> None:
         """θ in float64."""
@@ -202,24 +223,23 @@ class SeriesKernel:
             np.copyto(out, base)
 
 
-def _differs(base: Raw, other: Raw | None) -> bool:
-    if other is None:
-        return False
-    return base.dtype != other.dtype or not np.array_equal(bits_of(base), bits_of(other))
-
-
-def _changed(base: Raw, entries: Entries, values: Array) -> int:
-    """Entries whose bits differ in the subject's own dtype."""
-    before = bits_of(narrow(base, entries.dtype))
-    after = bits_of(narrow(values if entries.stored is None else entries.stored, entries.dtype))
-    return int(np.count_nonzero(before != after))
+def _gram(rows: NDArray[Any]) -> NDArray[Any]:
+    """⟨row_i, row_j⟩ for all pairs, (N, N)."""
+    if len(rows) > _FEW:
+        product: NDArray[Any] = rows @ rows.T
+    else:
+        product = (dgemm if rows.dtype == np.float64 else sgemm)(1.0, rows.T, rows.T, trans_a=1)
+    return product
 
 
 def _signs(values: Array) -> tuple[Array, Array]:
-    """Counts of equal and of non-zero signs; exact in float32, because a block has fewer than 2²⁴ entries."""
+    """Counts of equal and of non-zero signs; exact in float32, because a block has fewer than 2²⁴ entries.
+
+    With s = sgn Δ: both = Σ|s_i||s_j|, and Σ s_i s_j is the equal signs less the opposite ones.
+    """
     up, down = (values > 0).astype(np.float32), (values < 0).astype(np.float32)
-    any_sign = up + down
-    return (up @ up.T + down @ down.T).astype(np.float64), (any_sign @ any_sign.T).astype(np.float64)
+    both, balance = _gram(up + down), _gram(up - down)
+    return ((both + balance) / 2).astype(np.float64), both.astype(np.float64)
 
 
 def _nonfinite(base: Array, deltas: Array) -> Array:
