@@ -111,7 +111,8 @@ def test_a_direction_written_everywhere_is_found_in_every_writer(family: str, ti
     assert at(report, "mean_cosine", "writers").value == pytest.approx(1, abs=1e-6)
     assert at(report, "coherence", "readers").value is None
     assert at(report, "coherence_expected", "writers").value == pytest.approx((1 + np.sqrt(6 / 32)) ** 2 / 6)
-    assert finding(report).kind == "review" and "writers" in finding(report).message
+    assert finding(report).kind == "informational" and "directions of writers" in finding(report).message
+    assert finding(report).artifacts == ("weight.directions.tokens",)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "phi3", "gemma3"])
@@ -336,8 +337,7 @@ def judged(value: float, p: float | None, *, whole: bool = True) -> Finding:
 
 
 def test_the_rule_on_coherence_takes_every_kind() -> None:
-    assert judged(0.9, 0.005).kind == "review"
-    assert judged(0.2, 0.005).kind == "informational"
+    assert judged(0.9, 0.005).kind == "informational"
     assert judged(0.9, 0.5).kind == "pass"
     assert judged(0.9, None).kind == "open"
     assert judged(0.9, 0.005, whole=False).kind == "open"

@@ -71,7 +71,7 @@ def test_one_planted_channel_is_found_in_its_norm_and_nowhere_else(family: str, 
     assert by_tensor(report, "weight.norms.flipped")[name] == 1.0
     assert by_tensor(report, "weight.norms.relative")[name] == pytest.approx(3 / np.linalg.norm(gains), rel=1e-6)
     (finding,) = [f for f in report.findings if f.rule == "weight.norm_drift"]
-    assert finding.kind == "review" and name in finding.message and "1 channels changed sign" in finding.message
+    assert finding.kind == "review" and name in finding.message and "1 channel changed sign" in finding.message
 
 
 @pytest.mark.parametrize(("family", "name"), [

@@ -61,9 +61,6 @@ class PlaceOptions:
     are how a new special token, or a trigger, shows."""
     norm_drift: float = attrs.field(default=0.1, validator=attrs.validators.ge(0))
     """A norm whose effective gain moved by at least this share is for review: it rescales all that its block reads."""
-    coherence: float = attrs.field(default=0.5, validator=attrs.validators.ge(0))
-    """Half of all writers' leading directions along one line, beyond chance, is for review: an update that pushes one
-    and the same direction everywhere."""
     p_value: float = attrs.field(default=0.01, validator=attrs.validators.ge(0))
     """Coherence with a larger p against random directions counts as chance."""
 

@@ -16,7 +16,7 @@ from afterburn_weight.options import PlaceOptions
 
 _PAIR = ("base", "trained")
 _TOKENS = "weight.tokens"
-_DIRECTIONS = ("weight.directions", "weight.directions.tokens")
+_READOUT = "weight.directions.tokens"
 
 
 class Places:
@@ -68,7 +68,8 @@ class Places:
         where = f", most in {named[0].scope.tensor}" if named else ""
         message = f"Norm gains moved by up to {100 * largest.value:.3g} %{where}"
         if flipped.value:
-            message += f"; {flipped.value:.0f} channels changed sign or vanished"
+            noun = "channel" if flipped.value == 1 else "channels"
+            message += f"; {flipped.value:.0f} {noun} changed sign or vanished"
         loud = largest.value >= self._options.norm_drift or flipped.value > 0
         return _finding(rule, "review" if loud else "informational", message, [*both, *named])
 
@@ -96,7 +97,10 @@ class Places:
         if moved and not narrow:
             most = max(moved, key=lambda m: (m.value or 0.0, m.id))
             parts.append(f"tokens of {_place(most.scope)} moved by up to {100 * (most.value or 0):.3g} %")
-        parts += [f"{m.value:.0f} tokens {m.metric.rpartition('.')[2]} in {_place(m.scope)}" for m in come_and_gone]
+        parts += [
+            f"{m.value:.0f} token{'' if m.value == 1 else 's'} {m.metric.rpartition('.')[2]} in {_place(m.scope)}"
+            for m in come_and_gone
+        ]
         examples = self._examples(evidence, narrow or moved)
         names = ", ".join(repr(example.label) for example in examples[: self._options.top])
         message = "; ".join(parts) + (f"; most: {names}" if names else "")
@@ -148,8 +152,7 @@ class Places:
         if any(m.null is None for m in known):
             return _open(rule, "coherence was measured without the random directions it has to be compared with", cited)
         beyond = [m for m in known if m.null is not None and m.null.p_value <= self._options.p_value]
-        loud = [m for m in beyond if (m.value or 0.0) >= self._options.coherence]
-        shown = max(loud or beyond or known, key=lambda m: (m.value or 0.0, m.id))
+        shown = max(beyond or known, key=lambda m: (m.value or 0.0, m.id))
         p = shown.null.p_value if shown.null is not None else 1.0
         message = (
             f"The {shown.n} leading directions of {shown.scope.subset or 'the model'} have a coherence of "
@@ -157,9 +160,9 @@ class Places:
         )
         if not beyond:
             return _finding(rule, "pass", f"No direction is shared beyond chance. {message}", cited)
-        kind: FindingKind = "review" if loud else "informational"
-        artifacts = tuple(name for name in _DIRECTIONS[1:] if evidence.read_artifact(name) is not None)
-        return _finding(rule, kind, message, cited, artifacts=artifacts)
+        # never for review: blocks trained together share directions in harmless fine-tunes as well
+        artifacts = (_READOUT,) if evidence.read_artifact(_READOUT) is not None else ()
+        return _finding(rule, "informational", message, cited, artifacts=artifacts)
 
 
 def _by_scope(evidence: Evidence, metric: str) -> dict[str, Measurement]:

@@ -238,8 +238,8 @@ RULES = (
     RuleSpec(
         id="weight.direction_coherence",
         summary="Whether one direction is written into the residual stream everywhere",
-        help="Use the artifact `weight.directions` to monitor activations along that direction, or to subtract it. Its "
-        "nearest tokens are a readout, not proof of a meaning.",
+        help="Harmless fine-tunes share directions too. Use the artifact `weight.directions` to monitor activations "
+        "along the common one, or to subtract it. Its nearest tokens are a readout, not proof of a meaning.",
         level="note",
         metrics=("weight.directions.coherence", "weight.directions.mean_cosine"),
     ),
