@@ -136,6 +136,7 @@ def open_subject(
     dtypes: Counter[str] = Counter()
     for info in tensors.values():
         dtypes[info.dtype] += info.numel
+    matrices = [(info, min(info.shape)) for info in tensors.values() if len(info.shape) == 2]
     facts = SubjectFacts(
         role=role,
         kind="checkpoint",
@@ -149,6 +150,8 @@ def open_subject(
         architecture=next(iter(config.get("architectures") or ()), None),
         model_type=config.get("model_type"),
         revision=revision,
+        gram_flop=sum(2.0 * info.numel * order for info, order in matrices),
+        eigen_flop=sum(4 / 3 * order**3 for _, order in matrices),
         properties={"tied": is_tied(config), **quantisation},
     )
     extra = [directory / name for name in (*FILES, *INDEXES)] if path.is_dir() else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -15,8 +16,10 @@ from afterburn_core.run.cache import RowCache, cache_key, default_cache_dir
 from afterburn_core.run.configuration import Settings
 from afterburn_core.run.directory import check_writable
 from afterburn_core.run.spectra import VERSION as SPECTRA_VERSION
-from afterburn_core.run.spectra_cache import SpectraCache
 from afterburn_core.run.sums import VERSION as SUMS_VERSION
+
+if TYPE_CHECKING:
+    from afterburn_core.run.spectra_cache import SpectraCache
 
 
 @attrs.frozen(kw_only=True)
@@ -79,4 +82,6 @@ def open_caches(settings: Settings, subjects: tuple[Subject, ...], device: str, 
 
 
 def _spectra_cache(root: Path, key: str) -> SpectraCache:
+    from afterburn_core.run.spectra_cache import SpectraCache  # needs NumPy, which planning does not
+
     return SpectraCache(directory=root / key[:2] / key)

@@ -9,14 +9,26 @@ import attrs
 
 from afterburn_core.plugin.registry import Registered
 from afterburn_core.plugin.specs import AnalyzerSpec, DetectorSpec
-from afterburn_core.run.needs import PRESETS, FactorsNeed, Need, PassKind, Preset, SeriesNeed, merge_needs
+from afterburn_core.run.needs import (
+    PRESETS,
+    FactorsNeed,
+    Need,
+    PassKind,
+    Preset,
+    SeriesNeed,
+    WeightsNeed,
+    merge_needs,
+)
 from afterburn_core.run.subjects import SubjectFacts
 
 # order of passes, and rough throughputs in bytes per second and core, measured on 2.5 GHz server cores; only for
 # the estimate that `afterburn plan` prints
 PASS_ORDER: tuple[PassKind, ...] = ("documents", "factors", "weights", "series")
 HASH_RATE = 1.4e9
-SUMS_RATE = 0.4e9
+SUMS_RATE = 0.8e9
+# flop per second and core: symmetric products counted as plain ones, by precision, and eigenvalues
+GRAM_RATE = {"standard": 160e9, "full": 80e9}
+EIGEN_RATE = 22e9
 
 
 @attrs.frozen(kw_only=True)
@@ -127,7 +139,7 @@ def make_plan(
             need=merged[kind],
             analyzers=tuple(spec.name for spec in running if any(need.kind == kind for need in spec.needs)),
             bytes=reads.get(kind, size),
-            seconds=reads.get(kind, size) / (SUMS_RATE * threads),
+            seconds=_seconds(merged[kind], subjects, reads.get(kind, size), preset, threads),
         )
         for kind in PASS_ORDER
         if kind in merged
@@ -167,3 +179,12 @@ def _foreign(needs: Sequence[Need], subjects: Sequence[SubjectFacts]) -> str | N
     if needs and not wanted and not pair:
         return "compares one trained model with its base, and this run has several"
     return None
+
+
+def _seconds(need: Need, subjects: Sequence[SubjectFacts], size: int, preset: Preset, threads: int) -> float:
+    """Estimated wall time of the weights pass: bytes, and three spectra per matrix of the base where wanted."""
+    total = size / SUMS_RATE
+    if isinstance(need, WeightsNeed) and {"spectra", "vectors"} & set(need.quantities):
+        gram, eigen = (max((getattr(s, name) for s in subjects), default=0.0) for name in ("gram_flop", "eigen_flop"))
+        total += 3 * (gram / GRAM_RATE.get(preset, GRAM_RATE["full"]) + eigen / EIGEN_RATE)
+    return total / threads

@@ -36,6 +36,10 @@ class SubjectFacts:
     model_type: str | None = None
     revision: str | None = None
     properties: Mapping[str, Any] = attrs.field(factory=dict)
+    gram_flop: float = 0.0
+    """Σ 2·m·n·min(m, n) over its matrices: what one set of Gram matrices costs."""
+    eigen_flop: float = 0.0
+    """Σ 4/3·min(m, n)³: what their eigenvalues cost."""
 
 
 class OpenSubject(Protocol):
