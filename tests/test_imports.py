@@ -159,6 +159,8 @@ PUBLIC = (
     "afterburn_core.run.arrays",
     "afterburn_core.run.lowrank",
     "afterburn_core.run.observations",
+    "afterburn_core.run.series_sums",
+    "afterburn_core.run.subspaces",
     "afterburn_core.run.sums",
     "afterburn_core.stats",
     "afterburn_core.testing",
@@ -166,6 +168,12 @@ PUBLIC = (
 """What a plugin may import; `docs/plugins.md` promises to keep it stable."""
 
 PRIVATE_USE = {
+    # opening and running several models is the core's; the commands only say which
+    "plugins/weight/src/afterburn_weight/series_commands.py": {
+        "afterburn_core.cli.options",
+        "afterburn_core.cli.series",
+        "afterburn_core.run.series_members",
+    },
     # the demo is a `diagnose` with other defaults, and shows and exits exactly like it
     "plugins/organisms/src/afterburn_organisms/commands.py": {
         "afterburn_core.cli.diagnose",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from afterburn_core.run.lowrank import LowRank
+    from afterburn_core.run.series_sums import SeriesSums
+    from afterburn_core.run.subspaces import Overlaps
 
 Role = Literal["base", "trained"]
 
@@ -108,6 +110,33 @@ class FactorItem:
     """s·B·A as the base stores it; `None` where there are no factors. Only for use while it is observed."""
     read_gain: Callable[[], NDArray[np.float64]] | None = attrs.field(default=None, repr=False, eq=False)
     """The gains of an IA3 module."""
+
+
+@attrs.frozen(kw_only=True)
+class WeightSeries:
+    """One tensor of the base and of all subjects, with the quantities computed once for all analyzers."""
+
+    name: str
+    """Canonical name."""
+    scope: Scope
+    compared: int
+    """Parameters that all subjects share with the base."""
+    union: int
+    """Parameters in the union of all of them; 0 for buffers and for weights counted elsewhere."""
+    compared_by: tuple[int, ...]
+    """Parameters that each subject by itself shares with the base."""
+    union_by: tuple[int, ...]
+    """Parameters in the union of the base and each subject."""
+    explained: bool
+    """False when parameters are left out for no good reason."""
+    reason: str | None = None
+    """Why it is not, or not fully, compared."""
+    matrix: bool = False
+    """Whether whole rows of a matrix are compared, so that it has singular vectors."""
+    sums: SeriesSums | None = None
+    """`None` when nothing is compared."""
+    subspaces: Overlaps | None = attrs.field(default=None, repr=False, eq=False)
+    """`None` where they were not asked for, for what is no matrix, and for what is broken or too large."""
 
 
 @attrs.frozen(kw_only=True)

@@ -17,11 +17,11 @@ from threadpoolctl import threadpool_limits
 
 from afterburn_core.backends.tensors import WeightSource
 from afterburn_core.plugin.roles import Analyzer, Executor
-from afterburn_core.result.model import Scope
 from afterburn_core.run.arrays import Raw, read_array, to_float64
 from afterburn_core.run.cache import RowCache
 from afterburn_core.run.lowrank import LowRank
 from afterburn_core.run.needs import SeriesNeed
+from afterburn_core.run.observations import WeightSeries
 from afterburn_core.run.series_align import Run, SeriesTensor
 from afterburn_core.run.series_sums import Entries, SeriesKernel, SeriesSums, combine
 from afterburn_core.run.subspaces import EXACT, Leading, Overlaps, leading, overlaps, tensor_seed
@@ -36,33 +36,6 @@ WHOLE = 1 << 30
 _LARGE = 1 << 27
 """Bytes above which only two whole matrices are held at once, however many threads there are."""
 _BLOCK = 1 << 20
-
-
-@attrs.frozen(kw_only=True)
-class WeightSeries:
-    """One tensor of the base and of all subjects, with the quantities computed once for all analyzers."""
-
-    name: str
-    """Canonical name."""
-    scope: Scope
-    compared: int
-    """Parameters that all subjects share with the base."""
-    union: int
-    """Parameters in the union of all of them; 0 for buffers and for weights counted elsewhere."""
-    compared_by: tuple[int, ...]
-    """Parameters that each subject by itself shares with the base."""
-    union_by: tuple[int, ...]
-    """Parameters in the union of the base and each subject."""
-    explained: bool
-    """False when parameters are left out for no good reason."""
-    reason: str | None = None
-    """Why it is not, or not fully, compared."""
-    matrix: bool = False
-    """Whether whole rows of a matrix are compared, so that it has singular vectors."""
-    sums: SeriesSums | None = None
-    """`None` when nothing is compared."""
-    subspaces: Overlaps | None = attrs.field(default=None, repr=False, eq=False)
-    """`None` where they were not asked for, for what is no matrix, and for what is broken or too large."""
 
 
 @attrs.frozen(kw_only=True)

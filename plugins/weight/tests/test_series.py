@@ -18,11 +18,11 @@ from afterburn_core.plugin.registry import Registry
 from afterburn_core.result.model import Measurement, Scope
 from afterburn_core.result.view import ResultView
 from afterburn_core.run.configuration import Settings
+from afterburn_core.run.series_members import missing_steps, open_base, open_candidates, open_checkpoints
 from afterburn_core.run.series_run import run_series
 from afterburn_core.run.series_sums import Entries, SeriesKernel, SeriesSums
 from afterburn_core.run.subspaces import leading, overlaps
 from afterburn_core.testing.checkpoints import load_weights, save_weights, tiny_checkpoint
-from afterburn_weight.series.members import missing_steps, open_base, open_candidates, open_checkpoints
 from afterburn_weight.series.trajectory import change_point, onset_of, read_log
 
 Weights = Mapping[str, torch.Tensor]
@@ -68,7 +68,7 @@ def run(directory: Path, models: Sequence[Path], kind: str, **settings: Any) -> 
     if kind == "trajectory":
         members, _ = open_checkpoints(texts, base, registry, None)
     else:
-        members = open_candidates(texts, base, registry, None)
+        members, _ = open_candidates(texts, base, registry, None)
     chosen = Settings(**{"run_dir": str(directory / "run"), "cache": False, "threads": 2, **settings})
     done = run_series(chosen, registry, base, members, command=kind)
     for member in members:

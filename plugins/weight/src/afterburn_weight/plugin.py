@@ -27,11 +27,11 @@ def afterburn_commands() -> Iterable[CommandSpec]:
     yield CommandSpec(
         name="weight.trajectory",
         summary="Follow the weights over the checkpoints of a run.",
-        factory="afterburn_weight.series.commands:trajectory",
+        factory="afterburn_weight.series_commands:trajectory",
     )
     yield CommandSpec(
         name="weight.candidates",
         summary="Compare several trained models of one base.",
-        factory="afterburn_weight.series.commands:candidates",
+        factory="afterburn_weight.series_commands:candidates",
     )
     yield from adapter.COMMANDS

@@ -24,7 +24,7 @@ import numpy as np
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Notification, Scope, Subject
-from afterburn_core.run.series import WeightSeries
+from afterburn_core.run.observations import WeightSeries
 from afterburn_core.run.subspaces import Overlaps
 from afterburn_weight.series.places import Collected, Kind, Place, broken, cosine, coverage, roll_ups, sizes
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Scope, Subject
-from afterburn_core.run.series import WeightSeries
+from afterburn_core.run.observations import WeightSeries
 from afterburn_core.run.series_sums import SeriesSums, combine
 
 Kind = Literal["model", "layer", "module", "cell", "tensor"]

@@ -25,7 +25,7 @@ from typing import Any
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput, ArtifactPayload
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Notification, Subject
-from afterburn_core.run.series import WeightSeries
+from afterburn_core.run.observations import WeightSeries
 from afterburn_weight.series.places import Collected, Place, broken, cosine, coverage, sizes
 
 _PREFIX = "weight.trajectory"

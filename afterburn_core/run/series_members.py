@@ -95,8 +95,10 @@ def open_checkpoints(
     return members, list(_remarks(found, [step for _, step in ordered]))
 
 
-def open_candidates(texts: Sequence[str], base: OpenSubject, registry: Registry, backend: str | None) -> list[Member]:
-    """The candidates in the order given, each under a name of its own.
+def open_candidates(
+    texts: Sequence[str], base: OpenSubject, registry: Registry, backend: str | None
+) -> tuple[list[Member], list[str]]:
+    """The candidates in the order given, each under a name of its own, and no remarks.
 
     Raises:
         ConfigError: one is named twice.
@@ -122,7 +124,7 @@ def open_candidates(texts: Sequence[str], base: OpenSubject, registry: Registry,
         for member in members:
             member.subject.close()
         raise
-    return members
+    return members, []
 
 
 def _open(path: str, base: OpenSubject, registry: Registry, backend: str | None) -> Found:

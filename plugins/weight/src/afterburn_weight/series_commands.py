@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from afterburn_core.cli.options import debug_option, run_options, settings_from
 
-if TYPE_CHECKING:
-    from afterburn_core.run.configuration import Settings
-    from afterburn_core.run.series_execute import Member
-    from afterburn_core.run.subjects import OpenSubject
-
 Command = Callable[..., Any]
-Opener = Callable[["OpenSubject", Any, str | None], tuple[Sequence["Member"], Sequence[str]]]
 
 
 def _series_options(command: Command) -> Command:
@@ -58,17 +53,16 @@ def trajectory(ctx: click.Context, /, checkpoints: tuple[str, ...], more: tuple[
     Checkpoints are Trainer directories (whole models or adapters) or .pt files with step and state_dict. Their order is
     that of trainer_state.json, else of checkpoint-N in their names, else of the step in the file.
     """
-    from afterburn_weight.series.members import checkpoint_paths, open_checkpoints
+    from afterburn_core.cli.series import run_and_report
+    from afterburn_core.run.series_members import checkpoint_paths, open_checkpoints
 
     patterns = (*checkpoints, *more)
     if not patterns:
         raise click.UsageError("no checkpoints; give them with --checkpoints 'runs/checkpoint-*'", ctx)
     paths = checkpoint_paths(patterns)
-
-    def opener(base: OpenSubject, registry: Any, backend: str | None) -> tuple[Sequence[Member], Sequence[str]]:
-        return open_checkpoints(paths, base, registry, backend)
-
-    ctx.exit(_run("trajectory", paths, opener, settings_from(flags), flags["as_json"], flags["quiet"]))
+    opener = partial(open_checkpoints, paths)
+    shown = {name: flags[name] for name in ("as_json", "quiet")}
+    ctx.exit(run_and_report("trajectory", paths[0], opener, settings_from(flags), **shown))
 
 
 @click.command()
@@ -88,62 +82,16 @@ def candidates(ctx: click.Context, /, trained: tuple[str, ...], more: tuple[str,
     \b
     afterburn candidates --base llama --trained sft-a --trained sft-b --trained my-lora -o report.html
     """
-    from afterburn_weight.series.members import open_candidates
+    from afterburn_core.cli.series import run_and_report
+    from afterburn_core.run.series_members import open_candidates
 
     texts = (*trained, *more)
     if len(texts) < 2:
         raise click.UsageError("candidates are compared with one another; give --trained at least twice", ctx)
-
-    def opener(base: OpenSubject, registry: Any, backend: str | None) -> tuple[Sequence[Member], Sequence[str]]:
-        return open_candidates(texts, base, registry, backend), ()
-
-    ctx.exit(_run("candidates", texts, opener, settings_from(flags), flags["as_json"], flags["quiet"]))
+    opener = partial(open_candidates, texts)
+    shown = {name: flags[name] for name in ("as_json", "quiet")}
+    ctx.exit(run_and_report("candidates", texts[0], opener, settings_from(flags), **shown))
 
 
 for _command in (trajectory, candidates):  # the pass runs on processors alone
     _command.params = [parameter for parameter in _command.params if parameter.name != "device"]
-
-
-def _run(command: str, models: Sequence[str], opener: Opener, settings: Settings, as_json: bool, quiet: bool) -> int:
-    """Runs, writes the reports asked for, prints the summary; returns the exit code of the verdict."""
-    from rich.console import Console
-
-    from afterburn_core.cli.progress import make_progress
-    from afterburn_core.judge.verdict import EXIT_CODES
-    from afterburn_core.plugin.registry import Registry
-    from afterburn_core.report.terminal import summary
-    from afterburn_core.report.writing import check_output, render_report
-    from afterburn_core.result import codec
-    from afterburn_core.result.view import ResultView
-    from afterburn_core.run.series_run import run_series
-    from afterburn_weight.series.members import open_base
-
-    registry = Registry.discover(only=settings.plugins or ("weight",), strict=settings.strict)
-    outputs = [Path(text) for text in settings.output]
-    for path in outputs:
-        check_output(path, registry)
-    base = open_base(settings.base, models[0], registry, settings.backend)
-    try:
-        members, remarks = opener(base, registry, settings.backend)
-        try:
-            done = run_series(
-                settings, registry, base, members, command=command, progress=make_progress(quiet or as_json)
-            )
-        finally:
-            for member in members:
-                member.subject.close()
-    finally:
-        base.close()
-    view = ResultView(done.result, done.directory)
-    for path in outputs:
-        render_report(view, path, registry)
-    for remark in (*remarks, *(f"plugin {p.plugin}: {p.stage}: {p.error}" for p in registry.problems)):
-        click.echo(f"afterburn: {remark}", err=True)
-    if as_json:
-        click.echo(codec.dumps(done.result), nl=False)
-    elif not quiet:
-        console = Console()
-        summary(view, console)
-        written = [done.directory / "result.json", *outputs]
-        console.print("\n" + "\n".join(f"written: {path}" for path in written), highlight=False, soft_wrap=True)
-    return EXIT_CODES[done.result.verdict.status]
