@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -175,6 +176,17 @@ def test_codes_are_a_stream_of_bits_across_words(bits: int) -> None:
     np.testing.assert_array_equal(unpack(bit_stream(codes, bits).numpy(), bits, 96), codes.numpy())
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+def test_codes_are_packed_as_compressed_tensors_packs_them(bits: int) -> None:
+    """So what `packed_integers` writes is what that library would have written."""
+    pack = pytest.importorskip("compressed_tensors.compressors.pack_quantized.helpers").pack_to_int32
+    half = 1 << (bits - 1)
+    codes = torch.randint(-half, half, (128, 256), generator=torch.Generator().manual_seed(bits), dtype=torch.int8)
+    assert torch.equal(pack(codes, bits), bit_stream(codes.int() + half, bits))
+    zeros = codes[:, :2]
+    assert torch.equal(pack(zeros, bits, packed_dim=0), bit_stream((zeros.T.int() + half).contiguous(), bits).T)
+
+
 @pytest.mark.parametrize("kind", ["nf4", "fp4"])
 @pytest.mark.parametrize("nested", [False, True])
 def test_bitsandbytes_own_four_bits(kind: str, nested: bool, tmp_path: Path) -> None:
@@ -192,6 +204,51 @@ def test_bitsandbytes_own_eight_bits(tmp_path: Path) -> None:
     source = stored(tmp_path / "m", {"a.weight": codes, "a.SCB": scales})
     reference = functional.int8_vectorwise_dequant(codes, scales)
     assert torch.equal(source.read("a.weight", 0, 6400).view(64, 100), reference)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 8])
+def test_mlxs_own_quantisation(bits: int, tmp_path: Path) -> None:
+    mx = pytest.importorskip("mlx.core")
+    codes, scales, biases = mx.quantize(mx.array(gaussian(64, 256).numpy()), group_size=32, bits=bits)
+    reference = np.array(mx.dequantize(codes, scales, biases, group_size=32, bits=bits))
+    parts = {"weight": codes, "scales": scales, "biases": biases}
+    tensors = {f"m.{name}": torch.from_numpy(np.array(value)) for name, value in parts.items()}
+    source = stored(tmp_path / "m", tensors, quantization={"group_size": 32, "bits": bits})
+    np.testing.assert_array_equal(source.read("m.weight", 0, reference.size).numpy(), reference.reshape(-1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", [4, 8])
+def test_what_transformers_saves_with_bitsandbytes(bits: int, tmp_path: Path) -> None:
+    """The reference is the layer's own product with the identity."""
+    for package in ("bitsandbytes", "accelerate"):
+        pytest.importorskip(package)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of all three packages, about themselves
+        import transformers
+
+        transformers.utils.logging.disable_progress_bar()
+        settings = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 1, "num_attention_heads": 4}
+        config = transformers.LlamaConfig(vocab_size=64, **settings)
+        with torch.random.fork_rng():
+            transformers.LlamaForCausalLM(config).bfloat16().save_pretrained(tmp_path / "base")
+        chosen = {"load_in_4bit": True, "bnb_4bit_use_double_quant": True} if bits == 4 else {"load_in_8bit": True}
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            tmp_path / "base",
+            quantization_config=transformers.BitsAndBytesConfig(**chosen),
+            dtype=torch.float32,
+            device_map="cpu",
+        )
+        model.save_pretrained(tmp_path / "trained")
+        layer = model.model.layers[0].mlp.down_proj
+        with torch.no_grad():
+            expected = layer(torch.eye(256)).T.float()
+    source = opened(tmp_path / "trained").weights()
+    read = source.read(PLANTED, 0, expected.numel()).view(expected.shape)
+    assert torch.allclose(read, expected, rtol=2**-8, atol=0 if bits == 4 else 1e-3)  # bfloat16; activations in 8 bits
+    report = compare(Pair(base=tmp_path / "base", trained=tmp_path / "trained"), tmp_path / "run")
+    assert whole(report, "weight.coverage") == 1.0
+    assert whole(report, "weight.quantisation.codes_changed") == 0.0
 
 
 def test_several_threads_read_the_same(tmp_path: Path) -> None:
