@@ -20,6 +20,8 @@ from afterburn_weight.tokens import Tokens
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from afterburn_core.backends.tensors import TensorInfo
+
     Array = NDArray[np.float64]
 
 _FINAL = re.compile(r"(?:^|\.)(?:norm|norm_f|ln_f|final_norm|final_layer_?norm)\.(?P<part>weight|bias)$")
@@ -61,7 +63,7 @@ class Readout:
             if self._tied is True:
                 needed = kind == "embed"
             if needed and (kind == "embed" or self._is_vocabulary(info.shape[0])):
-                self._tables[str(kind)] = (item.name, _packed(item.side("trained", 0, info.shape[0]), info.dtype))
+                self._tables[str(kind)] = (item.name, _table(item, info))
                 if kind == "head":
                     self._tables.pop("embed", None)  # it does not serve as head
         if "head" in self._tables:
@@ -100,28 +102,24 @@ class Readout:
         if self._gain is not None and len(self._gain) == vectors.shape[1]:
             vectors = vectors * self._gain
         _, rows = table
-        scores = np.empty((0, len(vectors)), dtype=np.float32)
-        ids = np.empty((0, len(vectors)), dtype=np.int64)
-        columns = vectors.T.astype(np.float32)  # (d, N)
+        directions = np.ascontiguousarray(vectors, dtype=np.float32)  # (N, d)
+        real = np.fromiter((not self._tokens.is_padding(i) for i in range(len(rows))), dtype=bool, count=len(rows))
+        ends = (_Extremes(len(directions), count), _Extremes(len(directions), count))
         step = max(1, _BLOCK // rows.shape[1])
         for first in range(0, len(rows), step):
-            block = _unpacked(rows[first : first + step])
-            real = np.array([not self._tokens.is_padding(first + i) for i in range(len(block))])
-            here = np.flatnonzero(real) + first
-            scores = np.concatenate([scores, (block @ columns)[real]])
-            ids = np.concatenate([ids, np.broadcast_to(here[:, None], (len(here), len(vectors)))])
-            if len(scores) > 2 * count:
-                order = np.argsort(-scores, axis=0, kind="stable")
-                order = np.concatenate([order[:count], order[-count:]])
-                scores, ids = np.take_along_axis(scores, order, 0), np.take_along_axis(ids, order, 0)
-        found = []
-        for column in range(len(vectors)):
-            order = np.argsort(-scores[:, column], kind="stable")
-            plus, minus = order[:count], order[::-1][:count]
-            found.append(
-                tuple([self._entry(ids[i, column], scores[i, column]) for i in ends] for ends in (plus, minus))
+            scores = directions @ _unpacked(rows[first : first + step]).T  # (N, rows of the block)
+            ids = first + np.flatnonzero(real[first : first + step])
+            scores = scores[:, real[first : first + step]]
+            for sign, end in zip((1, -1), ends, strict=True):
+                end.add(sign * scores, ids)
+        plus, minus = ends
+        return [
+            (
+                [self._entry(i, s) for i, s in zip(plus.ids[n], plus.scores[n], strict=True)],
+                [self._entry(i, -s) for i, s in zip(minus.ids[n], minus.scores[n], strict=True)],
             )
-        return found
+            for n in range(len(directions))
+        ]
 
     def _entry(self, index: Any, score: Any) -> dict[str, Any]:
         return {"token": self._tokens.text(int(index)), "id": int(index), "logit": float(score)}
@@ -132,6 +130,43 @@ class Readout:
     def _is_vocabulary(self, rows: int) -> bool:
         """Whether a head's rows can be tokens: a classifier has fewer than the vocabulary."""
         return self._tokens.spelling is None or rows > max(self._tokens.spelling, default=0) * 0.9
+
+
+class _Extremes:
+    """The `count` largest scores of each of N rows among all blocks seen; ties go to the lower id."""
+
+    def __init__(self, rows: int, count: int) -> None:
+        self._count = count
+        self.scores: NDArray[np.float32] = np.empty((rows, 0), dtype=np.float32)
+        self.ids: NDArray[np.int64] = np.empty((rows, 0), dtype=np.int64)
+
+    def add(self, scores: NDArray[np.float32], ids: NDArray[np.int64]) -> None:
+        """Takes in a block of scores (N, b) of the tokens with these ids (b,), which rise from block to block."""
+        all_ids = np.broadcast_to(ids, scores.shape)
+        if scores.shape[1] > 4 * self._count:  # what is below a row's count-th largest cannot be among them
+            bar = -np.partition(-scores, self._count - 1, axis=1)[:, self._count - 1]
+            if self.scores.shape[1] == self._count:
+                bar = np.maximum(bar, self.scores[:, -1])
+            keep = (scores >= bar[:, None]).any(axis=0)
+            scores, all_ids = scores[:, keep], all_ids[:, keep]
+        scores = np.concatenate([self.scores, scores], axis=1)
+        all_ids = np.concatenate([self.ids, all_ids], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, : self._count]
+        self.scores = np.take_along_axis(scores, order, 1)
+        self.ids = np.take_along_axis(all_ids, order, 1)
+
+
+def _table(item: WeightPair, info: TensorInfo) -> NDArray[Any]:
+    """The trained side's rows in as few bytes as hold them exactly, read in blocks."""
+    height, width = info.shape
+    step = max(1, _BLOCK // max(width, 1))
+    first = _packed(item.side("trained", 0, min(step, height)), info.dtype)
+    rows = np.empty((height, width), dtype=first.dtype)
+    rows[: len(first)] = first
+    for start in range(step, height, step):
+        stop = min(start + step, height)
+        rows[start:stop] = _packed(item.side("trained", start, stop), info.dtype)
+    return rows
 
 
 def _packed(rows: NDArray[Any], dtype: str) -> NDArray[Any]:
