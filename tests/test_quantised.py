@@ -220,9 +220,8 @@ def test_mlxs_own_quantisation(bits: int, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", [4, 8])
 def test_what_transformers_saves_with_bitsandbytes(bits: int, tmp_path: Path) -> None:
-    """The reference is the layer's own product with the identity."""
-    for package in ("bitsandbytes", "accelerate"):
-        pytest.importorskip(package)
+    functional = pytest.importorskip("bitsandbytes.functional")
+    pytest.importorskip("accelerate")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of all three packages, about themselves
         import transformers
@@ -231,7 +230,11 @@ def test_what_transformers_saves_with_bitsandbytes(bits: int, tmp_path: Path) ->
         settings = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 1, "num_attention_heads": 4}
         config = transformers.LlamaConfig(vocab_size=64, **settings)
         with torch.random.fork_rng():
-            transformers.LlamaForCausalLM(config).bfloat16().save_pretrained(tmp_path / "base")
+            plain = transformers.LlamaForCausalLM(config)
+        with torch.no_grad():
+            for seed, value in enumerate(plain.state_dict().values()):
+                value.copy_(gaussian(*value.shape, seed=seed))
+        plain.bfloat16().save_pretrained(tmp_path / "base")
         chosen = {"load_in_4bit": True, "bnb_4bit_use_double_quant": True} if bits == 4 else {"load_in_8bit": True}
         model = transformers.AutoModelForCausalLM.from_pretrained(
             tmp_path / "base",
@@ -240,15 +243,16 @@ def test_what_transformers_saves_with_bitsandbytes(bits: int, tmp_path: Path) ->
             device_map="cpu",
         )
         model.save_pretrained(tmp_path / "trained")
-        layer = model.model.layers[0].mlp.down_proj
-        with torch.no_grad():
-            expected = layer(torch.eye(256)).T.float()
+        weight = model.model.layers[0].mlp.down_proj.weight
+        if bits == 4:
+            expected = functional.dequantize_4bit(weight.data, weight.quant_state)
+        else:
+            expected = functional.int8_vectorwise_dequant(weight.data, weight.SCB)
     source = opened(tmp_path / "trained").weights()
-    read = source.read(PLANTED, 0, expected.numel()).view(expected.shape)
-    assert torch.allclose(read, expected, rtol=2**-8, atol=0 if bits == 4 else 1e-3)  # bfloat16; activations in 8 bits
+    assert torch.equal(source.read(PLANTED, 0, expected.numel()).view(expected.shape), expected.float())
     report = compare(Pair(base=tmp_path / "base", trained=tmp_path / "trained"), tmp_path / "run")
     assert whole(report, "weight.coverage") == 1.0
-    assert whole(report, "weight.quantisation.codes_changed") == 0.0
+    assert whole(report, "weight.quantisation.codes_changed") < 1e-3  # ties, which its CPU and GPU break differently
 
 
 def test_several_threads_read_the_same(tmp_path: Path) -> None:
