@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from afterburn_core.api import Diagnoser, DiagnosticReport
+from afterburn_core.backends.derived import DerivedSource, View
 from afterburn_core.backends.packed.codebooks import E2M1, FP8, step_sq
 from afterburn_core.backends.packed.contract import unpack
 from afterburn_core.backends.quantised import QuantisedSource
@@ -421,6 +422,47 @@ def test_torch_files_may_hold_codes_too(tmp_path: Path) -> None:
     assert whole(compare(made, tmp_path / "run"), "weight.coverage") == 1.0
 
 
+def test_steps_and_blocks_of_parts_of_a_packed_weight(tmp_path: Path) -> None:
+    """Rows keep their steps exactly; a transpose has the block's mean, and its blocks are no longer in place."""
+    source, _ = encoded(tmp_path / "m", "awq", gaussian(*SHAPE))
+    size = SHAPE[0] * SHAPE[1]
+    rows = {"q": ((0, 128),), "kv": ((128, 128),)}
+    parts = {
+        name: View(source="m.weight", shape=(128, 384), rows=256, columns=384, picked=picked)
+        for name, picked in rows.items()
+    }
+    cut = DerivedSource(source, parts)
+    assert isinstance(source, QuantisedSource)
+    whole_steps = source.step_sq("m.weight", 0, size) or 0
+    assert cut.step_sq("q", 0, size // 2) == source.step_sq("m.weight", 0, size // 2)
+    assert cut.step_sq("kv", 5, 900) == source.step_sq("m.weight", size // 2 + 5, size // 2 + 900)
+    assert all(cut.tensors[name].quantisation.in_place for name in parts)  # type: ignore[union-attr]
+    view = View(source="m.weight", shape=(384, 256), rows=256, columns=384, transposed=True)
+    turned = DerivedSource(source, {"t": view})
+    assert turned.step_sq("t", 0, size // 4) == pytest.approx(whole_steps / 4, rel=1e-12)
+    assert turned.tensors["t"].quantisation is not None and not turned.tensors["t"].quantisation.in_place
+
+
+def test_fused_weights_that_are_quantised_are_compared_in_parts(tmp_path: Path) -> None:
+    """A Phi-3 whose q, k and v are one packed weight, against the same model with three plain ones."""
+    base = tiny_checkpoint(tmp_path / "base", hidden=128, layers=1)
+    tensors = load_weights(base)
+    trained = tiny_checkpoint(tmp_path / "trained", hidden=128, layers=1)
+    block = "model.layers.0.self_attn"
+    fused = torch.cat([tensors.pop(f"{block}.{key}_proj.weight") for key in "qkv"])
+    save_weights(trained, {**tensors, f"{block}.qkv_proj.weight": fused})
+    config = read_json(trained / "config.json")
+    write_json(trained / "config.json", {**config, "model_type": "phi3", "architectures": ["Phi3ForCausalLM"]})
+    quantise_checkpoint(trained, "bnb-int8")
+    report = compare(Pair(base=base, trained=trained), tmp_path / "run")
+    assert whole(report, "weight.coverage") == 1.0
+    codes = by_tensor(report, "weight.quantisation.codes_changed")
+    assert {f"{block}.{key}_proj.weight" for key in "qkv"} <= codes.keys()
+    assert set(codes.values()) == {0.0}
+    ratios = by_tensor(report, "weight.quantisation.ratio")
+    assert all(0.9 < value < 1.1 for value in ratios.values())
+
+
 # --- what cannot be read
 
 
@@ -461,6 +503,10 @@ def _wrong_scales(weight: torch.Tensor) -> dict[str, torch.Tensor]:
     return {**fp8_blocks(weight)[0], "weight_scale_inv": torch.ones(3, 3)}
 
 
+def _short_shape(weight: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {**ENCODINGS["packed-int4"].encode(weight)[0], "weight_shape": torch.tensor([128])}
+
+
 def _unknown_bytes(weight: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"weight": torch.zeros(weight.shape, dtype=torch.uint8), "weight_codebook": torch.ones(256)}
 
@@ -488,11 +534,12 @@ def _wrong_nvfp4(weight: torch.Tensor) -> dict[str, torch.Tensor]:
         ),
         (_wrong_scales, {}, "does not fit its shape (128, 256)"),
         (_unknown_bytes, {"quant_method": "new"}, "the packing of new with weight_codebook beside it"),
+        (_short_shape, {}, "only 32-bit words with weight_scale and weight_shape"),
         (_wrong_nvfp4, {}, "E4M3 scale for every 16 inputs"),
     ],
     ids=[
         "HQQ", "HQQ by names", "int8 of a GPU", "4-bit state", "4-bit blocks", "GPTQ of 5 bits", "GPTQ without zeros",
-        "Marlin", "AWQ gemv", "AutoRound", "fp8 scales", "unknown", "NVFP4 scales",
+        "Marlin", "AWQ gemv", "AutoRound", "fp8 scales", "unknown", "packed shape", "NVFP4 scales",
     ],
 )  # fmt: skip
 def test_a_packing_that_is_not_known_is_named_counted_and_refused(
@@ -522,6 +569,11 @@ def test_a_packing_that_is_not_known_is_named_counted_and_refused(
 def test_an_eight_bit_float_without_a_scale_stays_what_it_is(tmp_path: Path) -> None:
     source = stored(tmp_path / "m", {"m.weight": gaussian(8, 8).to(torch.float8_e4m3fn), "m.bias": torch.zeros(8)})
     assert source.tensors["m.weight"] == TensorInfo(name="m.weight", dtype="F8_E4M3", shape=(8, 8))
+
+
+def test_an_empty_weight_is_no_error(tmp_path: Path) -> None:
+    tensors = {"m.weight": torch.zeros(0, 8).to(torch.float8_e4m3fn), "m.weight_scale_inv": torch.ones(1, 1)}
+    assert stored(tmp_path / "m", tensors).tensors["m.weight"].numel == 0
 
 
 def test_integer_buffers_beside_plain_weights_are_left_alone(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 # what the package raises where a file is not what it says
-_MALFORMED = (ValueError, KeyError, IndexError, TypeError, OverflowError, OSError)
+_MALFORMED = (ValueError, KeyError, IndexError, TypeError, ArithmeticError, MemoryError, OSError)
 _PLAIN = ("F64", "F32", "F16", "BF16")
 
 

@@ -60,7 +60,8 @@ def _integers(stored: Stored, stem: str, config: Mapping[str, Any]) -> PackedWei
     codes, logical, scale = f"{stem}weight_packed", f"{stem}weight", f"{stem}weight_scale"
     parts = parts_of(stored, stem, _PARTS)
     packed = stored.tensors[codes]
-    if packed.dtype != "I32" or len(packed.shape) != 2 or not {scale, f"{stem}weight_shape"} <= parts:
+    two = stored.has(f"{stem}weight_shape", "I64", "I32") and stored.tensors[f"{stem}weight_shape"].numel == 2
+    if packed.dtype != "I32" or len(packed.shape) != 2 or scale not in parts or not two:
         return refused(stored, logical, codes, parts, "only 32-bit words with weight_scale and weight_shape are read")
     outputs, inputs = (int(size) for size in stored.flat(f"{stem}weight_shape", 0, 2))
     scales = stored.tensors[scale]

@@ -37,7 +37,7 @@ _CODES = {"F8_E4M3": "e4m3", "F8_E5M2": "e5m2", "I8": "int8"}
 def find(stored: Stored, config: Mapping[str, Any]) -> Iterator[PackedWeight]:
     """fp8 or int8 codes with a tensor of their name and `_scale` or `_scale_inv` beside them."""
     for name, info in stored.tensors.items():
-        if info.dtype not in _CODES or len(info.shape) < 2:
+        if info.dtype not in _CODES or len(info.shape) < 2 or not info.numel:
             continue
         scale = next((f"{name}{suffix}" for suffix in _SCALES if f"{name}{suffix}" in stored.tensors), None)
         if scale is None:
