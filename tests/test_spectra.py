@@ -179,7 +179,7 @@ def test_large_tall_matrices_are_cut_into_parts_and_give_the_same(
     (tmp_path / "b").mkdir()
     whole = sweep(tmp_path / "a", {NAME: base}, {NAME: trained}).seen[NAME].spectra
     monkeypatch.setattr(matrix_parts, "SEGMENT", 12 * 37)
-    monkeypatch.setattr(algebra_module, "BLOCK", 12 * 5)
+    monkeypatch.setattr(algebra_module, "BLOCK", 8 * 12 * 5)
     cut = sweep(tmp_path / "b", {NAME: base}, {NAME: trained}).seen[NAME].spectra
     assert whole is not None and cut is not None
     for name in ("base", "trained", "delta"):
@@ -425,3 +425,12 @@ def test_narrowing_rounds_as_torch_does(dtype: str) -> None:
     assert np.array_equal(ours[finite], theirs[finite])
     assert np.isnan(to_float64(ours)[-4])
     assert np.isinf(to_float64(ours)[-3])
+
+
+def test_a_zero_base_has_no_direction_that_anything_could_be_like(tmp_path: Path) -> None:
+    base = {NAME: torch.zeros(30, 20), "lm_head.weight": gaussian(40, 20, seed=23)}
+    found = sweep(tmp_path, base, {k: v + gaussian(*v.shape, seed=24) for k, v in base.items()}).seen[NAME].spectra
+    assert found is not None and found.principal is not None
+    assert not found.base.values.any()
+    assert not found.principal.left_overlap.any()
+    assert found.trained.values == pytest.approx(found.delta.values)

@@ -170,16 +170,21 @@ def _overlaps(
     carried = carried[:, :INTRUDERS]
     nearest = np.abs(near.T @ moved).max(axis=0)
     farthest = np.abs(far.T @ carried).max(axis=0)
-    if min(nearest.min(), farthest.min()) >= math.sqrt(0.5) or matrix.stored is None:
+    known = base.values[0] > 0
+    if known and (min(nearest.min(), farthest.min()) >= math.sqrt(0.5) or matrix.stored is None):
         return nearest, farthest
+    if matrix.stored is None:
+        return np.zeros_like(nearest), np.zeros_like(farthest)
     gram = matrix.grams.get("base")
     if gram is None:
         gram = algebra.grams(matrix.stored, frozenset({"base"}), tall)["base"]
     basis = algebra.basis(gram)  # (k, k)
     back = algebra.apply(matrix.stored, {"base": ("base", carried)}, transposed=tall)["base"]  # Aᵀf' or A f'
     resolved = base.values > base.floor * base.values[0]
+    if not resolved.any():  # W is zero: no direction of it is like any other
+        return np.zeros(moved.shape[1]), np.zeros(moved.shape[1])
     values = base.values[resolved, None]
-    nearest = np.abs(basis.T @ moved).max(axis=0)
+    nearest = np.abs(basis[:, resolved].T @ moved).max(axis=0)
     farthest = (np.abs(basis[:, resolved].T @ back) / values).max(axis=0)
     return np.minimum(nearest, 1.0), np.minimum(farthest, 1.0)
 

@@ -182,7 +182,7 @@ class SpectrumAnalyzer:
             f"matrix; computed from: {', '.join(methods)}",
             content=save(
                 {name: np.ascontiguousarray(self._kept[name]) for name in sorted(self._kept)},
-                metadata={"format": "np", "method": ",".join(methods)},
+                metadata={"method": ",".join(methods)},  # several keys would be written in any order
             ),
         )
 
