@@ -38,6 +38,12 @@ def afterburn_readers() -> Iterable[ReaderSpec]:
         suffixes=(".bin", ".pt", ".pth"),
         factory="afterburn_core.backends.torch_file:read_index",
     )
+    yield ReaderSpec(
+        name="core.gguf",
+        summary="GGUF files, dequantised, under Hugging Face names",
+        suffixes=(".gguf",),
+        factory="afterburn_core.backends.gguf_file:read_index",
+    )
 
 
 @hookimpl
