@@ -154,6 +154,22 @@ def test_an_adapter_shares_the_error_of_its_base(kind: type) -> None:
     assert {(m.scope, m.value, m.reason) for m in found.measurements} == {(Scope(), None, ADAPTER)}
 
 
+@pytest.mark.parametrize("kind", [Quantised, Requantised])
+def test_an_adapter_on_a_plain_base_has_nothing_to_do_with_quantisation(kind: type) -> None:
+    found = output(kind, pair(), pair(NORM), trained="adapter")
+    assert {(m.scope, m.value, m.reason) for m in found.measurements} == {(Scope(), None, NOT_QUANTISED)}
+
+
+@pytest.mark.parametrize("kind", [Quantised, Requantised])
+def test_whether_an_adapters_base_is_quantised_survives_merging(kind: type) -> None:
+    parts: list[Any] = [kind(), kind()]
+    for part, base in zip(parts, (None, NF4), strict=True):
+        part.begin(AnalyzerContext(subjects=(subject("base"), subject("trained", "adapter")), seed=0))
+        part.observe(pair(base=base, trained=base))
+    parts[0].merge(parts[1])
+    assert {m.reason for m in parts[0].finish().measurements} == {ADAPTER}
+
+
 def test_steps_that_are_not_known_are_said_to_be_so() -> None:
     blind = attrs.evolve(NF4, method="gguf", code="IQ2_S", steps=False)
     found = output(Quantised, pair(Q0, trained=blind), pair(Q1, trained=NF4))

@@ -39,6 +39,7 @@ class Quantised:
         self._tensors: dict[str, tuple[Scope, PairSums]] = {}
         self._unknown: dict[str, tuple[Scope, str]] = {}
         self._adapter = False
+        self._packed = False
 
     def begin(self, context: AnalyzerContext) -> None:
         """Notes whether the trained subject is an adapter."""
@@ -47,6 +48,7 @@ class Quantised:
     def observe(self, item: WeightPair) -> None:
         """Keeps the sums of tensors that either side stores quantised, with steps of the other side left out."""
         base, trained = kind_of(item.base), kind_of(item.trained)
+        self._packed = self._packed or base is not None
         if self._adapter or item.sums is None or (base is None and trained is None):
             return
         unknown = [kind.code for kind in (base, trained) if kind is not None and not kind.steps]
@@ -63,6 +65,7 @@ class Quantised:
         """Takes in tensors that another instance observed."""
         self._tensors.update(other._tensors)
         self._unknown.update(other._unknown)
+        self._packed = self._packed or other._packed
 
     def finish(self) -> AnalyzerOutput:
         """Floor, excess and ratio per quantised tensor and per roll-up over those."""
@@ -76,7 +79,7 @@ class Quantised:
         for place in roll_up(self._tensors):
             found += _measurements(place.scope, place.sums, note)
         if not self._tensors:
-            reason = ADAPTER if self._adapter else note or NOT_QUANTISED
+            reason = ADAPTER if self._adapter and self._packed else note or NOT_QUANTISED
             found += [undefined(f"weight.quantisation.{metric}", reason) for metric in _METRICS]
         return AnalyzerOutput(measurements=tuple(found))
 

@@ -38,6 +38,7 @@ class Requantised:
         self._counts: dict[str, _Count] = {}
         self._left_out: dict[str, tuple[Scope, str]] = {}
         self._adapter = False
+        self._packed = False
 
     def begin(self, context: AnalyzerContext) -> None:
         """Notes whether the trained subject is an adapter."""
@@ -47,6 +48,7 @@ class Requantised:
         """Quantises both sides with the quantiser of the quantised one, by bands of rows."""
         base, trained = kind_of(item.base), kind_of(item.trained)
         kind = trained or base
+        self._packed = self._packed or base is not None
         if self._adapter or kind is None or item.sums is None:
             return
         reason = _obstacle(item, base, trained)
@@ -64,6 +66,7 @@ class Requantised:
         """Takes in tensors that another instance observed."""
         self._counts.update(other._counts)
         self._left_out.update(other._left_out)
+        self._packed = self._packed or other._packed
 
     def finish(self) -> AnalyzerOutput:
         """The share per tensor and per roll-up."""
@@ -83,7 +86,7 @@ class Requantised:
             found.append(measure(_METRIC, sum(c.changed for c in groups[place]) / n, scope=place, n=n, reason=note))
         if not groups:
             reasons = sorted({reason for _, reason in self._left_out.values()})
-            reason = ADAPTER if self._adapter else "; ".join(reasons[:3]) or NOT_QUANTISED
+            reason = ADAPTER if self._adapter and self._packed else "; ".join(reasons[:3]) or NOT_QUANTISED
             found.append(undefined(_METRIC, reason))
         return AnalyzerOutput(measurements=tuple(found))
 
