@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.identity import measure, undefined
-from afterburn_core.result.model import Finding, Measurement, Scope
+from afterburn_core.result.model import Finding, Measurement, Scope, Subject
 from afterburn_core.run.naming import scope_of
 from afterburn_core.testing.feeding import SUBJECTS
 from afterburn_weight.judge import Judge
@@ -30,9 +30,10 @@ def judge(
     *,
     excerpts: bool = True,
     options: ChangeOptions | None = None,
+    subjects: tuple[Subject, ...] = SUBJECTS,
 ) -> list[Finding]:
     evidence = Evidence(
-        subjects=SUBJECTS,
+        subjects=subjects,
         measurements=tuple(measurements),
         read_artifact=lambda identifier: artifact if identifier == "weight.document_differences" else None,
         excerpts=excerpts,
@@ -208,6 +209,65 @@ def test_the_ratio_that_is_asked_for_is_an_option() -> None:
 def test_a_pure_cast_is_named_as_one() -> None:
     found = finding("below_rounding", [*rounding(1.0), *change(Scope(), 0.00166, 0.0)])
     assert found.kind == "review" and "re-encoded in another dtype" in found.message
+
+
+def test_a_change_within_quantisation_is_not_told_as_training() -> None:
+    steps = [measure("weight.quantisation.ratio", r, scope=s, n=100) for s, r in ((Scope(), 0.98), (Q0, 0.98))]
+    tensors = [*change(Scope(), 0.05, 0.8), *change(Q0, 0.05, 0.8), *change(Q1, 0.0, 0.0)]
+    found = finding("change", [*tensors, *steps])
+    assert found.kind == "informational"
+    assert found.message.startswith("1 of 2 tensors differ by no more than quantisation steps explain: ")
+    assert "weight.quantisation.ratio/base+trained/model" in found.measurements
+    # a norm beside it that was trained
+    mixed = finding("change", [*tensors, *steps, *change(EMBED, 0.01, 0.9)])
+    assert mixed.message.startswith("1 of 3 tensors changed by more than quantisation steps explain, 1 by no more: ")
+    # a quantised tensor beyond its steps
+    beyond = [measure("weight.quantisation.ratio", 1.5, scope=Q0, n=100)]
+    assert finding("change", [*tensors, *beyond]).message.startswith(
+        "1 of 2 tensors changed by more than quantisation steps explain: "
+    )
+
+
+def stored(*roles: str, adapter: bool = False) -> tuple[Subject, ...]:
+    properties = {"quantisation": [{"method": "bitsandbytes", "code": "nf4"}]}
+    return tuple(
+        attrs.evolve(
+            s,
+            properties=properties if s.role in roles else {},
+            kind="adapter" if adapter and s.role == "trained" else s.kind,
+        )
+        for s in SUBJECTS
+    )
+
+
+@pytest.mark.parametrize(("ratio", "kind"), [(0.97, "review"), (1.05, "review"), (1.3, "pass")])
+def test_a_quantised_copy_is_set_against_its_steps(ratio: float, kind: str) -> None:
+    """Steps foretell an error less exactly than ulps, so that 1.05 times them is nothing more."""
+    found = finding("below_rounding", [*rounding(ratio), *change(Scope(), 0.05, 0.8)], subjects=stored("trained"))
+    assert found.kind == kind
+    assert found.message.startswith(f"The change is {ratio:.2g} times what rounding to the codes of the trained model")
+
+
+def test_the_errors_of_two_quantised_sides_add_up() -> None:
+    """√2 times the floor of either is once the floor of both."""
+    both = stored("base", "trained")
+    found = finding("below_rounding", [*rounding(1.5), *change(Scope(), 0.05, 0.8)], subjects=both)
+    assert (found.kind, "1.1 times" in found.message, "both models" in found.message) == ("review", True, True)
+    without = [m for m in rounding(1.5) if m.subjects != ("base",)]
+    assert finding("below_rounding", [*without, *change(Scope(), 0.05, 0.8)], subjects=both).kind == "open"
+
+
+def test_an_adapter_loses_nothing_to_the_steps_of_its_base() -> None:
+    numbers = [*rounding(0.005), *change(Scope(), 3e-4, 0.8)]
+    found = finding("below_rounding", numbers, subjects=stored("base", "trained", adapter=True))
+    assert found.kind == "pass" and "take nothing from it" in found.message
+
+
+def test_a_small_adapter_is_exact_until_it_is_merged() -> None:
+    numbers = [*rounding(0.2), *change(Scope(), 3e-4, 0.1)]
+    found = finding("below_rounding", numbers, subjects=stored(adapter=True))
+    assert found.kind == "review" and found.message.endswith("exact while it is apart, much of it lost in a merge")
+    assert finding("below_rounding", [*rounding(3.0), *numbers[3:]], subjects=stored(adapter=True)).kind == "pass"
 
 
 def test_no_change_is_not_near_rounding() -> None:

@@ -10,6 +10,8 @@ from afterburn_core.result.identity import fingerprint
 from afterburn_core.result.model import Example, Finding, FindingKind, Level, Measurement, Scope
 from afterburn_weight.documents import ARTIFACT, as_text, withhold
 from afterburn_weight.options import ChangeOptions
+from afterburn_weight.quantisation_options import BEYOND
+from afterburn_weight.rounding_judge import beside, is_adapter, judge_rounding
 
 _PAIR = ("base", "trained")
 _EXCERPT = 300
@@ -42,7 +44,7 @@ class Judge:
         yield self._change(evidence)
         yield self._coverage(evidence)
         yield from self._nonfinite(evidence)
-        yield self._rounding(evidence)
+        yield judge_rounding(evidence, self._options.rounding_ratio)
         for name, noun in (
             ("config", "configuration key"),
             ("generation_config", "decoding default"),
@@ -73,23 +75,39 @@ class Judge:
             if unexplained is None or unexplained.value != 0:  # what was not compared was not found unchanged
                 return _finding("weight.change", "open", "note", message, [relative, fraction])
             return _finding("weight.change", "pass", "none", message, [relative, fraction, unexplained])
-        if fraction.value == 0 and not _is_adapter(evidence):
+        if fraction.value == 0 and not is_adapter(evidence):
             message = (
                 f"{len(changed)} of {len(tensors)} tensors differ from the base by rounding to another dtype alone; "
                 "no weight was trained"
-            ) + _beside(fraction)
+            ) + beside(fraction)
             return _finding("weight.change", "informational", "note", message, [relative, fraction])
         places = _largest(evidence, self._options.top)
         size = f"relative change {_percent(relative.value)}" if relative.value is not None else "base norm is zero"
         where = f", most in {_name(places[0].scope)} ({_percent(places[0].value)})" if places else ""
-        rounded = 0 if _is_adapter(evidence) else sum(not m.value for m in changed)  # their bits are those of a cast
-        message = (
-            f"Training changed {len(changed) - rounded} of {len(tensors)} tensors and {_percent(fraction.value)} of "
-            f"the entries: {size}{where}"
-        )
+        ratios = {} if is_adapter(evidence) else _quantisation_ratios(evidence)
+        packed = [m for m in changed if m.scope.tensor in ratios]
+        within = sum(ratios[m.scope.tensor] <= BEYOND for m in packed)
+        # the bits of these are those of a cast
+        rounded = 0 if is_adapter(evidence) else sum(not m.value for m in changed if m.scope.tensor not in ratios)
+        more = len(changed) - rounded - within
+        if packed and not more:
+            message = (
+                f"{within} of {len(tensors)} tensors differ by no more than quantisation steps explain: {size}{where}"
+            )
+        elif packed:
+            message = f"{more} of {len(tensors)} tensors changed by more than quantisation steps explain"
+            message += f", {within} by no more" if within else ""
+            message += f": {size}, steps included{where}"
+        else:
+            message = (
+                f"Training changed {more} of {len(tensors)} tensors and {_percent(fraction.value)} of "
+                f"the entries: {size}{where}"
+            )
         if rounded:
             message += f"; {rounded} more differ by rounding to another dtype alone"
-        return _finding("weight.change", "informational", "note", message, [relative, fraction, *places])
+        beyond = evidence.get("weight.quantisation.ratio") if packed else None
+        cited = [relative, fraction, *places, *([beyond] if beyond is not None else [])]
+        return _finding("weight.change", "informational", "note", message, cited)
 
     def _coverage(self, evidence: Evidence) -> Finding:
         rule = "weight.incomplete_coverage"
@@ -127,28 +145,6 @@ class Judge:
                 rule, "fail", "error", message, [measurement], scope=measurement.scope, subjects=measurement.subjects
             )
 
-    def _rounding(self, evidence: Evidence) -> Finding:
-        rule = "weight.below_rounding"
-        ratio = evidence.get("weight.rounding.ratio")
-        if ratio is None or ratio.value is None:
-            return _finding(rule, "open", "note", "The change cannot be set against rounding: a norm is zero")
-        floors = [m for s in _PAIR if (m := evidence.get("weight.rounding.floor", subjects=(s,))) is not None]
-        if ratio.value == 0:
-            return _finding(rule, "pass", "none", "Nothing changed, so nothing is near rounding", [ratio, *floors])
-        fraction = evidence.get("weight.delta.changed_fraction")
-        if fraction is not None and fraction.value == 0:
-            message = (
-                "Merging the adapter into the stored dtype would round all of it away"
-                if _is_adapter(evidence)
-                else "The trained weights are the base re-encoded in another dtype: rounding alone explains the change"
-            ) + _beside(fraction)
-            return _finding(rule, "review", "note", message, [ratio, *floors])
-        times = f"{ratio.value:.2g} times the rounding floor of the stored dtype"
-        if ratio.value < self._options.rounding_ratio:
-            message = f"The change is {times}: by size alone it cannot be told from rounding"
-            return _finding(rule, "review", "note", message, [ratio, *floors])
-        return _finding(rule, "pass", "none", f"The change is {times}", [ratio, *floors])
-
     def _document(self, evidence: Evidence, name: str, noun: str) -> Finding:
         rule, measured = f"weight.{name}_change", evidence.get(f"weight.{name}.changed")
         if measured is None:
@@ -178,21 +174,16 @@ def _is_loud(key: str) -> bool:
     return any(word in key for word in _LOUD)
 
 
-def _is_adapter(evidence: Evidence) -> bool:
-    """Whether the trained weights are computed from factors, so that an unchanged rounding is no re-encoding."""
-    return any(subject.kind == "adapter" for subject in evidence.subjects)
+def _quantisation_ratios(evidence: Evidence) -> dict[str | None, float]:
+    """Change over the floor of quantisation, by tensor stored quantised on a side."""
+    return {m.scope.tensor: m.value for m in evidence.tensors("weight.quantisation.ratio") if m.value is not None}
 
 
 def _alike(evidence: Evidence) -> str:
     """What is true of tensors none of whose entries differ; a wider dtype holds the same values in other bits."""
     stored = [subject.dtypes for subject in evidence.subjects if subject.role in _PAIR]
     same = all(dtypes == stored[0] for dtypes in stored) or len({name for dtypes in stored for name in dtypes}) == 1
-    return "are bit-identical" if same or _is_adapter(evidence) else "hold equal values, some in another dtype"
-
-
-def _beside(measurement: Measurement) -> str:
-    """What a model-wide number does not speak of, to be said with it."""
-    return f"; {measurement.reason}" if measurement.reason else ""
+    return "are bit-identical" if same or is_adapter(evidence) else "hold equal values, some in another dtype"
 
 
 def _largest(evidence: Evidence, top: int) -> list[Measurement]:
