@@ -29,19 +29,19 @@ FACTORS = (
     ),
     MetricSpec(
         id="weight.adapter.effective_rank",
-        summary="exp(−Σp ln p) of s·B·A, p = σ²/Σσ²: equally strong directions of the same entropy",
-        unit="directions",
+        summary="Effective rank of s·B·A, exp(−Σ p ln p) with p = σ²/Σσ²: so many equally strong directions have the "
+        "same entropy",
         low=1.0,
     ),
     MetricSpec(
         id="weight.adapter.stable_rank",
-        summary="‖s·B·A‖² / σ₁²",
-        unit="directions",
+        summary="Stable rank of s·B·A, ‖s·B·A‖² / σ₁²",
         low=1.0,
     ),
     MetricSpec(
         id="weight.adapter.rank_use",
-        summary="(effective rank − 1) / (configured rank − 1); rolled up as the mean weighted by ‖s·B·A‖²",
+        summary="Use of the rank beyond one direction, (effective rank − 1) / (configured rank − 1); rolled up as the "
+        "mean weighted by ‖s·B·A‖²",
         low=0.0,
         high=1.0,
     ),
@@ -82,7 +82,7 @@ FACTORS = (
     ),
     MetricSpec(
         id="weight.adapter.gain_change",
-        summary="√mean((l − 1)²) of the gains l of an IA3 module",
+        summary="IA3: root mean square change of a module's gains, √mean((l − 1)²)",
         direction="higher_is_more_change",
         low=0.0,
     ),
@@ -90,31 +90,31 @@ FACTORS = (
 MERGE = (
     MetricSpec(
         id="weight.adapter.merge_error",
-        summary="‖round(W + Δ) − (W + Δ)‖ / ‖Δ‖ in the base's own dtype: what merging the adapter would lose",
+        summary="What merging the adapter into the base's own dtype would lose, ‖round(W + Δ) − (W + Δ)‖ / ‖Δ‖",
         direction="lower_is_better",
         low=0.0,
     ),
     MetricSpec(
         id="weight.adapter.merge_error.bfloat16",
-        summary="The same when merging into bfloat16",
+        summary="What merging the adapter into bfloat16 would lose, ‖round(W + Δ) − (W + Δ)‖ / ‖Δ‖",
         direction="lower_is_better",
         low=0.0,
     ),
     MetricSpec(
         id="weight.adapter.merge_error.float16",
-        summary="The same when merging into float16",
+        summary="What merging the adapter into float16 would lose, ‖round(W + Δ) − (W + Δ)‖ / ‖Δ‖",
         direction="lower_is_better",
         low=0.0,
     ),
     MetricSpec(
         id="weight.adapter.magnitude_change",
-        summary="DoRA: √mean((g/‖W‖ − 1)²) over the outputs of a module, g the trained magnitude",
+        summary="DoRA: root mean square change of the magnitudes g of a module, √mean((g/‖W‖ − 1)²) over its outputs",
         direction="higher_is_more_change",
         low=0.0,
     ),
     MetricSpec(
         id="weight.adapter.magnitude_change_max",
-        summary="DoRA: largest |g/‖W‖ − 1| over the outputs of a module",
+        summary="DoRA: largest change of a magnitude g of a module, |g/‖W‖ − 1|",
         direction="higher_is_more_change",
         low=0.0,
     ),

@@ -28,19 +28,21 @@ HEADS = (
     ),
     MetricSpec(
         id="weight.heads.stable_rank",
-        summary="‖ΔW_h‖² / σ₁² of one head's change, norm gains folded in; the null is Gaussian of the same shape",
+        summary="Stable rank of one head's change, ‖ΔW_h‖² / σ₁², norm gains folded in; the null is Gaussian matrices "
+        "of the same shape",
         low=1.0,
     ),
     MetricSpec(
         id="weight.heads.effective_rank",
-        summary="exp(−Σ p ln p), p = σ²/Σσ², of one head's change, norm gains folded in; the null is Gaussian of the "
-        "same shape",
+        summary="Effective rank of one head's change, exp(−Σ p ln p) with p = σ²/Σσ², norm gains folded in; the null "
+        "is Gaussian matrices of the same shape",
         low=1.0,
     ),
     MetricSpec(
         id="weight.heads.used_rank",
         summary="Singular values of one head's change above what rounding to the stored dtype alone gives, "
         "s(√d_h + √D)",
+        unit="singular values",
         low=0.0,
     ),
     *(
@@ -79,7 +81,8 @@ NORMS = (
     ),
     MetricSpec(
         id="weight.norms.channel",
-        summary="Largest change of one channel's gain over the root mean square gain; rolled up as the largest",
+        summary="Largest change of one channel's gain, in units of the norm's root mean square gain; rolled up as the "
+        "largest",
         direction="higher_is_more_change",
         low=0.0,
     ),
@@ -146,13 +149,16 @@ EMBEDDINGS = (
         unit="rows",
         low=0.0,
     ),
-    MetricSpec(id="weight.embeddings.added", summary="Tokens with a row that the base has not", unit="tokens", low=0.0),
+    MetricSpec(id="weight.embeddings.added", summary="Tokens whose row the base does not have", unit="tokens", low=0.0),
     MetricSpec(
-        id="weight.embeddings.removed", summary="Tokens whose row the trained model has not", unit="tokens", low=0.0
+        id="weight.embeddings.removed",
+        summary="Tokens whose row the trained model does not have",
+        unit="tokens",
+        low=0.0,
     ),
     MetricSpec(
         id="weight.embeddings.concentration",
-        summary="Least share of the tokens that holds half of Σ‖Δe‖²; small where few tokens carry the change",
+        summary="Smallest share of the tokens that holds half of Σ‖Δe‖²; small where few tokens carry the change",
         low=0.0,
         high=1.0,
     ),
@@ -185,7 +191,7 @@ DIRECTIONS = (
     ),
     MetricSpec(
         id="weight.directions.mean_cosine_expected",
-        summary="Mean |cos| of random directions in d dimensions, about √(2/(πd))",
+        summary="What mean_cosine is for random directions in d dimensions, about √(2/(πd))",
         low=0.0,
         high=1.0,
     ),

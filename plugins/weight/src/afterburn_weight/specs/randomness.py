@@ -12,14 +12,17 @@ TAIL = (
         "from the λ_min of least Kolmogorov–Smirnov distance; n is the tail's length",
         low=1.0,
     ),
-    MetricSpec(id="weight.tail.alpha_se", summary="Standard error of α, (α − 1)/√n, for λ_min as given", low=0.0),
+    MetricSpec(
+        id="weight.tail.alpha_se", summary="Standard error of α, (α − 1)/√n; the choice of λ_min is not in it", low=0.0
+    ),
     MetricSpec(
         id="weight.tail.distance",
-        summary="Kolmogorov–Smirnov distance of the tail from its power law; its p is an upper bound, small p rejects",
+        summary="Kolmogorov–Smirnov distance of the tail from its power law; its p is an upper bound, and a small one "
+        "rejects the power law",
         low=0.0,
         high=1.0,
     ),
-    MetricSpec(id="weight.tail.x_min", summary="Smallest eigenvalue of the tail", low=0.0),
+    MetricSpec(id="weight.tail.x_min", summary="Where the tail begins: λ_min, its smallest eigenvalue", low=0.0),
     MetricSpec(
         id="weight.tail.lognormal",
         summary="Log-likelihood of the power law minus that of the best truncated lognormal on the same tail; negative "
@@ -35,7 +38,8 @@ TAIL = (
     ),
     MetricSpec(
         id="weight.tail.bootstrap_p",
-        summary="Share of bootstrapped spectra that lie as far from their best power law; at most 0.1 rejects",
+        summary="Share of spectra drawn from the fit that lie as far from their own best power law; at most 0.1 "
+        "rejects the power law (option `bootstrap`)",
         low=0.0,
         high=1.0,
     ),
@@ -46,8 +50,7 @@ TAIL = (
     ),
     MetricSpec(
         id="weight.tail.alpha_median",
-        summary="Median of α over the matrices of a place, with quartiles; a summary of fits and no fit",
-        unit="1",
+        summary="Median of α over the matrices of a place, with quartiles; a summary of fits, not a fit",
         low=1.0,
     ),
     MetricSpec(

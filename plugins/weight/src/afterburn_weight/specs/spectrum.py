@@ -9,24 +9,32 @@ TOPS = (1, 4, 16, 64)
 """Numbers of leading singular values whose share of the energy is told."""
 
 
-def _rank(name: str, summary: str) -> MetricSpec:
-    return MetricSpec(id=f"weight.delta.{name}", summary=summary, low=0.0)
+def _rank(name: str, summary: str, unit: str = "1") -> MetricSpec:
+    return MetricSpec(id=f"weight.delta.{name}", summary=summary, unit=unit, low=0.0)
 
 
 DELTA = (
     _rank(
         "rank_numeric",
-        "Singular values of Δ above what rounding to the stored dtype alone produces in 999 of 1000 matrices, about "
-        "s(√m + √n) with s = √(mean ulp(w')²/12); for an adapter's factors, above 1e-12 of the largest; rolled up as "
-        "their sum",
+        "Rank of the change: singular values of Δ above what rounding to the stored dtype alone produces in 999 of "
+        "1000 matrices, about s(√m + √n) with s = √(mean ulp(w')²/12); for an adapter's factors, above 1e-12 of the "
+        "largest; rolled up as their sum",
+        "singular values",
     ),
-    _rank("stable_rank", "‖Δ‖² / σ₁² of the change; rolled up as the mean weighted by ‖Δ‖²"),
-    _rank("effective_rank", "exp(−Σ p ln p) with p = σ²/Σσ² of the change; rolled up as the mean weighted by ‖Δ‖²"),
-    _rank("participation", "(Σσ²)² / Σσ⁴ of the change; rolled up as the mean weighted by ‖Δ‖²"),
-    _rank("rank_at_90", "Fewest singular values that hold 90 % of ‖Δ‖²; rolled up as the mean weighted by ‖Δ‖²"),
+    _rank("stable_rank", "Stable rank of the change, ‖Δ‖² / σ₁²; rolled up as the mean weighted by ‖Δ‖²"),
+    _rank(
+        "effective_rank",
+        "Effective rank of the change, exp(−Σ p ln p) with p = σ²/Σσ²; rolled up as the mean weighted by ‖Δ‖²",
+    ),
+    _rank("participation", "Participation ratio of the change, (Σσ²)² / Σσ⁴; rolled up as the mean weighted by ‖Δ‖²"),
+    _rank(
+        "rank_at_90",
+        "Fewest singular values that hold 90 % of ‖Δ‖²; rolled up as the mean weighted by ‖Δ‖²",
+        "singular values",
+    ),
     MetricSpec(
         id="weight.delta.nuclear_norm",
-        summary="Σσ of the change; rolled up as the sum",
+        summary="Nuclear norm of the change, Σσ; rolled up as the sum",
         direction="higher_is_more_change",
         low=0.0,
     ),
@@ -51,22 +59,30 @@ DELTA = (
 SIDES = (
     MetricSpec(
         id="weight.spectrum.stable_rank",
-        summary="‖W‖² / σ₁² of one checkpoint; rolled up as the mean weighted by ‖W‖²",
+        summary="Stable rank of one checkpoint, ‖W‖² / σ₁²; rolled up as the mean weighted by ‖W‖²",
         low=0.0,
     ),
     MetricSpec(
         id="weight.spectrum.effective_rank",
-        summary="exp(−Σ p ln p), p = σ²/Σσ², of one checkpoint; rolled up as the mean weighted by ‖W‖²",
+        summary="Effective rank of one checkpoint, exp(−Σ p ln p) with p = σ²/Σσ²; rolled up as the mean weighted by "
+        "‖W‖²",
         low=0.0,
     ),
     MetricSpec(
         id="weight.spectrum.rank_numeric",
-        summary="Singular values of one checkpoint above what is resolved (see the artifact's method); rolled up as "
-        "their sum",
+        summary="Singular values of one checkpoint above the floor of the arithmetic: 6e-4 of the largest in preset "
+        "standard, 1.5e-8 in full; rolled up as their sum",
+        unit="singular values",
         low=0.0,
     ),
-    MetricSpec(id="weight.spectrum.spectral_norm", summary="Largest singular value of one checkpoint", low=0.0),
-    MetricSpec(id="weight.spectrum.nuclear_norm", summary="Σσ of one checkpoint; rolled up as the sum", low=0.0),
+    MetricSpec(
+        id="weight.spectrum.spectral_norm",
+        summary="Largest singular value of one checkpoint; rolled up as the largest",
+        low=0.0,
+    ),
+    MetricSpec(
+        id="weight.spectrum.nuclear_norm", summary="Nuclear norm of one checkpoint, Σσ; rolled up as the sum", low=0.0
+    ),
     MetricSpec(
         id="weight.spectrum.drift",
         summary="‖σ(W') − σ(W)‖ / ‖σ(W)‖: how far the singular values moved, whatever the vectors did",
@@ -77,18 +93,26 @@ SIDES = (
 PRINCIPAL = (
     MetricSpec(
         id="weight.principal.share",
-        summary="‖UₖᵀΔVₖ‖² / ‖Δ‖²: share of the change inside the top 16 singular directions of W",
+        summary="Share of the change inside the top k = 16 singular directions of W on both sides, ‖UₖᵀΔVₖ‖² / ‖Δ‖²",
         low=0.0,
         high=1.0,
     ),
     MetricSpec(
         id="weight.principal.expected",
-        summary="What weight.principal.share would be for a change in random directions, k²/(mn)",
+        summary="What `weight.principal.share` is for a change in random directions, k²/(mn)",
         low=0.0,
         high=1.0,
     ),
-    MetricSpec(id="weight.principal.left", summary="‖UₖᵀΔ‖² / ‖Δ‖², k = 16; k/m by chance", low=0.0, high=1.0),
-    MetricSpec(id="weight.principal.right", summary="‖ΔVₖ‖² / ‖Δ‖², k = 16; k/n by chance", low=0.0, high=1.0),
+    *(
+        MetricSpec(
+            id=f"weight.principal.{side}",
+            summary=f"Share of the change in the top k = 16 {side} singular directions of W, {formula}; "
+            f"by chance {chance}",
+            low=0.0,
+            high=1.0,
+        )
+        for side, formula, chance in (("left", "‖UₖᵀΔ‖² / ‖Δ‖²", "k/m"), ("right", "‖ΔVₖ‖² / ‖Δ‖²", "k/n"))
+    ),
     MetricSpec(
         id="weight.principal.angle",
         summary="Largest principal angle between the spans of the top 16 left singular vectors of W and W'",
@@ -105,18 +129,16 @@ PRINCIPAL = (
         high=1.5707963267948966,
         direction="higher_is_more_change",
     ),
-    MetricSpec(
-        id="weight.intruders.left",
-        summary="Intruder dimensions: of the top 10 left singular vectors of W', those whose |cosine| with every one "
-        "of W is below 0.5 (arXiv 2410.21228); rolled up as the sum",
-        direction="higher_is_more_change",
-        low=0.0,
-    ),
-    MetricSpec(
-        id="weight.intruders.right",
-        summary="The same for right singular vectors",
-        direction="higher_is_more_change",
-        low=0.0,
+    *(
+        MetricSpec(
+            id=f"weight.intruders.{side}",
+            summary=f"Intruder dimensions: of the top 10 {side} singular vectors of W', those whose |cosine| with "
+            "every one of W is below 0.5 (arXiv 2410.21228); rolled up as the sum",
+            unit="singular vectors",
+            direction="higher_is_more_change",
+            low=0.0,
+        )
+        for side in ("left", "right")
     ),
 )
 
