@@ -13,11 +13,15 @@ import pytest
 import torch
 
 from afterburn_core import Diagnoser
+from afterburn_core.run.algebra import ArrayAlgebra, Stored
+from afterburn_core.run.arrays import from_torch
+from afterburn_core.run.decompose import Matrix, decompose
+from afterburn_core.run.kernels import ArraySums
 from afterburn_core.testing.checkpoints import load_weights, save_weights, tiny_checkpoint
 from afterburn_core.testing.pairs import adapter_pair
 from afterburn_weight.grid import on_grid
 from afterburn_weight.specs.update import KINDS
-from afterburn_weight.update import UpdateEvidence, likelihoods
+from afterburn_weight.update import UpdateEvidence, is_low_rank, likelihoods
 
 HIDDEN = 128
 
@@ -151,6 +155,35 @@ def test_dequantised_weights_lie_on_their_grid(stored: str, bits: int, group: in
     step = groups.abs().amax(dim=1, keepdim=True) / (127 if bits == 8 else 7)
     rows = ((groups / step).round() * step).reshape(16, 512).to(dtype)
     assert on_grid(rows.double().numpy(), stored)
+
+
+@pytest.mark.parametrize("relative", [8e-4, 1.3e-3, 1.6e-3])
+@pytest.mark.parametrize("uneven", [0.0, 0.3])
+def test_rounding_a_small_dense_change_twice_makes_no_adapter(relative: float, uneven: float) -> None:
+    """Two checkpoints of one run with float32 weights: what bfloat16 leaves of the step between them is noise."""
+    rows = torch.exp(uneven * torch.randn(192, 1, generator=generator(1)))
+    weight = 0.02 * rows * torch.randn(192, 128, generator=generator(2))
+    for stored in (weight, weight.bfloat16().float()):
+        assert not low_rank(stored, stored + noise(stored, relative, 3))
+
+
+@pytest.mark.parametrize(("rank", "relative"), [(1, 1e-3), (4, 1e-3), (4, 3e-3), (16, 1e-2)])
+def test_a_low_rank_change_is_one_though_rounding_adds_noise_to_it(rank: int, relative: float) -> None:
+    weight = (0.02 * torch.randn(192, 128, generator=generator(2))).bfloat16().float()
+    left, right = (torch.randn(n, rank, generator=generator(n)) for n in weight.shape)
+    delta = left @ right.T
+    assert low_rank(weight, weight + delta * (relative * weight.norm() / delta.norm()))
+
+
+def low_rank(base: torch.Tensor, trained: torch.Tensor) -> bool:
+    before, after = (from_torch(side.bfloat16()).reshape(-1) for side in (base, trained))
+    sums = ArraySums().pair(before, after, ("BF16", "BF16"))
+    rows, columns = base.shape
+    stored = Stored(base=before, trained=after, rows=rows, columns=columns)
+    algebra = ArrayAlgebra("float32")
+    grams = algebra.grams(stored, frozenset({"base", "trained", "delta"}), rows >= columns)
+    matrix = Matrix(rows=rows, columns=columns, sums=sums, grams=grams, stored=stored)
+    return is_low_rank(decompose(matrix, algebra, vectors=False), sums)
 
 
 def evidence(**changes: Any) -> UpdateEvidence:

@@ -5,14 +5,19 @@ Evidence, over the tensors that changed:
     unchanged      share of entries with the bits of the base, in the stored dtype
     touched        share of matrices that changed
     rounding       Σ step²/12 / Σδ²: one rounding of every trained entry explains that much of the change
-    low_rank       share of ‖Δ‖² in matrices where r singular values stand above rounding, r ≤ k/4, and the others
-                   hold no more than twice what rounding puts there
+    low_rank       share of ‖Δ‖² in matrices where r singular values stand above rounding, r ≤ k/4, the others hold no
+                   more than twice what rounding puts there, and the r explain which entries moved (below)
     on_grid        share of the changed matrices that look dequantised (`grid`)
     off_principal  (1 − left)(1 − right) over what is expected of random directions, with preset full
 
 Sparse updates that avoid the principal directions are what reinforcement learning in bfloat16 leaves (Reinforcement
 Learning Finetunes Small Subnetworks, arXiv 2505.11711; The Path Not Taken, arXiv 2511.08567). Supervised tuning at a
 very small learning rate is as sparse: the table says likelihood, and the evidence stands beside it.
+
+Small dense changes of weights that were rounded before and after leave noise that is not spread evenly, whose largest
+singular values reach beyond the edge of rounding. A change δ smaller than the spacing u moves an entry by u with
+probability |δ|/u, so that of the ‖Δ‖² observed the share Σδ²/Σ|δ|u is true, (π/2)·E|δ|/u = (π/2)·(share of entries that
+moved) for normal δ. A low-rank change has to hold at least half of that in its r values, noise taken off.
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ from afterburn_core.run.observations import WeightPair
 from afterburn_core.run.spectra import PairSpectra
 from afterburn_core.run.sums import PairSums
 from afterburn_weight.grid import on_grid
+from afterburn_weight.marchenko_pastur import edge
 from afterburn_weight.specs.update import KINDS
 from afterburn_weight.spectrum import rounding_edge
 
@@ -37,6 +43,9 @@ _LOW = 0.25
 """A change is of low rank if at most this share of its singular values stands above rounding."""
 _RESIDUE = 2.0
 """How much more than one rounding of every entry the rest of a low-rank change may hold."""
+_EXPLAINED = 0.5
+"""Share of the true energy that a low-rank change must hold; not fitted."""
+_NOISE_LEVEL = 0.999
 
 
 @attrs.frozen(kw_only=True)
@@ -225,16 +234,24 @@ def _certain(kind: str) -> dict[str, float]:
 
 
 def is_low_rank(spectra: PairSpectra, sums: PairSums) -> bool:
-    """Whether few singular values of Δ stand above rounding and the rest is what rounding leaves."""
+    """Whether few singular values of Δ stand above rounding, the rest is what rounding leaves, and the few are the
+    change itself: they hold at least half of the energy that moving so many entries takes."""
     delta = spectra.delta
     if delta.approximate or not delta.values.size:
         return False
-    edge = max(rounding_edge(sums, delta.rows, delta.columns), delta.floor * float(delta.values[0]))
-    above = delta.values > edge
-    rank = int(np.count_nonzero(above))
-    rest = float((delta.values[~above] ** 2).sum())
-    noise = _RESIDUE * sums.trained_step_sq / 12
-    return 0 < rank <= _LOW * delta.values.size and rest <= noise + 1e-4 * delta.square
+    floor = max(rounding_edge(sums, delta.rows, delta.columns), delta.floor * float(delta.values[0]))
+    rank = int(np.count_nonzero(delta.values > floor))
+    if not 0 < rank <= _LOW * delta.values.size:
+        return False
+    rest = float((delta.values[rank:] ** 2).sum())
+    if rest > _RESIDUE * sums.trained_step_sq / 12 + 1e-4 * delta.square:
+        return False
+    # how far noise of the energy that is left reaches
+    rows, columns = delta.rows - rank, delta.columns - rank
+    own = math.sqrt(rest / (rows * columns)) * edge(rows, columns, level=_NOISE_LEVEL, known=True)
+    strong = delta.values[delta.values > max(floor, own)]
+    moved = sums.changed / sums.n
+    return float((strong**2 - own**2).sum()) >= _EXPLAINED * min(1.0, math.pi / 2 * moved) * delta.square
 
 
 def _outside(spectra: PairSpectra) -> tuple[float, float] | None:
