@@ -95,7 +95,7 @@ def test_the_same_weights_give_no_finding_of_change_and_say_so(make: Callable[[P
     change = finding(report, "weight.change")
     assert (change.kind, change.level) == ("pass", "none")
     assert change.message == f"No weight differs: all {TENSORS} compared tensors are bit-identical"
-    assert {f.kind for f in report.findings} == {"pass"}
+    assert {f.kind for f in report.findings} <= {"pass", "not_applicable"}
     for metric in ("norm", "relative", "cosine_distance", "max_abs", "changed_fraction"):
         values = {m.value for m in report.measurements(f"weight.delta.{metric}")}
         assert values == {0.0}, metric
@@ -161,7 +161,7 @@ def test_a_tensor_stored_with_and_without_its_wrapper_is_counted_twice_and_lost_
 
     rewrite(pair.trained, both)
     report = compare(pair, tmp_path / "run")
-    assert {e.component: e.status for e in report.result.executions if e.status != "ok"} == {}
+    assert {e.component: e.status for e in report.result.executions if e.status not in {"ok", "skipped"}} == {}
     assert states(report) == {"matched": TENSORS, "extra": 1}
     assert whole(report, "weight.coverage") == PARAMETERS / (PARAMETERS + 256)
     assert tensor(report, "weight.delta.norm", PLANTED_TENSOR) == 0.0
@@ -272,7 +272,7 @@ def test_a_shared_head_in_a_torch_file_matches_a_tied_safetensors_file(tmp_path:
     report = compare(pair, tmp_path / "run")
     assert whole(report, "weight.coverage") == 1.0
     assert finding(report, "weight.change").kind == "pass"
-    assert {f.kind for f in report.findings} == {"pass"}
+    assert {f.kind for f in report.findings} <= {"pass", "not_applicable"}
 
 
 # --- vocabularies

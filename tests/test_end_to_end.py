@@ -45,17 +45,22 @@ def finding(report: DiagnosticReport, rule: str) -> Finding:
     return only
 
 
-def assert_unchanged(report: DiagnosticReport) -> None:
+def assert_unchanged(report: DiagnosticReport, *, besides: str = "") -> None:
     """Zero findings of change, every measurement of change exactly zero, and the report says so."""
     assert report.verdict.status == "pass"
-    assert {f.kind for f in report.findings} <= {"pass", "not_applicable"}
+    assert {f.kind for f in report.findings if f.rule != besides} <= {"pass", "not_applicable"}
     changes = [
         m
         for m in report.measurements()
         if m.metric.startswith("weight.delta.") or m.metric.endswith((".changed", "ratio"))
     ]
     assert len(changes) > 100
-    assert {m.value for m in changes} == {0.0}
+    assert {m.value for m in changes if m.reason is None} == {0.0}
+    # ranks and shares of nothing are undefined, and say so
+    assert {(m.value, m.reason) for m in changes if m.reason is not None} <= {
+        (None, "nothing changed"),
+        (None, "no compared weight is stored quantised"),
+    }
     assert finding(report, "change").message == "No weight differs: all 21 compared tensors are bit-identical"
     assert [m.value for m in report.measurements("weight.coverage")] == [1.0]
 
@@ -94,7 +99,9 @@ def test_names_with_wrapper_prefixes_have_no_finding_of_change(tmp_path: Path) -
 
 
 def test_an_adapter_that_changes_nothing_has_no_finding_of_change(tmp_path: Path) -> None:
-    assert_unchanged(diagnose(adapter_pair(tmp_path / "pair", zero=True)))
+    report = diagnose(adapter_pair(tmp_path / "pair", zero=True))
+    assert_unchanged(report, besides="weight.adapter_rank_collapse")
+    assert "changes nothing" in finding(report, "adapter_rank_collapse").message
 
 
 def test_a_change_is_found_where_it_was_made_and_nowhere_else(tmp_path: Path) -> None:
@@ -129,14 +136,18 @@ def test_an_adapter_equals_its_merged_checkpoint(tmp_path: Path) -> None:
     shutil.copytree(pair.base, tmp_path / "merged")
     save_weights(tmp_path / "merged", merged)
 
-    adapter = diagnose(pair, run_dir=tmp_path / "a")
-    whole = diagnose(Pair(base=pair.base, trained=tmp_path / "merged"), run_dir=tmp_path / "m")
+    adapter = diagnose(pair, run_dir=tmp_path / "a", preset="full")
+    whole = diagnose(Pair(base=pair.base, trained=tmp_path / "merged"), run_dir=tmp_path / "m", preset="full")
 
     theirs = {m.id: m.value for m in whole.measurements() if m.metric.startswith("weight.delta.")}
     ours = {m.id: m.value for m in adapter.measurements() if m.metric.startswith("weight.delta.")}
     assert ours.keys() == theirs.keys() and any(ours.values())
     for identifier, value in ours.items():
-        assert value == pytest.approx(theirs[identifier], rel=1e-9, abs=1e-15), identifier
+        if value is None:
+            assert theirs[identifier] is None, identifier
+        else:  # a Gram matrix leaves singular values of 0 uncertain by its floor, factors do not
+            slack = 1e-15 if "norm" not in identifier else 1e-8
+            assert value == pytest.approx(theirs[identifier], rel=1e-9 if slack < 1e-9 else 1e-6, abs=slack), identifier
     assert isinstance(merged["lm_head.weight"], torch.Tensor)
 
 
@@ -156,7 +167,7 @@ def test_changed_documents_are_found_though_no_weight_moved(tmp_path: Path) -> N
     }
     assert set(kinds.values()) == {"review"}
     assert finding(report, "vocabulary_change").kind == "informational"
-    (artifact,) = report.result.artifacts
+    (artifact,) = [a for a in report.result.artifacts if a.id == "weight.document_differences"]
     listed = json.loads((report.directory / artifact.path).read_text())
     assert listed["config"] == [{"key": "rope_theta", "base": 10000.0, "trained": 500000.0}]
 

@@ -22,7 +22,7 @@ from afterburn_core.errors import SubjectError
 from afterburn_core.plugin.registry import Registry, load_factory
 from afterburn_core.result.model import Role
 from afterburn_core.run.digests import SubjectFile
-from afterburn_core.run.naming import is_buffer
+from afterburn_core.run.naming import is_buffer, module_kind
 from afterburn_core.run.references import SubjectReference
 from afterburn_core.run.subjects import OpenSubject, SubjectFacts
 
@@ -212,12 +212,23 @@ def _open_files(paths: Sequence[Path], registry: Registry) -> tuple[FilesSource,
                         f"{path}: tensor {name!r} is also in {paths[owner[name]].name}; keep one of them"
                     )
                 owner[name], tensors[name] = number, info
-            aliases.update(file.aliases)
+            aliases.update(_owned_by_embeddings(file.aliases))
     except BaseException:
         for file in opened:
             file.close()
         raise
     return FilesSource(files=tuple(opened), tensors=tensors, aliases=aliases, owner=owner), tuple(opened)
+
+
+def _owned_by_embeddings(aliases: Mapping[str, str]) -> dict[str, str]:
+    """Aliases in which a head is the embedding's, never the other way round, whichever name the file has first."""
+    owners = {
+        owner: name
+        for name, owner in aliases.items()
+        if module_kind(owner) == "head" and module_kind(name) == "embed"
+    }
+    turned = {name: owners.get(owner, owner) for name, owner in aliases.items() if owners.get(owner) != name}
+    return turned | owners
 
 
 def _require_text(path: Path, name: str) -> None:

@@ -10,6 +10,7 @@ from afterburn_core.result.model import Example, Finding, FindingKind, Level, Me
 from afterburn_weight.adapter_options import AdapterRules
 
 _PAIR = ("base", "trained")
+_NOTHING = "nothing changes"  # the reason `merge` gives where there is no change to lose
 
 
 class AdapterJudge:
@@ -71,6 +72,8 @@ class AdapterJudge:
             for name in ("bfloat16", "float16")
             if (m := evidence.get(f"weight.adapter.merge_error.{name}")) is not None
         ]
+        if error.value is None and error.reason == _NOTHING:
+            return _finding(rule, "pass", "none", "The adapter changes nothing, so a merge loses nothing", [error])
         if error.value is None:
             return _finding(rule, "review", "note", f"The adapter cannot be merged: {error.reason}", [error, *others])
         message = f"Merging {error.reason or 'into the base'} would lose {100 * error.value:.3g} % of the change's norm"

@@ -24,6 +24,8 @@ from afterburn_weight.rollup import order, places
 
 _BLOCK = 1 << 20  # elements at once
 _TARGETS = ("BF16", "F16")
+NOTHING = "nothing changes"
+"""The reason given where there is no change that a merge could lose."""
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +79,8 @@ class Merge:
                 groups[place].append(one)
         for scope in sorted(groups, key=order):
             found += _errors(scope, groups[scope])
+        if not self._tensors:
+            found.append(undefined("weight.adapter.merge_error", NOTHING, n=0))
         return AnalyzerOutput(measurements=tuple(found))
 
 
@@ -93,7 +97,7 @@ def _error(metric: str, error_sq: float, whole: Loss, scope: Scope, note: str | 
     if not math.isfinite(error_sq):
         return undefined(metric, "a merged weight exceeds the range of the dtype", scope=scope, n=whole.n)
     if not whole.delta_sq:
-        return undefined(metric, "nothing changes", scope=scope, n=whole.n)
+        return undefined(metric, NOTHING, scope=scope, n=whole.n)
     return measure(metric, math.sqrt(error_sq / whole.delta_sq), scope=scope, n=whole.n, reason=note)
 
 

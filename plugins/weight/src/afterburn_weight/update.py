@@ -200,10 +200,10 @@ def likelihoods(evidence: UpdateEvidence) -> dict[str, float]:
       centred at 0.3, between the 0.6–18.8 % reported for supervised and the 36–92 % for reinforcement learning, and by
       whether the change avoids the principal directions.
     """
-    if evidence.adapter:
-        return _certain("adapter")
     if not evidence.moved:
         return _certain("identical")
+    if evidence.adapter:
+        return _certain("adapter")
     if evidence.bits_changed == 0:
         return _certain("rounding_only")
     grid, low = evidence.on_grid or 0.0, evidence.low_rank or 0.0

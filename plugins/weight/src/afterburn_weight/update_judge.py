@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.identity import fingerprint
-from afterburn_core.result.model import Finding, Measurement, Scope
+from afterburn_core.result.model import Finding, FindingKind, Measurement, Scope
 
 _PAIR = ("base", "trained")
 _NAMES = {
@@ -35,6 +35,9 @@ def _kind(evidence: Evidence) -> Iterator[Finding]:
         return
     ordered = sorted(found, key=lambda m: -(m.value or 0.0))
     first, second = ordered[0], ordered[1] if len(ordered) > 1 else None
+    if first.scope.subset == "identical" and first.value == 1:
+        yield _finding(rule, "pass", "No compared value differs, so there is no update to describe", [first])
+        return
     message = f"The weights look like {_NAMES.get(first.scope.subset or '', first.scope.subset)}"
     if (first.value or 0.0) < _CLEAR and second is not None:
         message += f" ({first.value:.0%}), or like {_NAMES.get(second.scope.subset or '', second.scope.subset)}"
@@ -47,11 +50,11 @@ def _kind(evidence: Evidence) -> Iterator[Finding]:
     yield _finding(rule, "informational", message, cited)
 
 
-def _finding(rule: str, kind: str, message: str, measurements: list[Measurement]) -> Finding:
+def _finding(rule: str, kind: FindingKind, message: str, measurements: list[Measurement]) -> Finding:
     return Finding(
         rule=rule,
-        kind=kind,  # type: ignore[arg-type]
-        level="note",
+        kind=kind,
+        level="none" if kind == "pass" else "note",
         message=message,
         fingerprint=fingerprint(rule, _PAIR, Scope()),
         subjects=_PAIR,
