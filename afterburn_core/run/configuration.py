@@ -96,7 +96,7 @@ def structure(values: Mapping[str, Any], kind: type, where: str) -> Any:
         raise
     except Exception as error:  # cattrs raises groups of whatever the hooks raise
         problems = cattrs.transform_error(error, path="$", format_exception=_fault)
-        raise ConfigError(f"{where}: {'; '.join(problems)}") from error
+        raise ConfigError(f"{where}: {'; '.join(map(_placed, problems))}") from error
 
 
 def refuse_unknown_options(options: Mapping[str, Mapping[str, Any]], registry: Registry, where: str) -> None:
@@ -115,6 +115,12 @@ def refuse_unknown_options(options: Mapping[str, Mapping[str, Any]], registry: R
     for name in options:
         if name not in known and name.partition(".")[0] not in installed - registry.plugins.keys():
             raise ConfigError(f"{where}: options of {name!r}, which no plugin has{suggestion(name, known)}")
+
+
+def _placed(problem: str) -> str:
+    """`fault @ $.key` with the key first; a validator's fault names its key itself and comes with no more than `$`."""
+    fault, _, place = problem.rpartition(" @ $")
+    return f"{place.lstrip('.')}: {fault}" if place else fault
 
 
 def _fault(error: BaseException, kind: type | None) -> str:

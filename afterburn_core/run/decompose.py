@@ -97,10 +97,11 @@ def _spectrum(matrix: Matrix, kind: Kind, square: float, algebra: Algebra, vecto
     near = None
     if vectors:
         eigen, found = algebra.leading(gram, VECTORS)
-        near = found.astype(np.float32)
     else:
-        eigen = algebra.eigenvalues(gram)
+        eigen, found = algebra.eigenvalues(gram), None
     values = singular_values(eigen, FLOORS[algebra.precision])
+    if found is not None:  # any vector will do for a value 0, so that none means anything
+        near = np.where(values[: found.shape[1]] > 0, found, 0.0).astype(np.float32)
     return Spectrum(
         values=values,
         rows=matrix.rows,
@@ -194,7 +195,9 @@ def _finished(spectrum: Spectrum, matrix: Matrix, algebra: Algebra) -> Spectrum:
     tall = matrix.tall
     if matrix.stored is None or _far(spectrum, tall) is not None:
         return spectrum
-    product = algebra.apply(matrix.stored, {"base": ("base", _near(spectrum, tall))}, transposed=not tall)["base"]
+    # in the precision in which a changed matrix has them, so that the cache holds the same whoever filled it
+    wanted: dict[str, tuple[Kind, Vectors]] = {"base": ("base", _near(spectrum, tall))}
+    product = algebra.apply(matrix.stored, wanted, transposed=not tall, precision="float32")["base"]
     return _with_far(spectrum, product, tall)
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -25,7 +21,6 @@ from afterburn_core.result.model import (
     SCHEMA_VERSION,
     Artifact,
     Descriptors,
-    Environment,
     FileDigest,
     Input,
     MetricDescriptor,
@@ -43,12 +38,12 @@ from afterburn_core.run.execute import Bench, Collected, execute
 from afterburn_core.run.executor import available_cores
 from afterburn_core.run.plan import Plan, make_plan
 from afterburn_core.run.progress import Progress, Silent
+from afterburn_core.run.provenance import configuration, environment, now
 from afterburn_core.run.references import parse_reference
 from afterburn_core.run.subjects import OpenSubject, describe, open_subject
 
 # without any of these device files no driver offers a GPU: NVIDIA, AMD, and Windows' own under Linux
 _GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-_PACKAGES = ("torch", "numpy", "scipy", "transformers", "safetensors", "peft")
 
 
 @attrs.frozen(kw_only=True)
@@ -139,7 +134,7 @@ def _run(
     command: str,
     progress: Progress,
 ) -> Completed:
-    started = _now()
+    started = now()
     threads = settings.threads or available_cores()
     device = _device(settings.device, opened.plan)
     files = [*opened.base.files, *opened.trained.files]
@@ -183,14 +178,14 @@ def _run(
         id=run_id,
         status="interrupted" if collected.interrupted else "complete",
         started_at=started,
-        finished_at=_now(),
+        finished_at=now(),
         command=command,
         tool=Tool(name="afterburn", version=__version__),
-        environment=_environment(executor.workers, device),
+        environment=environment(executor.workers, device),
         components=opened.plan.components,
         seed=settings.seed,
         method=settings.method,
-        configuration=_configuration(settings),
+        configuration=configuration(settings),
     )
     artifacts = write_artifacts(directory, collected.producers, collected.payloads)
     result = assemble(run, subjects, collected, artifacts, directory, registry, opened, settings, policy)
@@ -324,39 +319,3 @@ def _device(name: str, plan: Plan) -> str:
     if kind == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device cuda: this torch sees no GPU; use --device cpu")
     return name
-
-
-def _environment(threads: int, device: str) -> Environment:
-    packages = {}
-    for name in _PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return Environment(
-        os=platform.system(),
-        machine=platform.machine(),
-        python=platform.python_version(),
-        threads=threads,
-        device=device,
-        packages=packages,
-    )
-
-
-def _configuration(settings: Settings) -> dict[str, Any]:
-    """What shaped the numbers; places on this machine are left out."""
-    return {
-        "backend": settings.backend or "auto",
-        "cache": settings.cache,
-        "device": settings.device,
-        "excerpts": settings.excerpts,
-        "executor": settings.executor,
-        "options": {name: dict(values) for name, values in settings.options.items()},
-        "preset": settings.preset,
-        "plugins": "all" if settings.plugins is None else list(settings.plugins),
-        "strict": settings.strict,
-    }
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -114,6 +114,8 @@ def result_path(run: Path) -> Path:
         ConfigError: there is none.
     """
     path = run / RESULT if run.is_dir() else run
+    if not run.exists():
+        raise ConfigError(f"{run}: does not exist; give a run directory or a result document")
     if not path.is_file():
         raise ConfigError(f"{run}: holds no {RESULT}; give a run directory or a result document")
     return path

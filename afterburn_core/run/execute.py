@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from afterburn_core.errors import AfterburnError, PluginError
-from afterburn_core.plugin.registry import Registered, Registry, build_options, load_factory
-from afterburn_core.plugin.roles import Analyzer, AnalyzerContext, AnalyzerOutput, ArtifactPayload, Executor
-from afterburn_core.plugin.specs import AnalyzerSpec, ComponentFinished, MetricSpec
-from afterburn_core.result.model import Execution, ExecutionStatus, Measurement, Notification, Produced, Subject
+from afterburn_core.plugin.registry import Registered, Registry
+from afterburn_core.plugin.roles import ArtifactPayload, Executor
+from afterburn_core.plugin.specs import ComponentFinished
+from afterburn_core.result.model import Execution, ExecutionStatus, Measurement, Notification, Subject
 from afterburn_core.run.align import AlignedTensor, Refusal, Side, align, states
+from afterburn_core.run.analyzers import DocumentReader, Guarded, begin_analyzer, finish_analyzer
 from afterburn_core.run.caches import Caches
 from afterburn_core.run.factors_pass import hand_out
-from afterburn_core.run.needs import Preset, SeriesNeed, WeightsNeed
+from afterburn_core.run.needs import Preset, WeightsNeed
 from afterburn_core.run.observations import DocumentPair
 from afterburn_core.run.plan import Plan, PlannedPass
 from afterburn_core.run.progress import Progress
@@ -27,47 +26,6 @@ from afterburn_core.run.subjects import OpenSubject, require_comparable
 if TYPE_CHECKING:
     from afterburn_core.backends.tensors import WeightSource
     from afterburn_core.run.tensor_work import Spectral
-
-DocumentReader = Callable[[str, str], Mapping[str, Any] | None]
-
-
-class Guarded:
-    """An analyzer that cannot harm the others: its first exception is kept, and it is left alone from then on."""
-
-    def __init__(self, analyzer: Analyzer) -> None:
-        self._analyzer = analyzer
-        self.error: str | None = None
-        self.seconds = 0.0
-
-    def begin(self, context: AnalyzerContext) -> None:
-        self._call(self._analyzer.begin, context)
-
-    def observe(self, item: Any) -> None:
-        self._call(self._analyzer.observe, item)
-
-    def merge(self, other: Guarded) -> None:
-        self.error = self.error or other.error
-        self.seconds += other.seconds
-        self._call(self._analyzer.merge, other._analyzer)
-
-    def finish(self) -> AnalyzerOutput:
-        output = self._call(self._analyzer.finish)
-        return output if isinstance(output, AnalyzerOutput) else AnalyzerOutput()
-
-    def _call(self, method: Any, *arguments: Any) -> Any:
-        if self.error is not None:
-            return None
-        started = time.perf_counter()
-        try:
-            return method(*arguments)
-        except Exception as error:  # a third party's analyzer may raise anything
-            # a fault of a file or of the disk is everybody's, and is not the analyzer's
-            if isinstance(error, AfterburnError) and not isinstance(error, PluginError):
-                raise
-            self.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            return None
-        finally:
-            self.seconds += time.perf_counter() - started
 
 
 @attrs.frozen(kw_only=True)
@@ -123,7 +81,7 @@ def execute(
     specs: dict[str, Registered] = {registered.spec.name: registered for registered in analyzers}
     documents = _document_reader(base, trained)
     instances = {
-        name: [_instance(specs[name].spec, subjects, documents, bench) for _ in range(bench.executor.workers)]
+        name: [begin_analyzer(specs[name].spec, subjects, documents, bench) for _ in range(bench.executor.workers)]
         for name in plan.analyzers
     }
     executions: list[Execution] = []
@@ -131,25 +89,25 @@ def execute(
     for planned in plan.passes:
         riders = [instances[name] for name in planned.analyzers]
         if interrupted is not None:
-            executions.append(_pass_execution(planned, "interrupted", 0.0, interrupted))
+            executions.append(pass_execution(planned, "interrupted", 0.0, interrupted))
             continue
         started = time.perf_counter()
         sweep = {"documents": _documents, "factors": _factors}.get(planned.kind, _weights)
         swept = sweep(planned, base, trained, riders, bench)
         interrupted = swept.stopped
         status: ExecutionStatus = "ok" if swept.stopped is None else "interrupted"
-        executions.append(_pass_execution(planned, status, time.perf_counter() - started, swept.stopped, swept))
-        _tell(bench, run_id, executions[-1])
+        executions.append(pass_execution(planned, status, time.perf_counter() - started, swept.stopped, swept))
+        tell(bench, run_id, executions[-1])
     measurements: list[Measurement] = []
     payloads: list[ArtifactPayload] = []
     producers: dict[str, str] = {}
     for name in plan.analyzers:
-        output, execution = _finish(specs[name], instances[name], interrupted)
+        output, execution = finish_analyzer(specs[name], instances[name], interrupted)
         measurements += output.measurements
         payloads += output.artifacts
         producers.update({payload.id: name for payload in output.artifacts})
         executions.append(execution)
-        _tell(bench, run_id, execution)
+        tell(bench, run_id, execution)
     for skipped in plan.skipped:
         executions.append(
             Execution(
@@ -184,21 +142,6 @@ def _document_reader(base: OpenSubject, trained: OpenSubject) -> DocumentReader:
     return read
 
 
-def _instance(spec: AnalyzerSpec, subjects: tuple[Subject, ...], documents: DocumentReader, bench: Bench) -> Guarded:
-    options = build_options(spec.options, bench.options.get(spec.name, {}), spec.name)
-    guarded = Guarded(load_factory(spec.factory)(options))
-    guarded.begin(
-        AnalyzerContext(
-            subjects=subjects,
-            seed=child_seed(bench.seed, spec.name),
-            device=bench.device,
-            excerpts=bench.excerpts,
-            documents=documents,
-        )
-    )
-    return guarded
-
-
 def _documents(
     planned: PlannedPass, base: OpenSubject, trained: OpenSubject, riders: Sequence[Sequence[Guarded]], bench: Bench
 ) -> Swept:
@@ -223,8 +166,10 @@ def _weights(
     from afterburn_core.run.layout import present
     from afterburn_core.run.weights_pass import WeightsPass
 
-    shown = present(base.weights(), trained.weights(), _config_reader(base), _config_reader(trained))
-    aligned = align(_side(base, shown.base, shown.base_refused), _side(trained, shown.trained, shown.trained_refused))
+    shown = present(base.weights(), trained.weights(), config_reader(base), config_reader(trained))
+    aligned = align(
+        side_of(base, shown.base, shown.base_refused), side_of(trained, shown.trained, shown.trained_refused)
+    )
     compared = sum(tensor.compared for tensor in aligned)
     require_comparable(base.facts, trained.facts, compared)
     bench.progress.begin("comparing weights", compared, "parameters")
@@ -290,7 +235,8 @@ def _approximations(names: Sequence[str]) -> tuple[Notification, ...]:
     )
 
 
-def _side(subject: OpenSubject, source: WeightSource, refused: Mapping[str, Refusal]) -> Side:
+def side_of(subject: OpenSubject, source: WeightSource, refused: Mapping[str, Refusal]) -> Side:
+    """What alignment needs to know of a subject whose weights are presented by `source`."""
     return Side(
         tensors=source.tensors,
         aliases=source.aliases,
@@ -300,7 +246,7 @@ def _side(subject: OpenSubject, source: WeightSource, refused: Mapping[str, Refu
     )
 
 
-def _config_reader(subject: OpenSubject) -> Callable[[], Mapping[str, Any] | None]:
+def config_reader(subject: OpenSubject) -> Callable[[], Mapping[str, Any] | None]:
     """Reads the configuration when a layout has to be known; a subject without documents has none."""
     if "documents" not in subject.facts.capabilities:
         return lambda: None
@@ -319,65 +265,14 @@ def _alignment_notes(aligned: Sequence[AlignedTensor]) -> tuple[Notification, ..
     )
 
 
-def _finish(
-    registered: Registered, instances: Sequence[Guarded], interrupted: str | None
-) -> tuple[AnalyzerOutput, Execution]:
-    spec: AnalyzerSpec = registered.spec
-    merged = instances[0]
-    for other in instances[1:]:
-        merged.merge(other)
-    output = merged.finish()
-    reason = merged.error or _fault(output, spec)
-    status: ExecutionStatus = "ok"
-    if reason is not None:
-        output, status = AnalyzerOutput(), "failed"
-    elif interrupted is not None and any(isinstance(need, (WeightsNeed, SeriesNeed)) for need in spec.needs):
-        whole = tuple(m for m in output.measurements if m.scope.tensor is not None)
-        output, status, reason = attrs.evolve(output, measurements=whole), "interrupted", interrupted
-    execution = Execution(
-        component=spec.name,
-        kind="analyzer",
-        plugin=registered.plugin.name,
-        status=status,
-        seconds=round(merged.seconds, 3),
-        reason=reason,
-        produced=Produced(measurements=len(output.measurements), artifacts=len(output.artifacts)),
-        notifications=output.notifications,
-    )
-    return output, execution
-
-
-def _fault(output: AnalyzerOutput, spec: AnalyzerSpec) -> str | None:
-    """What makes an analyzer's output unusable, and would make the whole document invalid."""
-    declared = {metric.id: metric for metric in spec.metrics}
-    seen: set[str] = set()
-    for measurement in output.measurements:
-        metric = declared.get(measurement.metric)
-        if metric is None:
-            return f"measured {measurement.metric!r}, which {spec.name} does not declare"
-        if measurement.id in seen:
-            return f"gave {measurement.id!r} twice"
-        if measurement.value is not None and not math.isfinite(measurement.value):
-            return f"gave {measurement.value} for {measurement.id!r}; undefined values need a reason instead"
-        if measurement.value is not None and not _within(measurement.value, metric):
-            return f"gave {measurement.value} for {measurement.id!r}, outside its range"
-        seen.add(measurement.id)
-    return None
-
-
-def _within(value: float, metric: MetricSpec) -> bool:
-    slack = 1e-9  # what validation allows for rounding
-    above = metric.low is None or value >= metric.low - slack
-    return above and (metric.high is None or value <= metric.high + slack)
-
-
-def _pass_execution(
+def pass_execution(
     planned: PlannedPass,
     status: ExecutionStatus,
     seconds: float,
     reason: str | None,
     swept: Swept | None = None,
 ) -> Execution:
+    """The record of a pass."""
     return Execution(
         component=planned.component,
         kind="pass",
@@ -390,7 +285,8 @@ def _pass_execution(
     )
 
 
-def _tell(bench: Bench, run_id: str, execution: Execution) -> None:
+def tell(bench: Bench, run_id: str, execution: Execution) -> None:
+    """Lets observers know that a component ended."""
     bench.registry.notify(
         ComponentFinished(
             run_id=run_id, component=execution.component, status=execution.status, seconds=execution.seconds

@@ -12,20 +12,10 @@ import attrs
 from afterburn_core.errors import SubjectError
 from afterburn_core.plugin.registry import Registered
 from afterburn_core.result.model import Execution, ExecutionStatus, Notification, Subject
+from afterburn_core.run.analyzers import DocumentReader, begin_analyzer, finish_analyzer
 from afterburn_core.run.cache import RowCache
 from afterburn_core.run.digests import SubjectFile
-from afterburn_core.run.execute import (
-    Bench,
-    Collected,
-    DocumentReader,
-    Swept,
-    _config_reader,
-    _finish,
-    _instance,
-    _pass_execution,
-    _side,
-    _tell,
-)
+from afterburn_core.run.execute import Bench, Collected, Swept, config_reader, pass_execution, side_of, tell
 from afterburn_core.run.layout import present
 from afterburn_core.run.needs import SeriesNeed
 from afterburn_core.run.plan import Plan, PlannedPass
@@ -65,7 +55,7 @@ def execute_series(
     specs: dict[str, Registered] = {registered.spec.name: registered for registered in analyzers}
     documents = _documents(base, members)
     instances = {
-        name: [_instance(specs[name].spec, subjects, documents, bench) for _ in range(bench.executor.workers)]
+        name: [begin_analyzer(specs[name].spec, subjects, documents, bench) for _ in range(bench.executor.workers)]
         for name in plan.analyzers
     }
     executions: list[Execution] = []
@@ -76,18 +66,18 @@ def execute_series(
         swept = _sweep(planned, base, members, riders, bench, cache)
         stopped = swept.stopped
         status: ExecutionStatus = "ok" if stopped is None else "interrupted"
-        executions.append(_pass_execution(planned, status, time.perf_counter() - started, stopped, swept))
-        _tell(bench, run_id, executions[-1])
+        executions.append(pass_execution(planned, status, time.perf_counter() - started, stopped, swept))
+        tell(bench, run_id, executions[-1])
     measurements: list[Any] = []
     payloads: list[Any] = []
     producers: dict[str, str] = {}
     for name in plan.analyzers:
-        output, execution = _finish(specs[name], instances[name], stopped)
+        output, execution = finish_analyzer(specs[name], instances[name], stopped)
         measurements += output.measurements
         payloads += output.artifacts
         producers.update({payload.id: name for payload in output.artifacts})
         executions.append(execution)
-        _tell(bench, run_id, execution)
+        tell(bench, run_id, execution)
     executions += [
         Execution(
             component=skipped.component,
@@ -139,14 +129,14 @@ def _sweep(
     if not isinstance(planned.need, SeriesNeed):
         raise RuntimeError(f"{planned.component}: not a pass over several models")
     shown = [
-        present(base.weights(), member.subject.weights(), _config_reader(base), _config_reader(member.subject))
+        present(base.weights(), member.subject.weights(), config_reader(base), config_reader(member.subject))
         for member in members
     ]
     tensors = align_series(
         {
             member.id.partition(":")[2]: (
-                _side(base, view.base, view.base_refused),
-                _side(member.subject, view.trained, view.trained_refused),
+                side_of(base, view.base, view.base_refused),
+                side_of(member.subject, view.trained, view.trained_refused),
             )
             for member, view in zip(members, shown, strict=True)
         }

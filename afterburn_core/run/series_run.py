@@ -18,9 +18,6 @@ from afterburn_core.run.configuration import Settings, refuse_unknown_options
 from afterburn_core.run.diagnose import (
     Completed,
     Opened,
-    _configuration,
-    _environment,
-    _now,
     assemble,
     effective_policy,
 )
@@ -30,6 +27,7 @@ from afterburn_core.run.execute import Bench
 from afterburn_core.run.executor import available_cores
 from afterburn_core.run.plan import Plan, make_plan
 from afterburn_core.run.progress import Progress, Silent
+from afterburn_core.run.provenance import configuration, environment, now
 from afterburn_core.run.series_execute import Member, execute_series
 from afterburn_core.run.subjects import OpenSubject, describe
 
@@ -67,7 +65,7 @@ def run_series(
     facts = (base.facts, *(member.subject.facts for member in members))
     plan = make_plan(facts, analyzers, detectors, preset=settings.preset, threads=threads)
     directory = prepare(Path(settings.run_dir) if settings.run_dir else None, f"{base.facts.label}-{command}")
-    started = _now()
+    started = now()
     groups = [tuple(base.files), *((*member.subject.files, *member.files) for member in members)]
     before = {file.path: file_state(file.path) for files in groups for file in files}
     subjects = _subjects(base, members, groups, threads, progress)
@@ -97,14 +95,14 @@ def run_series(
         id=run_id,
         status="interrupted" if collected.interrupted else "complete",
         started_at=started,
-        finished_at=_now(),
+        finished_at=now(),
         command=command,
         tool=Tool(name="afterburn", version=__version__),
-        environment=_environment(executor.workers, "cpu"),
+        environment=environment(executor.workers, "cpu"),
         components=plan.components,
         seed=settings.seed,
         method=settings.method,
-        configuration=_configuration(settings),
+        configuration=configuration(settings),
     )
     artifacts = write_artifacts(directory, collected.producers, collected.payloads)
     opened = Opened(base=base, trained=members[0].subject, plan=plan, analyzers=analyzers, detectors=detectors)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2
 """Raised when any of the numbers can change for equal inputs; part of every cache key."""
 VECTORS = 16
 """Singular vectors kept per matrix."""
@@ -39,7 +39,7 @@ class Spectrum:
     """‖A‖² = Σσ² over the whole spectrum, exact also where `values` holds only the top."""
     method: Method
     left: NDArray[np.float32] | None = None
-    """(rows, q) top left singular vectors, by descending value; `None` unless asked for."""
+    """(rows, q) top left singular vectors, by descending value, zeros for a value 0; `None` unless asked for."""
     right: NDArray[np.float32] | None = None
     """(columns, q) top right singular vectors."""
     error: float = 0.0

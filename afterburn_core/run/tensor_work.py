@@ -142,7 +142,8 @@ def recalled(
     trained = unpack("trained", arrays, vectors=spectral.vectors) if sums.delta_sq > 0 else base
     if base is None or delta is None or trained is None:
         return None
-    return PairSpectra(base=base, trained=trained, delta=delta, principal=unpack_principal(arrays)), rows
+    principal = unpack_principal(arrays) if spectral.vectors else None  # as a run without vectors finds it
+    return PairSpectra(base=base, trained=trained, delta=delta, principal=principal), rows
 
 
 def _spectra(

@@ -109,10 +109,9 @@ def nearest(item: WeightPair, added: Sequence[int], count: int) -> Mapping[int, 
 
 def _unit(rows: NDArray[Any]) -> NDArray[np.float32]:
     """Rows of length 1; rows of zeros stay."""
-    rows = rows.astype(np.float32)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = rows / np.where(norms > 0, norms, 1.0)
-    return unit
+    values = rows.astype(np.float32)
+    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
 def tied(head: WeightPair) -> tuple[bool | None, bool | None]:

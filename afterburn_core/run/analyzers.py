@@ -1,0 +1,136 @@
+"""Analyzers in a run: begun with options and context, kept apart from one another's faults, finished and checked."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from afterburn_core.errors import AfterburnError, PluginError
+from afterburn_core.plugin.registry import Registered, build_options, load_factory
+from afterburn_core.plugin.roles import Analyzer, AnalyzerContext, AnalyzerOutput
+from afterburn_core.plugin.specs import AnalyzerSpec, MetricSpec
+from afterburn_core.result.model import Execution, ExecutionStatus, Produced, Subject
+from afterburn_core.run.needs import SeriesNeed, WeightsNeed
+from afterburn_core.run.seeds import child_seed
+
+if TYPE_CHECKING:
+    from afterburn_core.run.execute import Bench
+
+DocumentReader = Callable[[str, str], Mapping[str, Any] | None]
+"""A parsed document by role and name; `None` where the subject has none."""
+
+
+class Guarded:
+    """An analyzer that cannot harm the others: its first exception is kept, and it is left alone from then on."""
+
+    def __init__(self, analyzer: Analyzer) -> None:
+        self._analyzer = analyzer
+        self.error: str | None = None
+        self.seconds = 0.0
+
+    def begin(self, context: AnalyzerContext) -> None:
+        self._call(self._analyzer.begin, context)
+
+    def observe(self, item: Any) -> None:
+        self._call(self._analyzer.observe, item)
+
+    def merge(self, other: Guarded) -> None:
+        self.error = self.error or other.error
+        self.seconds += other.seconds
+        self._call(self._analyzer.merge, other._analyzer)
+
+    def finish(self) -> AnalyzerOutput:
+        output = self._call(self._analyzer.finish)
+        return output if isinstance(output, AnalyzerOutput) else AnalyzerOutput()
+
+    def _call(self, method: Any, *arguments: Any) -> Any:
+        if self.error is not None:
+            return None
+        started = time.perf_counter()
+        try:
+            return method(*arguments)
+        except Exception as error:  # a third party's analyzer may raise anything
+            # a fault of a file or of the disk is everybody's, and is not the analyzer's
+            if isinstance(error, AfterburnError) and not isinstance(error, PluginError):
+                raise
+            self.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            return None
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+def begin_analyzer(
+    spec: AnalyzerSpec, subjects: tuple[Subject, ...], documents: DocumentReader, bench: Bench
+) -> Guarded:
+    options = build_options(spec.options, bench.options.get(spec.name, {}), spec.name)
+    guarded = Guarded(load_factory(spec.factory)(options))
+    guarded.begin(
+        AnalyzerContext(
+            subjects=subjects,
+            seed=child_seed(bench.seed, spec.name),
+            device=bench.device,
+            excerpts=bench.excerpts,
+            documents=documents,
+        )
+    )
+    return guarded
+
+
+def finish_analyzer(
+    registered: Registered, instances: Sequence[Guarded], interrupted: str | None
+) -> tuple[AnalyzerOutput, Execution]:
+    """What the instances found together, checked, with the record of the analyzer.
+
+    After an interruption only statements on single tensors are kept: a roll-up would look like one on the whole.
+    """
+    spec: AnalyzerSpec = registered.spec
+    merged = instances[0]
+    for other in instances[1:]:
+        merged.merge(other)
+    output = merged.finish()
+    reason = merged.error or _fault(output, spec)
+    status: ExecutionStatus = "ok"
+    if reason is not None:
+        output, status = AnalyzerOutput(), "failed"
+    elif interrupted is not None and any(isinstance(need, (WeightsNeed, SeriesNeed)) for need in spec.needs):
+        whole = tuple(m for m in output.measurements if m.scope.tensor is not None)
+        output, status, reason = attrs.evolve(output, measurements=whole), "interrupted", interrupted
+    execution = Execution(
+        component=spec.name,
+        kind="analyzer",
+        plugin=registered.plugin.name,
+        status=status,
+        seconds=round(merged.seconds, 3),
+        reason=reason,
+        produced=Produced(measurements=len(output.measurements), artifacts=len(output.artifacts)),
+        notifications=output.notifications,
+    )
+    return output, execution
+
+
+def _fault(output: AnalyzerOutput, spec: AnalyzerSpec) -> str | None:
+    """What makes an analyzer's output unusable, and would make the whole document invalid."""
+    declared = {metric.id: metric for metric in spec.metrics}
+    seen: set[str] = set()
+    for measurement in output.measurements:
+        metric = declared.get(measurement.metric)
+        if metric is None:
+            return f"measured {measurement.metric!r}, which {spec.name} does not declare"
+        if measurement.id in seen:
+            return f"gave {measurement.id!r} twice"
+        if measurement.value is not None and not math.isfinite(measurement.value):
+            return f"gave {measurement.value} for {measurement.id!r}; undefined values need a reason instead"
+        if measurement.value is not None and not _within(measurement.value, metric):
+            return f"gave {measurement.value} for {measurement.id!r}, outside its range"
+        seen.add(measurement.id)
+    return None
+
+
+def _within(value: float, metric: MetricSpec) -> bool:
+    slack = 1e-9  # what validation allows for rounding
+    above = metric.low is None or value >= metric.low - slack
+    return above and (metric.high is None or value <= metric.high + slack)
