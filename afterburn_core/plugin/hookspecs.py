@@ -38,6 +38,10 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def afterburn_analyzers() -> Iterable[AnalyzerSpec]:  # type: ignore[empty-body]
     """Analyzers this plugin offers. Called once when the registry is built; results are collected and sorted by name.
 
+    `needs` decides what they observe: `DocumentsNeed`, `WeightsNeed` with the quantities `sums`, `rows`, `spectra`,
+    `vectors` and `tensors`, `FactorsNeed` for an adapter's modules, `SeriesNeed` for several models beside one base.
+    `preset` is the least `--preset` in which they take part, `quick` unless given.
+
     Example::
 
         @hookimpl
