@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh, get_lapack_funcs
 
 _SMALL = 64
 """Below this order all vectors cost nothing."""
@@ -19,6 +18,8 @@ _SMALL = 64
 
 def eigenvalues(matrix: NDArray[Any]) -> NDArray[np.float64]:
     """All eigenvalues of a symmetric matrix (n, n), descending; computed in its own precision."""
+    from scipy.linalg import eigh, get_lapack_funcs  # a fifth of a second that a quick run need not spend
+
     order = matrix.shape[0]
     if order <= 2:
         return _descending(np.linalg.eigvalsh(matrix))
@@ -40,6 +41,8 @@ def leading_eigenpairs(matrix: NDArray[Any], count: int) -> tuple[NDArray[np.flo
         matrix: symmetric (n, n), float32 or float64; only its lower triangle is read. It is not changed.
         count: vectors wanted; at most n of them are given.
     """
+    from scipy.linalg import eigh, get_lapack_funcs
+
     order = matrix.shape[0]
     count = min(count, order)
     if order <= _SMALL or count > order // 2:

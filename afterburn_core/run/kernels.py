@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterburn_core.run.arrays import Raw, bits_of, narrow, widen
+from afterburn_core.run.arrays import NUMPY_DTYPES, Raw, bits_of, narrow, widen
 from afterburn_core.run.sums import PairSums, combine
 
 CPU_BLOCK = 1 << 15
@@ -51,9 +51,10 @@ class ArraySums:
             return combine(self._equal(values[i : i + self.block], stored) for i in steps)
 
     def _block(self, left: Raw, right: Raw, stored: tuple[str, str]) -> PairSums:
-        if left.dtype == right.dtype and np.array_equal(bits_of(left), bits_of(right)):
-            return self._equal(left, stored[0])
         n = left.size
+        changed = self._changed(left, right, stored[1])
+        if changed == 0 and left.dtype == right.dtype == NUMPY_DTYPES[stored[1]]:  # compared as they are, not rounded
+            return self._equal(left, stored[0])
         base, trained, work = self._base[:n], self._trained[:n], self._work[:n]
         widen(left, base, self._scratch)
         widen(right, trained, self._scratch)
@@ -68,7 +69,7 @@ class ArraySums:
             delta_sq=float(delta @ delta),
             dot_base_delta=float(base @ delta),
             max_abs=max(abs(float(delta.max())), abs(float(delta.min()))),
-            changed=self._changed(left, right, stored[1]),
+            changed=changed,
             base_step_sq=base_step_sq,
             trained_step_sq=trained_step_sq,
             base_nonfinite=_nonfinite(base) if lost else 0,
