@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import random
 import re
 import resource
@@ -380,6 +381,16 @@ def test_a_pickle_with_code_in_it_is_refused_and_not_run(
     assert not touched.exists()
 
 
+def test_a_pickle_of_another_protocol_is_refused_without_a_warning_beside_it(
+    pair: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    (pair.trained / WEIGHTS).unlink()
+    (pair.trained / "model.pt").write_bytes(pickle.dumps({"a": Harmful(f"touch {tmp_path / 'touched'}")}, protocol=4))
+    refused(diagnose(pair), capsys, "model.pt", "refused", "run code")
+    assert not [str(one.message) for one in recwarn if "pickle" in str(one.message)]
+    assert not (tmp_path / "touched").exists()
+
+
 def test_a_torch_file_that_is_cut_off_is_named(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
     (pair.trained / WEIGHTS).unlink()
     torch.save(load_weights(pair.base), pair.trained / "pytorch_model.bin")
@@ -419,7 +430,9 @@ def test_an_adapter_whose_base_is_gone_is_refused(tmp_path: Path, capsys: pytest
 
 def test_an_adapter_as_base_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pair = adapter_pair(tmp_path)
-    refused(diagnose(pair, "--base", pair.trained, "--trained", pair.base), capsys, "is an adapter and needs its base")
+    refused(
+        diagnose(pair, "--base", pair.trained, "--trained", pair.base), capsys, "is an adapter and cannot be the base"
+    )
 
 
 def test_an_adapter_on_the_wrong_base_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -325,9 +325,10 @@ def test_only_the_plugins_that_were_named_take_part(afterburn: Afterburn, pair: 
         (["diagnose", "--base", ".", "--trained", "."], "is empty; give a directory with model.safetensors"),
         (["diagnose", "--fail-on", "loud"], "'loud' is not one of"),
         (["diagnose", "--config", "none.yaml"], "none.yaml: cannot be read"),
-        (["judge", "none"], "none: holds no result.json"),
+        (["judge", "none"], "none: does not exist; give a run directory or a result document"),
+        (["weight-diff", "--plugins", "weight"], "No such option '--plugins'"),
         (["diagnose", "--base", ".", "--trained", ".", "--seed", "-1"], "seed: -1 is not between"),
-        (["diagnose", "--base", ".", "--trained", ".", "--threads", "0"], "threads: 0 is not at least 1"),
+        (["diagnose", "--base", ".", "--trained", ".", "--threads", "0"], "flags: threads: 0 is not at least 1\n"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

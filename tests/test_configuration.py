@@ -56,7 +56,7 @@ def test_relative_paths_in_a_file_mean_relative_to_it(tmp_path: Path, monkeypatc
     ("text", "message"),
     [
         ("sead: 1", "unknown key 'sead', did you mean 'seed'?"),
-        ("seed: '3'", "expected an integer, got '3'"),
+        ("seed: '3'", "seed: expected an integer, got '3'"),
         ("seed: true", "expected an integer, got True"),
         ("seed: -1", "seed: -1 is not between 0 and 2**53 - 1"),
         ("seed: 9007199254740992", "is not between 0 and 2**53 - 1"),
@@ -65,7 +65,7 @@ def test_relative_paths_in_a_file_mean_relative_to_it(tmp_path: Path, monkeypatc
         ("cache: 1", "expected true or false, got 1"),
         ("plugins: weight", "expected a list of texts, got 'weight'"),
         ("plugins: [1]", "expected a list of texts, got [1]"),
-        ("base: 3", "expected text, got 3"),
+        ("base: 3", "base: expected text, got 3"),
         ("method: sftt", "sftt"),
         ("fail_on: high", "high"),
         ("- a", "expected keys and values, got list"),
@@ -77,6 +77,7 @@ def test_a_faulty_file_is_refused_with_the_place_and_the_fault(tmp_path: Path, t
     with pytest.raises(ConfigError) as caught:
         load_settings(write(tmp_path, text), {})
     assert message in str(caught.value)
+    assert " @ " not in str(caught.value)
     assert ".afterburn.yaml" in str(caught.value) or "seed" in message or "threads" in message
     assert "\n" not in str(caught.value)
 

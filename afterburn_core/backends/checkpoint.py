@@ -223,9 +223,7 @@ def _open_files(paths: Sequence[Path], registry: Registry) -> tuple[FilesSource,
 def _owned_by_embeddings(aliases: Mapping[str, str]) -> dict[str, str]:
     """Aliases in which a head is the embedding's, never the other way round, whichever name the file has first."""
     owners = {
-        owner: name
-        for name, owner in aliases.items()
-        if module_kind(owner) == "head" and module_kind(name) == "embed"
+        owner: name for name, owner in aliases.items() if module_kind(owner) == "head" and module_kind(name) == "embed"
     }
     turned = {name: owners.get(owner, owner) for name, owner in aliases.items() if owners.get(owner) != name}
     return turned | owners
@@ -276,6 +274,8 @@ def _open_adapter(
     config = read_json(path / "adapter_config.json") or {}
     if base is None:
         named = config.get("base_model_name_or_path")
+        if role == "base":
+            raise SubjectError(f"{path}: is an adapter and cannot be the base; give the model it was trained on")
         hint = f"its configuration names {named!r}" if named else "its configuration names none"
         raise SubjectError(f"{path}: is an adapter and needs its base ({hint}); give it with --base")
     candidates = [path / name for name in ("adapter_model.safetensors", "adapter_model.bin")]

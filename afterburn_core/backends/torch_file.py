@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ def read_index(path: Path) -> TorchFile:
         loaded = _load(path)
     except pickle.UnpicklingError as error:
         raise SubjectError(
-            f"{path}: refused, because unpickling it would run code or build objects other than tensors; "
+            f"{path}: refused: damaged, or unpickling it would run code or build objects other than tensors; "
             "convert it to safetensors where you trust its origin"
         ) from error
     except _UNREADABLE as error:
@@ -104,13 +105,15 @@ def _holds_tensors(value: Any) -> bool:
 def _load(path: Path) -> Any:
     import torch
 
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError as error:
-        # files written before torch 1.6 cannot be mapped; they still load
-        if "mmap" not in str(error):
-            raise
-        return torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():  # on other pickle protocols; what comes of them is told in one line
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError as error:
+            # files written before torch 1.6 cannot be mapped; they still load
+            if "mmap" not in str(error):
+                raise
+            return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _state_dict(loaded: Any) -> tuple[Mapping[str, Any], dict[str, int | float]]:

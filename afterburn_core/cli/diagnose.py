@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from afterburn_core.cli.options import run_options, settings_from, subject_options
+from afterburn_core.cli.options import run_options, settings_from, subject_options, without_plugins
 from afterburn_core.run.configuration import Settings
 
 
@@ -26,6 +26,7 @@ def diagnose(ctx: click.Context, /, **flags: Any) -> None:
     ctx.exit(run_and_report("diagnose", settings, settings.plugins, flags["as_json"], flags["quiet"]))
 
 
+@without_plugins
 @click.command(name="weight-diff")
 @subject_options
 @run_options

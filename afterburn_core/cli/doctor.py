@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
 from collections import Counter
+from contextlib import redirect_stderr
 from importlib.metadata import distributions, entry_points
 from pathlib import Path
 
@@ -52,7 +54,8 @@ def _stack() -> list[Check]:
     checks = []
     for name in ("torch", "numpy", "transformers", "safetensors", "peft"):
         try:
-            module = __import__(name)
+            with redirect_stderr(io.StringIO()):  # what optional parts of theirs lack is nothing to act on
+                module = __import__(name)
             detail = str(getattr(module, "__version__", "present"))
             checks.append(Check(name=name, ok=True, detail=detail))
         except Exception as error:  # noqa: BLE001 - broken wheels raise whatever they like on import

@@ -52,6 +52,12 @@ def subject_options(command: Command) -> Command:
     return command
 
 
+def without_plugins(command: click.Command) -> click.Command:
+    """The command less `--plugins`, for one that takes part with a plugin of its own."""
+    command.params = [parameter for parameter in command.params if parameter.name != "plugins"]
+    return command
+
+
 def run_options(command: Command) -> Command:
     """How to run: everything besides the subjects that `diagnose` and its short forms take."""
     decorators = (
