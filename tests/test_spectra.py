@@ -76,6 +76,7 @@ def sweep(
     rows: bool = False,
     max_order: int = 1 << 20,
     caches: Path | None = None,
+    device: str = "cpu",
 ) -> Swept:
     """Saves both sides and runs the pass over the files."""
     for name, tensors in (("base", base), ("trained", trained)):
@@ -102,6 +103,7 @@ def sweep(
         with_values=values,
         with_rows=rows,
         spectral=spectral,
+        device=device,
     ).run()
     return Swept(seen, order, outcome)
 
@@ -299,6 +301,38 @@ def test_the_cache_serves_base_to_every_candidate_and_the_pair_to_itself(tmp_pat
     assert np.array_equal(again.seen["lm_head.weight"].rows.delta_sq, cold.seen["lm_head.weight"].rows.delta_sq)
 
 
+def test_a_run_without_vectors_finds_the_same_in_the_cache_of_one_with_them(tmp_path: Path) -> None:
+    base = {NAME: gaussian(60, 20, seed=12)}
+    trained = {NAME: base[NAME] + gaussian(60, 20, seed=14, scale=1e-3)}
+    sweep(tmp_path, base, trained, caches=tmp_path / "caches")
+    again = sweep(tmp_path, base, trained, caches=tmp_path / "caches", vectors=False)
+    assert again.outcome.from_cache == 1
+    assert again.seen[NAME].spectra.principal is None
+
+
+def test_base_has_the_same_vectors_whether_or_not_it_was_changed(tmp_path: Path) -> None:
+    """They may come from the cache, where the first candidate decides which way they were computed."""
+    base = {NAME: gaussian(60, 20, seed=12)}
+    found = []
+    for place, change in (("same", 0.0), ("changed", 1e-3)):
+        (tmp_path / place).mkdir()
+        trained = {NAME: base[NAME] + gaussian(60, 20, seed=14, scale=change)}
+        found.append(sweep(tmp_path / place, base, trained).seen[NAME].spectra.base)
+    assert np.array_equal(found[0].left, found[1].left)
+    assert np.array_equal(found[0].right, found[1].right)
+
+
+@pytest.mark.parametrize("shape", [(40, 24), (24, 40)], ids=["tall", "wide"])
+def test_values_that_are_zero_have_no_vectors(tmp_path: Path, shape: tuple[int, int]) -> None:
+    left, right = gaussian(shape[0], 3, seed=1, dtype=torch.float64), gaussian(3, shape[1], seed=2, dtype=torch.float64)
+    base = {NAME: left @ right}
+    found = sweep(tmp_path, base, {NAME: base[NAME] * 1.5}).seen[NAME].spectra
+    for side in (found.base, found.trained, found.delta):
+        for vectors in (side.left, side.right):
+            assert np.linalg.norm(vectors, axis=0) == pytest.approx([1.0] * 3 + [0.0] * 13, abs=1e-5)
+    assert float((found.principal.core**2).sum()) == pytest.approx(found.delta.square, rel=1e-5)
+
+
 def test_a_damaged_cache_entry_is_computed_again(tmp_path: Path) -> None:
     base = {NAME: gaussian(60, 20, seed=16)}
     trained = {NAME: base[NAME] * 1.01}
@@ -434,3 +468,39 @@ def test_a_zero_base_has_no_direction_that_anything_could_be_like(tmp_path: Path
     assert not found.base.values.any()
     assert not found.principal.left_overlap.any()
     assert found.trained.values == pytest.approx(found.delta.values)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
+def test_the_whole_pass_on_a_torch_device_gives_what_it_gives_without_torch(
+    tmp_path: Path, precision: Any, dtype: torch.dtype
+) -> None:
+    """`cpu:0` sends the pass down the GPU's path; sums agree to rounding, spectra within the floor of the precision."""
+    base = {
+        NAME: gaussian(70, 30, seed=25, dtype=dtype),
+        "model.layers.0.mlp.down_proj.weight": gaussian(30, 70, seed=26, dtype=dtype),
+        "model.norm.weight": gaussian(30, seed=27, dtype=dtype),
+    }
+    trained = {k: (v.double() + gaussian(*v.shape, seed=28, scale=2e-3).double()).to(dtype) for k, v in base.items()}
+    for name in ("host", "device"):
+        (tmp_path / name).mkdir()
+    host = sweep(tmp_path / "host", base, trained, precision=precision).seen
+    device = sweep(tmp_path / "device", base, trained, precision=precision, device="cpu:0").seen
+    assert host.keys() == device.keys()
+    for name, ours in host.items():
+        theirs = device[name]
+        assert ours.sums is not None and theirs.sums is not None
+        for key, value in ours.sums.to_dict().items():
+            slack = 1e-13 * math.sqrt(ours.sums.base_sq * ours.sums.delta_sq)
+            assert getattr(theirs.sums, key) == pytest.approx(value, rel=1e-12, abs=slack), key
+        if ours.spectra is None:
+            assert theirs.spectra is None
+            continue
+        assert theirs.spectra is not None
+        near = 1e-9 if precision == "float64" else 1e-4
+        for side in ("base", "trained", "delta"):
+            a, b = getattr(ours.spectra, side), getattr(theirs.spectra, side)
+            assert b.values == pytest.approx(a.values, rel=near, abs=2 * a.floor * a.values[0])
+            assert np.abs((a.left[:, 0] * b.left[:, 0]).sum()) == pytest.approx(1, abs=1e-3)
+        assert ours.spectra.principal is not None and theirs.spectra.principal is not None
+        assert theirs.spectra.principal.left.sum() == pytest.approx(ours.spectra.principal.left.sum(), rel=1e-3)

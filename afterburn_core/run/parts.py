@@ -84,7 +84,7 @@ class PartReader:
         self._shared: frozenset[str] = getattr(trained, "shared", frozenset())
         self._sums: Sums
         self.algebra: Algebra
-        if device.startswith("cuda"):
+        if device != "cpu":  # `cpu:0` is torch's CPU: the GPU's path on a machine without one
             from afterburn_core.run.device_algebra import DeviceAlgebra, DeviceSums
 
             self._sums, self.algebra = DeviceSums(device), DeviceAlgebra(precision or "float64", device)
