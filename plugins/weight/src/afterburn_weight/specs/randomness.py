@@ -68,7 +68,7 @@ NOISE = (
     ),
     MetricSpec(
         id="weight.noise.edge",
-        summary="Singular value that noise of this scale exceeds with probability 0.01 (Tracy–Widom)",
+        summary="Singular value that noise of this scale exceeds with probability 0.01 (Tracy–Widom; option `level`)",
         low=0.0,
     ),
     MetricSpec(
@@ -104,7 +104,8 @@ NULL = (
     ),
     MetricSpec(
         id="weight.null.whitened_spikes",
-        summary="Singular values beyond the Marchenko–Pastur edge after rows and columns were scaled to one variance",
+        summary="Singular values of the change beyond the Marchenko–Pastur edge after rows and columns were scaled to "
+        "one variance; counts add over matrices",
         unit="singular values",
         low=0.0,
     ),

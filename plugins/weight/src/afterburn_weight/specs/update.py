@@ -33,8 +33,8 @@ UPDATE = (
     _share("touched", "Share of matrices in which any entry changed"),
     _share(
         "low_rank",
-        "Share of ‖Δ‖² in matrices whose change is of low rank: at most a quarter of the singular values above "
-        "rounding, and the others no larger than rounding explains",
+        "Share of ‖Δ‖² in matrices whose change is of low rank: at most a quarter of the singular values stand "
+        "above rounding and carry the change, and the others are no larger than rounding explains",
     ),
     _share(
         "rounding",
