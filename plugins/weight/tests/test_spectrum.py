@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from afterburn_core import Diagnoser
 from afterburn_core.run.spectra import Spectrum
-from afterburn_core.testing.checkpoints import load_weights, save_weights
+from afterburn_core.testing.checkpoints import load_weights, save_weights, tiny_checkpoint
 from afterburn_core.testing.pairs import changed_pair, identity_pair, planted_pair, resharded_pair
 from afterburn_weight.principal import largest_angle
 from afterburn_weight.spectrum import effective_rank, shape_of
@@ -154,6 +154,60 @@ def test_scaling_drifts_by_the_factor_and_changes_no_rank(tmp_path: Path) -> Non
     assert sides[("base",)] == pytest.approx(sides[("trained",)], rel=1e-9)
     assert value(report, "weight.principal.angle", tensor=TENSOR) < 1e-3
     assert value(report, "weight.intruders.left") == 0
+
+
+def test_directions_below_rounding_are_neither_turned_nor_intruders(tmp_path: Path) -> None:
+    """W of rank 4: the vectors of W' beyond the fourth are those of its rounding, whatever the training did."""
+
+    def rank_4(weight: torch.Tensor) -> torch.Tensor:
+        u, s, vt = torch.linalg.svd(weight.double(), full_matrices=False)
+        return (u[:, :4] * s[:4]) @ vt[:4]
+
+    weight = rank_4(load_weights(tiny_checkpoint(tmp_path / "seed", hidden=64, dtype="float32"))[TENSOR])
+    for place, scale, dtype in (("a", 1.01, "bfloat16"), ("b", 1.01, "float32"), ("c", 0.0, "float32")):
+        directory = tmp_path / place
+        pair = changed_pair(directory, TENSOR, lambda w, c=scale: (c * weight).to(w.dtype), hidden=64, dtype=dtype)
+        stored = load_weights(pair.base)
+        save_weights(pair.base, {**stored, TENSOR: weight.to(stored[TENSOR].dtype)})
+        report = run(directory, pair)
+        (left,) = [m for m in report.measurements("weight.intruders.left") if m.scope.tensor == TENSOR]
+        assert (left.value, left.n) == (0, 4 if scale else 0)
+        assert value(report, "weight.intruders.right", tensor=TENSOR) == 0
+        for side in ("angle", "angle_right"):
+            (angle,) = [m for m in report.measurements(f"weight.principal.{side}") if m.scope.tensor == TENSOR]
+            if scale:
+                assert angle.value is not None and angle.value < 0.02
+            else:
+                assert angle.value is None and angle.reason is not None
+
+
+@pytest.mark.parametrize(("preset", "resolved"), [("standard", False), ("full", True)])
+def test_a_drift_below_what_the_precision_resolves_is_said_to_be(tmp_path: Path, preset: str, resolved: bool) -> None:
+    """Values fall off over six decades and some pass the floor of float32 on one side alone: that is no drift."""
+    generator = torch.Generator().manual_seed(3)
+
+    def pair_of(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        rows, columns = weight.shape
+        sides = [torch.randn(n, n, generator=generator, dtype=torch.float64) for n in (rows, columns)]
+        u, v = (torch.linalg.qr(side)[0] for side in sides)
+        k = min(rows, columns)
+        base = (u[:, :k] * torch.logspace(0, -6, k, dtype=torch.float64)) @ v[:, :k].T
+        noise = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
+        return base.float(), (base + noise * (1e-5 * base.norm() / noise.norm())).float()
+
+    base, trained = pair_of(load_weights(tiny_checkpoint(tmp_path / "seed", hidden=128, dtype="float32"))[TENSOR])
+    pair = changed_pair(tmp_path, TENSOR, lambda _: trained, hidden=128, dtype="float32")
+    save_weights(pair.base, {**load_weights(pair.base), TENSOR: base})
+    exact = [np.linalg.svd(side.double().numpy(), compute_uv=False) for side in (base, trained)]
+    true = float(np.linalg.norm(exact[1] - exact[0]) / np.linalg.norm(exact[0]))
+    report = run(tmp_path, pair, preset)
+    (drift,) = [m for m in report.measurements("weight.spectrum.drift") if m.scope.tensor == TENSOR]
+    assert drift.value is not None and drift.value <= 1.001e-5, "more than the change itself"
+    if resolved:
+        assert drift.reason is None
+        assert drift.value == pytest.approx(true, rel=1e-2)
+    else:
+        assert drift.reason is not None and "at most" in drift.reason
 
 
 def test_the_change_along_the_first_direction_lies_inside_and_a_new_one_intrudes(tmp_path: Path) -> None:

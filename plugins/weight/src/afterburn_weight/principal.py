@@ -5,6 +5,9 @@
     angle      arccos of the least singular value of UₖᵀU'ₖ
     intruders  #{i ≤ 10 : max_j |⟨u'_i, u_j⟩| < ½}, over all j (LoRA vs Full Fine-tuning, arXiv 2410.21228)
 
+Where fewer singular values reach four times what rounding the stored entries leaves, only their vectors are looked at
+for angles and intruders: the others are those of the rounding.
+
 Small updates by reinforcement learning avoid the principal directions, supervised ones seek them (The Path Not Taken,
 arXiv 2511.08567).
 """
@@ -22,10 +25,13 @@ from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Scope
 from afterburn_core.run.observations import WeightPair
-from afterburn_core.run.spectra import PairSpectra
+from afterburn_core.run.spectra import PairSpectra, Spectrum
+from afterburn_core.run.sums import PairSums
 from afterburn_weight.rollup import order, places
 
 INTRUDER_COSINE = 0.5
+_CLEAR = 4.0
+"""Multiple of even rounding's reach. Uneven rounding reaches further, and a full-rank W hundreds of times as far."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,8 +46,8 @@ class Located:
     right: float
     expected: float
     """‖Δ‖² k²/(mn)"""
-    angle: float
-    angle_right: float
+    angles: tuple[float, float] | None
+    """Left and right; `None` where no direction stands above rounding on both sides."""
     intruders: int
     intruders_right: int
     examined: int
@@ -62,7 +68,7 @@ class PrincipalAnalyzer:
         """Reduces the vectors to a few numbers."""
         if item.spectra is None or item.sums is None or item.sums.delta_sq == 0:
             return
-        located = locate(item.scope, item.spectra)
+        located = locate(item.scope, item.spectra, item.sums)
         if located is None:
             reason = "approximate spectrum" if item.spectra.base.approximate else "too large to be in memory at once"
             self._left_out[item.name] = (item.scope, reason)
@@ -81,8 +87,7 @@ class PrincipalAnalyzer:
         for name in sorted(self._matrices):
             one = self._matrices[name]
             found += _measurements(one.scope, [one])
-            found.append(measure("weight.principal.angle", one.angle, scope=one.scope, n=1))
-            found.append(measure("weight.principal.angle_right", one.angle_right, scope=one.scope, n=1))
+            found += _angles(one)
             for place in places(one.scope):
                 groups[place].append(one)
         for name in sorted(self._left_out):
@@ -96,13 +101,16 @@ class PrincipalAnalyzer:
         return AnalyzerOutput(measurements=tuple(found))
 
 
-def locate(scope: Scope, spectra: PairSpectra) -> Located | None:
+def locate(scope: Scope, spectra: PairSpectra, sums: PairSums) -> Located | None:
     """Energies and angles of one matrix; `None` where the vectors of a side are lacking."""
     principal, base, trained = spectra.principal, spectra.base, spectra.trained
     if principal is None or base.left is None or base.right is None or trained.left is None or trained.right is None:
         return None
-    k = principal.core.shape[0]
     square = spectra.delta.square
+    # of W itself; a vector of a value 0 is zeros and holds no energy
+    k = int(np.count_nonzero(base.values[: principal.core.shape[0]]))
+    shared = min(principal.core.shape[0], *(_resolved(side, step) for side, step in _steps(spectra, sums)))
+    examined = min(principal.left_overlap.size, _resolved(trained, sums.trained_step_sq / sums.n))
     return Located(
         scope=scope,
         square=square,
@@ -110,12 +118,38 @@ def locate(scope: Scope, spectra: PairSpectra) -> Located | None:
         left=float(principal.left.sum()),
         right=float(principal.right.sum()),
         expected=square * min(1.0, k * k / (base.rows * base.columns)),
-        angle=largest_angle(base.left, trained.left),
-        angle_right=largest_angle(base.right, trained.right),
-        intruders=int(np.count_nonzero(principal.left_overlap < INTRUDER_COSINE)),
-        intruders_right=int(np.count_nonzero(principal.right_overlap < INTRUDER_COSINE)),
-        examined=principal.left_overlap.size,
+        angles=(
+            largest_angle(base.left[:, :shared], trained.left[:, :shared]),
+            largest_angle(base.right[:, :shared], trained.right[:, :shared]),
+        )
+        if shared
+        else None,
+        intruders=int(np.count_nonzero(principal.left_overlap[:examined] < INTRUDER_COSINE)),
+        intruders_right=int(np.count_nonzero(principal.right_overlap[:examined] < INTRUDER_COSINE)),
+        examined=examined,
     )
+
+
+def _steps(spectra: PairSpectra, sums: PairSums) -> tuple[tuple[Spectrum, float], tuple[Spectrum, float]]:
+    """Both sides with their mean squared rounding step."""
+    return (spectra.base, sums.base_step_sq / sums.n), (spectra.trained, sums.trained_step_sq / sums.n)
+
+
+def _resolved(spectrum: Spectrum, step_sq: float) -> int:
+    """How many singular values stand clear of what rounding every entry would leave; those near it have its vectors."""
+    edge = _CLEAR * math.sqrt(step_sq / 12) * (math.sqrt(spectrum.rows) + math.sqrt(spectrum.columns))
+    return int(np.count_nonzero(spectrum.values > edge))
+
+
+def _angles(one: Located) -> list[Measurement]:
+    if one.angles is None:
+        reason = "no singular value of both sides stands above rounding"
+        return [undefined(f"weight.principal.{name}", reason, scope=one.scope) for name in ("angle", "angle_right")]
+    left, right = one.angles
+    return [
+        measure("weight.principal.angle", left, scope=one.scope, n=1),
+        measure("weight.principal.angle_right", right, scope=one.scope, n=1),
+    ]
 
 
 def largest_angle(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:

@@ -4,7 +4,7 @@ With σ_i descending and p_i = σ_i²/Σσ²:
 
     stable rank      Σσ² / σ₁²                    effective rank   exp(−Σ p ln p)        (Roy & Vetterli 2007)
     participation    (Σσ²)² / Σσ⁴                 rank_at_90       min {k : Σ_{i≤k} σ_i² ≥ 0.9 Σσ²}
-    energy_top k     Σ_{i≤k} σ_i² / Σσ²           drift            ‖σ(W') − σ(W)‖ / ‖σ(W)‖
+    energy_top k     Σ_{i≤k} σ_i² / Σσ²           drift            ‖σ(W') − σ(W)‖ / ‖σ(W)‖  (see `drift`)
     rank_numeric     #{σ_i > s(√m + √n) and a margin},  s² = mean ulp(w')²/12: rounding W' alone reaches that far
 
 Σσ² is the exact squared norm from the sums, so that no share depends on a truncated or unresolved tail.
@@ -26,6 +26,7 @@ from afterburn_core.result.model import Measurement, Scope
 from afterburn_core.run.observations import WeightPair
 from afterburn_core.run.spectra import PairSpectra, Spectrum
 from afterburn_core.run.sums import PairSums
+from afterburn_weight.drift import Drift, drift
 from afterburn_weight.marchenko_pastur import edge
 from afterburn_weight.options import SpectrumOptions
 from afterburn_weight.rollup import order, places
@@ -33,6 +34,8 @@ from afterburn_weight.specs.spectrum import TOPS
 
 ARTIFACT = "weight.spectra"
 _ROUNDING_LEVEL = 0.999
+_TELLING = 0.1
+"""Share of the drift, root mean square, from which on what is not resolved is told."""
 Values = NDArray[np.float64]
 
 
@@ -95,12 +98,6 @@ def effective_rank(values: Values) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def drift(base: Spectrum, trained: Spectrum) -> tuple[float, float]:
-    """‖σ(W') − σ(W)‖² and ‖σ(W)‖²."""
-    difference = trained.values - base.values
-    return float(difference @ difference), base.square
-
-
 def rounding_edge(sums: PairSums, rows: int, columns: int) -> float:
     """The largest singular value that rounding W' leaves in Δ, s(√m + √n) with the margin that finite size needs.
 
@@ -119,7 +116,7 @@ class Measured:
     base: Shape
     trained: Shape
     delta: Shape
-    drift_sq: float | None
+    drift: Drift | None
     """`None` where only the top of a spectrum is known."""
 
 
@@ -188,15 +185,14 @@ class SpectrumAnalyzer:
 
 
 def _measured(scope: Scope, spectra: PairSpectra, sums: PairSums) -> Measured:
-    base, trained, delta = spectra.base, spectra.trained, spectra.delta
+    delta = spectra.delta
     bar = 0.0 if delta.method == "factors" else rounding_edge(sums, delta.rows, delta.columns)
-    known = not (base.approximate or trained.approximate)
     return Measured(
         scope=scope,
-        base=shape_of(base),
-        trained=shape_of(trained),
+        base=shape_of(spectra.base),
+        trained=shape_of(spectra.trained),
         delta=shape_of(delta, bar),
-        drift_sq=drift(base, trained)[0] if known else None,
+        drift=drift(spectra),
     )
 
 
@@ -209,16 +205,24 @@ def _measurements(scope: Scope, group: list[Measured]) -> list[Measurement]:
         found.append(_mean(metric, pair, scope, deltas, lambda shape, i=number: shape.energy_top[i]))  # type: ignore[misc]
     found += _figures("weight.spectrum", ("base",), scope, [one.base for one in group])
     found += _figures("weight.spectrum", ("trained",), scope, [one.trained for one in group])
-    squares = [one.drift_sq for one in group]
-    total = math.fsum(one.base.square for one in group)
-    count = sum(one.base.count for one in group)
-    if total == 0 or any(square is None for square in squares):
-        reason = "the base is zero" if total == 0 else "only the largest singular values are known"
-        found.append(undefined("weight.spectrum.drift", reason, scope=scope, n=count))
-    else:
-        moved = math.fsum(square for square in squares if square is not None)
-        found.append(measure("weight.spectrum.drift", math.sqrt(moved / total), scope=scope, n=count))
+    found.append(_drift([one.drift for one in group], scope, sum(one.base.count for one in group)))
     return found
+
+
+def _drift(drifts: list[Drift | None], scope: Scope, count: int) -> Measurement:
+    """Over energies; with a note where what is not resolved could change the second figure."""
+    metric, known = "weight.spectrum.drift", [one for one in drifts if one is not None]
+    total = math.fsum(one.square for one in known)
+    if len(known) < len(drifts):
+        return undefined(metric, "only the largest singular values are known", scope=scope, n=count)
+    if total == 0:
+        return undefined(metric, "the base is zero", scope=scope, n=count)
+    moved, blind = (math.fsum(values) for values in zip(*((one.moved, one.blind) for one in known), strict=True))
+    note = None
+    if blind > _TELLING**2 * (moved + blind):
+        most = math.sqrt((moved + blind) / total)
+        note = f"singular values too small for this precision are left out; with them it is {most:.2g} at most"
+    return measure(metric, math.sqrt(moved / total), scope=scope, n=count, reason=note)
 
 
 def _figures(prefix: str, subjects: tuple[str, ...], scope: Scope, shapes: list[Shape]) -> list[Measurement]:
