@@ -191,7 +191,8 @@ def default(value: Any) -> str:
 def field_docstrings(kind: type) -> dict[str, str]:
     """The string under each field of a class."""
     source = textwrap.dedent(inspect.getsource(kind))
-    found = re.findall(r"^    (\w+):[^\n]*\n    \"\"\"(.*?)\"\"\"", source, flags=re.MULTILINE | re.DOTALL)
+    value = r"[^\n]*\n(?: {5,}[^\n]*\n|    \)\n)*"  # on one line, or with its arguments on lines of their own
+    found = re.findall(rf'^    (\w+):{value}    """(.*?)"""', source, flags=re.MULTILINE | re.DOTALL)
     return {name: " ".join(text.split()) for name, text in found}
 
 

@@ -21,6 +21,7 @@ class Policy:
     """How findings and executions become a verdict."""
 
     name: str = "default"
+    """Shown with every verdict; the file's stem unless given."""
     fail_on: Literal["note", "warning", "error", "never"] = "error"
     """Lowest level at which a finding of kind `fail` fails the verdict."""
     review: Literal["allow", "fail"] = "allow"

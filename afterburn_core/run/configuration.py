@@ -39,6 +39,7 @@ class Settings:
     device: str = "auto"
     threads: int | None = None
     executor: str = "core.local"
+    """Runs the tasks of a pass; `core.local` are threads of this process."""
     run_dir: str | None = None
     cache_dir: str | None = None
     cache: bool = True

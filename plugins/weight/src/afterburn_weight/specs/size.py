@@ -124,7 +124,7 @@ RULES = (
         id="weight.incomplete_coverage",
         summary="Whether every parameter was compared",
         help="A tensor that only one side has, or that cannot be read, hides changes. Compare full checkpoints of the "
-        "same architecture, and dequantise quantised ones.",
+        "same architecture, and dequantise what is packed in a way that is not read.",
         level="warning",
         metrics=("weight.coverage", "weight.coverage.unexplained"),
     ),
