@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 from afterburn_core import Diagnoser
 from afterburn_core.run.spectra import Spectrum
@@ -270,3 +271,40 @@ def test_the_same_values_come_from_several_shards(tmp_path: Path) -> None:
     save_weights(pair.trained, load_weights(pair.trained), shards=4)
     second = run(tmp_path, pair, "standard")
     assert value(first, "weight.delta.stable_rank") == value(second, "weight.delta.stable_rank")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "relative", "rank"),
+    [
+        *((torch.float32, relative, rank) for relative in (1e-3, 1e-2) for rank in (1, 8, 64, 512)),
+        *((torch.bfloat16, 1e-2, rank) for rank in (8, 64, 512)),
+        (torch.bfloat16, 1e-3, 8),
+    ],
+    ids=str,
+)
+def test_ranks_that_the_stored_dtype_can_resolve_are_found_exactly(
+    tmp_path: Path, dtype: torch.dtype, relative: float, rank: int
+) -> None:
+    assert stored_rank(tmp_path, dtype, relative, rank) == rank
+
+
+def test_of_a_rank_below_rounding_less_is_told_never_more(tmp_path: Path) -> None:
+    """64 directions that share a relative change of 1e-3 drown in the rounding of bfloat16."""
+    assert stored_rank(tmp_path, torch.bfloat16, 1e-3, 64) < 8
+
+
+def stored_rank(tmp_path: Path, dtype: torch.dtype, relative: float, rank: int) -> float:
+    """The numeric rank that a whole run tells of a planted change of equal singular values, after rounding."""
+    rng = np.random.default_rng(rank)
+    base = rng.standard_normal((1024, 768)) * 0.02
+    u, v = (np.linalg.qr(rng.standard_normal((n, rank)))[0] for n in base.shape)
+    base = torch.from_numpy(base).to(dtype)
+    delta = torch.from_numpy(u @ v.T) * (relative * base.double().norm() / math.sqrt(rank))
+    for name, weight in (("base", base), ("trained", (base.double() + delta).to(dtype))):
+        save_file({TENSOR: weight.contiguous()}, tmp_path / f"{name}.safetensors")
+    report = Diagnoser(
+        base_model=str(tmp_path / "base.safetensors"), trained_model=str(tmp_path / "trained.safetensors"),
+        preset="full", plugins=("weight",), run_dir=tmp_path / "run", use_cache=False,
+        options={"weight.null": {"draws": 1}},
+    ).run()  # fmt: skip
+    return value(report, "weight.delta.rank_numeric", tensor=TENSOR)
