@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterburn_core.run.algebra import Kind, Precision, Stored
-from afterburn_core.run.spectra import FLOORS, INTRUDERS, VECTORS, PairSpectra, Principal, Spectrum
+from afterburn_core.run.spectra import INTRUDERS, VECTORS, PairSpectra, Principal, Spectrum, floor_of
 from afterburn_core.run.sums import PairSums
 
 Vectors = NDArray[np.float64]
@@ -99,7 +99,7 @@ def _spectrum(matrix: Matrix, kind: Kind, square: float, algebra: Algebra, vecto
         eigen, found = algebra.leading(gram, VECTORS)
     else:
         eigen, found = algebra.eigenvalues(gram), None
-    values = singular_values(eigen, FLOORS[algebra.precision])
+    values = singular_values(eigen, floor_of(algebra.precision, eigen.size))
     if found is not None:  # any vector will do for a value 0, so that none means anything
         near = np.where(values[: found.shape[1]] > 0, found, 0.0).astype(np.float32)
     return Spectrum(

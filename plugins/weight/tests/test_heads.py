@@ -368,3 +368,11 @@ def stored(directory: Any) -> Arrays:
 def value(report: DiagnosticReport, metric: str) -> float | None:
     found: Measurement = next(m for m in report.measurements(metric) if m.scope.key() == "model")
     return found.value
+
+
+def test_an_exact_change_uses_no_more_directions_than_it_has() -> None:
+    """What the Gram matrix makes of the zeros is no direction, though no rounding hides it."""
+    rng = np.random.default_rng(4)
+    delta = rng.standard_normal((200, 16, 2)) @ rng.standard_normal((200, 2, 96))
+    values = singular_values(delta @ np.swapaxes(delta, 1, 2))
+    assert set(used_rank(values, 96, np.zeros(200))) == {2.0}

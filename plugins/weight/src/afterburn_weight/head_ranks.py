@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 DRAWS = 99
 _BITS = {"F64": 53, "F32": 24, "F16": 11, "BF16": 8}
 _EXPONENT = np.uint64(0x7FF0_0000_0000_0000)
-_FLOOR = 1.5e-8  # of the largest singular value: what a Gram matrix in float64 resolves
+_FLOOR = 2 * 2.0**-26.5
+"""Times d_h^¼: what a Gram matrix in float64 resolves of the largest singular value, see `run.spectra.floor_of`."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -42,7 +43,7 @@ class Ranks:
 def singular_values(gram: Array) -> Array:
     """Singular values, descending, from Gram matrices (…, d, d); those that are not resolved are 0."""
     values = np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None))[..., ::-1]
-    resolved: Array = np.where(values > _FLOOR * values[..., :1], values, 0.0)
+    resolved: Array = np.where(values > _FLOOR * values.shape[-1] ** 0.25 * values[..., :1], values, 0.0)
     return resolved
 
 
@@ -63,7 +64,8 @@ def used_rank(values: Array, columns: int, steps: Array) -> Array:
         columns: D.
         steps: (heads,) root mean square rounding step of an entry; 0 for a change known exactly.
     """
-    edge = np.maximum(steps * (math.sqrt(values.shape[-1]) + math.sqrt(columns)), _FLOOR * values[..., 0])
+    width = values.shape[-1]
+    edge = np.maximum(steps * (math.sqrt(width) + math.sqrt(columns)), _FLOOR * width**0.25 * values[..., 0])
     used: Array = (values > edge[..., None]).sum(-1).astype(np.float64)
     return used
 

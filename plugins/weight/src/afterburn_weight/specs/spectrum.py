@@ -70,8 +70,8 @@ SIDES = (
     ),
     MetricSpec(
         id="weight.spectrum.rank_numeric",
-        summary="Singular values of one checkpoint above the floor of the arithmetic: 6e-4 of the largest in preset "
-        "standard, 1.5e-8 in full; rolled up as their sum",
+        summary="Singular values of one checkpoint above the floor of the arithmetic: 1.5 k^¼ √u of the "
+        "largest, 2e-3 in preset standard and 9e-8 in full for k = 1024; rolled up as their sum",
         unit="singular values",
         low=0.0,
     ),
