@@ -18,6 +18,7 @@ from afterburn_core.run.naming import scope_of
 from afterburn_core.testing.feeding import SUBJECTS
 from afterburn_weight.judge import Judge
 from afterburn_weight.options import ChangeOptions
+from afterburn_weight.places import Places
 
 Q0, Q1 = scope_of("model.layers.0.self_attn.q_proj.weight"), scope_of("model.layers.1.self_attn.q_proj.weight")
 EMBED = scope_of("model.embed_tokens.weight")
@@ -396,3 +397,31 @@ def test_the_same_evidence_gives_the_same_findings_in_any_order() -> None:
 
 def _key(found: Finding) -> tuple[str, str, str]:
     return found.rule, found.kind, found.message
+
+
+def place(rule: str, measurements: Sequence[Measurement], subjects: tuple[Subject, ...] = SUBJECTS) -> Finding:
+    evidence = Evidence(subjects=subjects, measurements=tuple(measurements))
+    (only,) = [found for found in Places()(evidence) if found.rule == f"weight.{rule}"]
+    return only
+
+
+def test_rows_that_a_cast_rounded_are_no_tokens_that_moved() -> None:
+    rows = [
+        measure("weight.embeddings.concentration", 0.005, scope=EMBED, n=512),
+        measure("weight.embeddings.relative_max", 1e-4, scope=EMBED, n=512),
+    ]
+    assert place("embedding_rows", [*rows, *change(EMBED, 1e-5, 0.3)]).kind == "review"
+    found = place("embedding_rows", [*rows, *change(EMBED, 1e-5, 0.0)])
+    assert (found.kind, "rounding to another dtype" in found.message) == ("pass", True)
+    # an adapter is not stored in that dtype: what a merge would round away still moved
+    assert place("embedding_rows", [*rows, *change(EMBED, 1e-5, 0.0)], stored(adapter=True)).kind == "review"
+
+
+def test_heads_that_stand_out_of_quantisation_are_told_with_it() -> None:
+    one = measure("weight.heads.outliers", 1, n=8)
+    steps = measure("weight.quantisation.ratio", 0.98, n=100)
+    assert place("head_outliers", [one]).message == "1 head stands out of its layer's change"
+    within = place("head_outliers", [one, steps]).message
+    assert within.endswith("changed by no more than quantisation steps explain")
+    beyond = attrs.evolve(steps, value=1.4)
+    assert "quantisation" not in place("head_outliers", [one, beyond]).message

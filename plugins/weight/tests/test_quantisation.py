@@ -351,7 +351,7 @@ def test_training_shows_as_what_quantisation_does_not_explain(encoding: str, tmp
     assert excess.pop(PLANTED) == pytest.approx(0.3, rel=0.03)
     assert max(v for v in excess.values() if v is not None) < 0.05
     said = finding(report)
-    assert "1 quantised tensors changed by more" in said.message and PLANTED in said.message
+    assert "1 of them changed by more" in said.message and PLANTED in said.message
     assert ("GPTQ itself moves weights" in said.message) == (encoding == "gptq-4")
 
 
@@ -420,6 +420,16 @@ def test_without_measurements_the_rule_is_open() -> None:
     assert (judged().kind, judged().message) == ("open", "Not measured: weight.quantisation")
 
 
+def test_equal_quantised_weights_pass() -> None:
+    known = [
+        measure("weight.quantisation.floor", 0.1),
+        *(measure(f"weight.quantisation.{n}", 0.0) for n in ("excess", "ratio")),
+    ]
+    said = judged(*known, quantisation=[{"method": "bitsandbytes", "code": "nf4"}])
+    assert (said.kind, said.level) == ("pass", "none")
+    assert said.message == "The trained model is quantised (bitsandbytes nf4): no quantised weight differs"
+
+
 def test_an_unknown_error_is_for_review() -> None:
     reason = "left out: 3 tensors whose steps are not known"
     said = judged(
@@ -434,5 +444,5 @@ def test_the_largest_tensors_are_named_first() -> None:
     sizes = {Q0: 1.1, Q1: 3.0, PLANTED: 2.0}
     known = [measure(f"weight.quantisation.{name}", 1.0) for name in ("floor", "excess", "ratio")]
     said = judged(*known, *(measure("weight.quantisation.ratio", v, scope=scope_of(n)) for n, v in sizes.items()))
-    assert f"2 quantised tensors changed by more, 100 % over all, most in {Q1}, {PLANTED}" in said.message
+    assert f"2 of them changed by more, 100 % besides over all, most in {Q1}, {PLANTED}" in said.message
     assert said.message.startswith("A side is quantised")

@@ -374,7 +374,7 @@ def test_noise_of_uneven_rows_is_not_taken_for_structure() -> None:
     assert value(drawn, "null.whitened_spikes") == 0
     doubt = finding("structured_change", law)
     assert doubt.kind == "informational"
-    assert "cannot be told: 1 matrix has singular values beyond the edge of a bulk" in doubt.message
+    assert "cannot be told: 1 matrix has singular values beyond the Marchenko–Pastur edge" in doubt.message
     assert "beyond noise" not in doubt.message
     told = finding("structured_change", law, drawn)
     assert told.kind == "pass"

@@ -8,20 +8,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 import torch
 
 from afterburn_core import Diagnoser
+from afterburn_core.judge.evidence import Evidence
+from afterburn_core.result.identity import measure
+from afterburn_core.result.model import Scope
 from afterburn_core.run.algebra import ArrayAlgebra, Stored
 from afterburn_core.run.arrays import from_torch
 from afterburn_core.run.decompose import Matrix, decompose
 from afterburn_core.run.kernels import ArraySums
 from afterburn_core.testing.checkpoints import load_weights, save_weights, tiny_checkpoint
+from afterburn_core.testing.feeding import SUBJECTS
 from afterburn_core.testing.pairs import adapter_pair
+from afterburn_core.testing.quantise import quantise_checkpoint
 from afterburn_weight.grid import on_grid
 from afterburn_weight.specs.update import KINDS
 from afterburn_weight.update import UpdateEvidence, is_low_rank, likelihoods
+from afterburn_weight.update_judge import judge
 
 HIDDEN = 128
 
@@ -204,3 +211,44 @@ def test_between_the_reported_ranges_the_table_says_both() -> None:
 def test_avoiding_the_principal_directions_speaks_for_reinforcement_learning() -> None:
     inside, outside = (likelihoods(evidence(unchanged=0.3, off_principal=p))["rl_like"] for p in (0.9, 1.0))
     assert inside < 0.1 < 0.5 < outside
+
+
+QUANTISED = {"quantisation": [{"method": "bitsandbytes", "code": "nf4"}]}
+
+
+def said(quantised: str, ratio: float, kind: str = "quantised_copy") -> str:
+    subjects = tuple(attrs.evolve(s, properties=QUANTISED if s.role == quantised else {}) for s in SUBJECTS)
+    numbers = (
+        measure("weight.update.likelihood", 0.99, scope=Scope(subset=kind), n=1),
+        measure("weight.update.unchanged", 0.5, n=10),
+        measure("weight.quantisation.ratio", ratio, scope=Scope(tensor="a.weight"), n=10),
+    )
+    (found,) = judge(None)(Evidence(subjects=subjects, measurements=numbers))
+    return found.message
+
+
+def test_a_quantised_side_is_a_copy_only_where_its_steps_explain_the_change() -> None:
+    assert said("trained", 0.98) == "The weights look like a quantised copy of the base: 50 % of the entries unchanged"
+    assert said("base", 0.98).startswith("The weights look like the base before it was quantised")
+    for side in ("base", "trained"):
+        assert f"a change beyond the quantisation of the {side} model" in said(side, 1.5)
+
+
+def test_an_adapter_is_named_without_numbers_that_were_not_gathered(tmp_path: Path) -> None:
+    assert said("", 0.0, "adapter").startswith("The weights look like an adapter")
+    pair = adapter_pair(tmp_path)
+    report = Diagnoser(pair.base, pair.trained, run_dir=tmp_path / "run", use_cache=False).run_weight_diff()
+    (found,) = [f for f in report.findings if f.rule == "weight.update_kind"]
+    assert found.message == "The trained model is an adapter on its base"
+    assert {(m.value, m.reason) for m in report.measurements("weight.update.low_rank")} == {
+        (None, "an adapter's factors say it")
+    }
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_copy_quantised_on_either_side_is_one(swapped: bool, tmp_path: Path) -> None:
+    base = tiny_checkpoint(tmp_path / "base", hidden=128, layers=1)
+    shutil.copytree(base, tmp_path / "copy")
+    quantise_checkpoint(tmp_path / "copy", "bnb-nf4")
+    sides = (tmp_path / "copy", base) if swapped else (base, tmp_path / "copy")
+    assert kinds(tmp_path, *sides)["quantised_copy"] > 0.9

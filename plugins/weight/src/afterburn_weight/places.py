@@ -13,6 +13,8 @@ from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.identity import fingerprint
 from afterburn_core.result.model import Example, Finding, FindingKind, Measurement, Scope
 from afterburn_weight.options import PlaceOptions
+from afterburn_weight.quantisation_options import BEYOND
+from afterburn_weight.rounding_judge import is_adapter
 
 _PAIR = ("base", "trained")
 _TOKENS = "weight.tokens"
@@ -48,8 +50,11 @@ class Places:
         ]
         named = sorted(named, key=lambda m: (-(m.value or 0.0), m.id))[: min(self._options.top, int(count.value))]
         where = ", ".join(_head(m) for m in named)
-        noun = "head stands" if count.value == 1 else "heads stand"
-        message = f"{count.value:.0f} {noun} out of their layer's change" + (f": {where}" if where else "")
+        noun = "head stands out of its" if count.value == 1 else "heads stand out of their"
+        message = f"{count.value:.0f} {noun} layer's change" + (f": {where}" if where else "")
+        ratio = None if is_adapter(evidence) else evidence.value("weight.quantisation.ratio")
+        if ratio is not None and ratio <= BEYOND:
+            message += "; the quantised tensors together changed by no more than quantisation steps explain"
         return _finding(rule, "informational", message, [count, *named])
 
     def _norms(self, evidence: Evidence) -> Finding:
@@ -78,6 +83,7 @@ class Places:
         shares = _by_scope(evidence, "weight.embeddings.concentration")
         largest = _by_scope(evidence, "weight.embeddings.relative_max")
         cited = [*shares.values(), *largest.values()]
+        cast = {} if is_adapter(evidence) else _casts(evidence, [m for m in largest.values() if m.value])
         if not cited or shares.keys() != largest.keys():
             return _open(rule, "the change of some embedding was not measured token by token", cited)
         if all(m.value is None for m in largest.values()):
@@ -86,10 +92,17 @@ class Places:
         come_and_gone = [
             m for name in ("added", "removed") for m in evidence.all(f"weight.embeddings.{name}") if m.value
         ]
-        moved = [m for m in largest.values() if m.value]
+        moved = [m for m in largest.values() if m.value and m.scope.key() not in cast]
+        if not moved and not come_and_gone and cast:
+            message = "No token's row changed but by rounding to another dtype, and none was added or removed"
+            return _finding(rule, "pass", message, [*cited, *cast.values()])
         if not moved and not come_and_gone:
             return _finding(rule, "pass", "No token's row changed, and none was added or removed", cited)
-        narrow = [m for m in shares.values() if m.value is not None and m.value <= self._options.concentration]
+        narrow = [
+            m
+            for key, m in shares.items()
+            if key not in cast and m.value is not None and m.value <= self._options.concentration
+        ]
         parts = [
             f"half of the change of {_place(m.scope)} lies in {100 * (m.value or 0):.2g} % of its tokens"
             for m in narrow
@@ -163,6 +176,12 @@ class Places:
         # never for review: blocks trained together share directions in harmless fine-tunes as well
         artifacts = (_READOUT,) if evidence.read_artifact(_READOUT) is not None else ()
         return _finding(rule, "informational", message, cited, artifacts=artifacts)
+
+
+def _casts(evidence: Evidence, moved: Sequence[Measurement]) -> dict[str, Measurement]:
+    """By scope, what shows of an embedding that every entry has the bits of a mere cast."""
+    fractions = {m.scope.key(): evidence.get("weight.delta.changed_fraction", scope=m.scope) for m in moved}
+    return {key: m for key, m in fractions.items() if m is not None and m.value == 0}
 
 
 def _by_scope(evidence: Evidence, metric: str) -> dict[str, Measurement]:

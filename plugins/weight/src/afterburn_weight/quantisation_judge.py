@@ -44,10 +44,13 @@ class Judge:
 
     def _sized(self, evidence: Evidence, ratio: Measurement, floor: Measurement, excess: Measurement) -> Finding:
         """The change against the floor, tensor by tensor."""
+        if ratio.value == 0:
+            message = f"{_kinds(evidence)}: no quantised weight differs"
+            return _finding("pass", message, [ratio, floor, excess], level="none")
         found = self._beyond(evidence)
         codes = evidence.get("weight.quantisation.codes_changed")
         repeated = codes if codes is not None and codes.value is not None else None
-        size = f"quantisation explains a relative change of {_percent(floor.value)}"
+        size = f"quantisation explains a change of {_percent(floor.value)} of the quantised tensors"
         used = [ratio, floor, excess, *([repeated] if repeated is not None else []), *found[: self._options.top]]
         if not found:
             message = f"{_kinds(evidence)}: {size}, and the change is {ratio.value:.2g} times that"
@@ -60,8 +63,8 @@ class Judge:
             return _finding("informational", message, used)
         places = ", ".join(dict.fromkeys(m.scope.tensor or "" for m in found[: self._options.top]))
         message = (
-            f"{_kinds(evidence)}: {size}; {len(found)} quantised tensors changed by more, "
-            f"{_percent(excess.value)} over all, most in {places}"
+            f"{_kinds(evidence)}: {size}; {len(found)} of them changed by more, "
+            f"{_percent(excess.value)} besides over all, most in {places}"
         )
         methods = {entry["method"] for entry in _entries(evidence)}
         remarks = [remark for method, remark in _BEYOND.items() if method in methods]

@@ -57,7 +57,7 @@ class Randomness:
         found, doubtful = [one for one in every if one.sure], [one for one in every if not one.sure]
         beside = f"; {whole.reason}" if whole.reason else ""
         if not found and doubtful:
-            message = f"By the Marchenko–Pastur edge alone structure cannot be told: {_doubt(doubtful)}"
+            message = f"Whether the change has structure cannot be told: {_doubt(doubtful)}"
             cited = [m for one in doubtful[: self._options.top] for m in one.evidence]
             return _finding(rule, "informational", "note", message + beside, [whole, *_models(evidence), *cited])
         if not found:
@@ -139,8 +139,8 @@ def _holds(evidence: Evidence, spikes: Measurement) -> bool:
 def _doubt(doubtful: Sequence[Structured]) -> str:
     many = _count(len(doubtful), "matrix has", "matrices have")
     return (
-        f"{many} singular values beyond the edge of a bulk that is not noise of one variance; "
-        "`--preset full` draws nulls that do not ask for it"
+        f"{many} singular values beyond the Marchenko–Pastur edge, but the noise is uneven; "
+        "`--preset full` compares with nulls that allow for that"
     )
 
 

@@ -4,7 +4,8 @@ Evidence, over the tensors that changed:
 
     unchanged      share of entries with the bits of the base, in the stored dtype
     touched        share of matrices that changed
-    rounding       Σ step²/12 / Σδ²: one rounding of every trained entry explains that much of the change
+    rounding       Σ step²/12 / Σδ²: one rounding of every trained entry explains that much of the change; of every
+                   base entry where the base alone is stored quantised
     low_rank       share of ‖Δ‖² in matrices where r singular values stand above rounding, r ≤ k/4, the others hold no
                    more than twice what rounding puts there, and the r explain which entries moved (below)
     on_grid        share of the changed matrices that look dequantised (`grid`)
@@ -39,6 +40,8 @@ from afterburn_weight.specs.update import KINDS
 from afterburn_weight.spectrum import rounding_edge
 
 SAMPLED_ROWS = 16
+_GUESSED = ("low_rank", "on_grid", "off_principal")
+"""Evidence that is not gathered of an adapter."""
 _LOW = 0.25
 """A change is of low rank if at most this share of its singular values stands above rounding."""
 _RESIDUE = 2.0
@@ -61,7 +64,7 @@ class Traces:
     low_rank: bool = False
     on_grid: bool = False
     quantised: bool = False
-    """Stored packed on the trained side alone."""
+    """Stored packed on one side alone."""
     outside: tuple[float, float] | None = None
     """Energy outside the principal directions, and what chance would leave there."""
 
@@ -82,13 +85,14 @@ class UpdateAnalyzer:
         if item.sums is None or not item.sums.finite:
             return
         sums, spectra = item.sums, item.spectra
+        packed = _is_packed(item.base), _is_packed(item.trained)
         traces = Traces(
             n=sums.n,
             changed=sums.changed,
             delta_sq=sums.delta_sq,
-            step_sq=sums.trained_step_sq / 12,
+            step_sq=(sums.trained_step_sq if packed[1] or not packed[0] else sums.base_step_sq) / 12,
             matrix=spectra is not None,
-            quantised=_is_packed(item.trained) and not _is_packed(item.base),
+            quantised=packed[0] != packed[1],
         )
         if spectra is not None and sums.delta_sq > 0 and not self._adapter:
             traces = attrs.evolve(
@@ -125,6 +129,7 @@ class UpdateAnalyzer:
         for name, (value, n) in evidence.shares().items():
             metric = f"weight.update.{name}"
             reason = "needs the vectors of preset full" if name == "off_principal" else "nothing changed"
+            reason = "an adapter's factors say it" if self._adapter and name in _GUESSED else reason
             found.append(undefined(metric, reason, n=n) if value is None else measure(metric, value, n=n))
         for kind, likelihood in likelihoods(evidence).items():
             found.append(measure("weight.update.likelihood", likelihood, scope=Scope(subset=kind), n=evidence.tensors))
@@ -183,9 +188,13 @@ def gather(tensors: list[Traces], *, adapter: bool) -> UpdateEvidence:
         adapter=adapter,
         unchanged=1 - sum(one.changed for one in moved) / entries if entries else None,
         touched=len(changed) / len(matrices) if matrices else None,
-        low_rank=math.fsum(one.delta_sq for one in changed if one.low_rank) / matrix_energy if matrix_energy else None,
+        low_rank=math.fsum(one.delta_sq for one in changed if one.low_rank) / matrix_energy
+        if matrix_energy and not adapter
+        else None,
         rounding=min(1.0, math.fsum(one.step_sq for one in moved) / energy) if energy else None,
-        on_grid=sum(one.on_grid or one.quantised for one in changed) / len(changed) if changed else None,
+        on_grid=sum(one.on_grid or one.quantised for one in changed) / len(changed)
+        if changed and not adapter
+        else None,
         off_principal=math.fsum(left for left, _ in outside) / expected if expected else None,
     )
 
@@ -195,7 +204,7 @@ def likelihoods(evidence: UpdateEvidence) -> dict[str, float]:
 
     - adapter: the subject is one. identical: no value differs. rounding_only: no stored bit differs, so that the base
       rounded to the trained dtype is the trained model.
-    - quantised_copy: the changed matrices are packed or lie on a quantiser's grid.
+    - quantised_copy: the changed matrices are packed on one side or lie on a quantiser's grid.
     - merged_adapter: the energy lies in low-rank changes. rl_like against full_fine_tuning: by the unchanged share,
       centred at 0.3, between the 0.6–18.8 % reported for supervised and the 36–92 % for reinforcement learning, and by
       whether the change avoids the principal directions.

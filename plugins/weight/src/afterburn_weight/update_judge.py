@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.identity import fingerprint
 from afterburn_core.result.model import Finding, FindingKind, Measurement, Scope
+from afterburn_weight.quantisation_options import BEYOND
+from afterburn_weight.rounding_judge import quantised_sides
 
 _PAIR = ("base", "trained")
 _NAMES = {
@@ -17,6 +19,11 @@ _NAMES = {
     "adapter": "an adapter",
     "rl_like": "sparse, as reinforcement learning leaves it",
     "full_fine_tuning": "full fine-tuning",
+}
+_SHARES = {
+    "unchanged": "of the entries unchanged",
+    "low_rank": "of the change of low rank",
+    "rounding": "of it explained by rounding",
 }
 _CLEAR = 0.8
 """Below this the second kind is named as well."""
@@ -38,16 +45,30 @@ def _kind(evidence: Evidence) -> Iterator[Finding]:
     if first.scope.subset == "identical" and first.value == 1:
         yield _finding(rule, "pass", "No compared value differs, so there is no update to describe", [first])
         return
-    message = f"The weights look like {_NAMES.get(first.scope.subset or '', first.scope.subset)}"
+    if first.scope.subset == "adapter" and first.value == 1:
+        yield _finding(rule, "informational", "The trained model is an adapter on its base", [first])
+        return
+    message = f"The weights look like {_name(first, evidence)}"
     if (first.value or 0.0) < _CLEAR and second is not None:
-        message += f" ({first.value:.0%}), or like {_NAMES.get(second.scope.subset or '', second.scope.subset)}"
-        message += f" ({second.value:.0%})"
-    shares = [(name, evidence.get(f"weight.update.{name}")) for name in ("unchanged", "low_rank", "rounding")]
-    told = [f"{name.replace('_', ' ')} {m.value:.1%}" for name, m in shares if m is not None and m.value is not None]
+        message += f" ({100 * (first.value or 0.0):.0f} %), or like {_name(second, evidence)}"
+        message += f" ({100 * (second.value or 0.0):.0f} %)"
+    shares = [(name, evidence.get(f"weight.update.{name}")) for name in _SHARES]
+    told = [f"{100 * m.value:.3g} % {_SHARES[name]}" for name, m in shares if m is not None and m.value is not None]
     if told:
         message += f": {', '.join(told)}"
     cited = [first, *([second] if second else []), *(m for _, m in shares if m is not None)]
     yield _finding(rule, "informational", message, cited)
+
+
+def _name(likelihood: Measurement, evidence: Evidence) -> str:
+    kind = likelihood.scope.subset or ""
+    if kind != "quantised_copy":
+        return _NAMES.get(kind, kind)
+    of_base = quantised_sides(evidence) == {"base"}
+    ratios = evidence.tensors("weight.quantisation.ratio")
+    if any((m.value or 0.0) > BEYOND for m in ratios):
+        return f"a change beyond the quantisation of the {'base' if of_base else 'trained'} model"
+    return "the base before it was quantised" if of_base else _NAMES[kind]
 
 
 def _finding(rule: str, kind: FindingKind, message: str, measurements: list[Measurement]) -> Finding:
