@@ -149,9 +149,13 @@ def _pairs(found: _Found, subjects: Sequence[Subject], scope: Scope) -> Place:
     }
     pairs = {}
     for name in (*MATRICES, "subspace_left_random", "subspace_right_random"):
-        own = None if name.endswith("_random") else 1.0
+        # a change of nothing has no direction that it could share with itself
+        own = [None if name.endswith("_random") or norm == 0 else 1.0 for norm in lines["norm"]]
         pairs[name] = [
-            [own if i == j else _value(found, name, (ids[min(i, j)], ids[max(i, j)]), scope) for j in range(len(ids))]
+            [
+                own[i] if i == j else _value(found, name, (ids[min(i, j)], ids[max(i, j)]), scope)
+                for j in range(len(ids))
+            ]
             for i in range(len(ids))
         ]
     facts = {"cosine_random": _value(found, "cosine_random", ("base",), scope)}

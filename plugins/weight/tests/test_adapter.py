@@ -310,6 +310,9 @@ def test_the_gains_of_ia3_are_measured(tmp_path: Path) -> None:
     relative = {m.scope.tensor: m.value for m in report.measurements("weight.delta.relative") if m.scope.tensor}
     assert relative["model.layers.1.mlp.down_proj.weight"] == pytest.approx(0.25, rel=1e-6)
     assert at(report, "merge_error", "model.layers.1.mlp.down_proj").value is not None
+    (rank,) = [f for f in report.findings if f.rule == "weight.adapter_rank_collapse"]
+    assert (rank.kind, rank.message) == ("not_applicable", "No rank to use: the adapter has no low-rank factors")
+    assert report.verdict.status == "pass"
 
 
 # --- profiles and findings by themselves

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from afterburn_core.cli.main import run
 from afterburn_core.testing.checkpoints import read_json, tiny_checkpoint, write_json
 from afterburn_core.testing.pairs import Pair, adapter_pair
+from afterburn_core.testing.quantise import quantise_checkpoint
 
 HIDDEN = 64
 MODULES = [f"model.layers.{layer}.self_attn.{name}_proj" for layer in range(2) for name in "qv"]
@@ -265,6 +266,14 @@ def test_the_other_base_is_noticed(tmp_path: Path, capsys: Capture) -> None:
     edit(pair.trained, base_model_name_or_path="org/base")
     _, report = check(capsys, pair.trained, "--base", pair.base)
     assert report["verdict"] == "pass"
+
+
+def test_a_quantised_base_is_told_with_the_loss(tmp_path: Path, capsys: Capture) -> None:
+    pair = sized_pair(tmp_path, 3e-2)
+    assert "quantised_base" not in codes(check(capsys, pair.trained, "--base", pair.base)[1])
+    quantise_checkpoint(pair.base, "bnb-nf4")
+    code, report = check(capsys, pair.trained, "--base", pair.base)
+    assert (code, "quantised_base" in codes(report)) == (0, True)
 
 
 def test_a_base_of_another_width_fails_and_says_so(tmp_path: Path, capsys: Capture) -> None:

@@ -15,6 +15,8 @@ import torch
 
 from afterburn_core.errors import SubjectError
 from afterburn_core.plugin.registry import Registry
+from afterburn_core.report.evidence import collect
+from afterburn_core.report.series import series_of
 from afterburn_core.result.model import Measurement, Scope
 from afterburn_core.result.view import ResultView
 from afterburn_core.run.configuration import Settings
@@ -217,6 +219,14 @@ def test_a_short_step_after_a_long_way_loses_nothing(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- candidates
+
+
+def test_a_candidate_that_changed_nothing_is_not_shown_alike_to_itself(tmp_path: Path) -> None:
+    weights = make_base(tmp_path)
+    view = compare(tmp_path, {"moved": moved(weights, noise(weights, 1)), "copy": weights})
+    shown = series_of(view, collect(view))
+    assert shown is not None
+    assert shown.places[0].pairs["cosine"] == [[1.0, None], [None, None]]
 
 
 def test_the_opposite_change_has_cosine_minus_one_and_no_common_sign(tmp_path: Path) -> None:

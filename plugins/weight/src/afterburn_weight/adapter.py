@@ -17,7 +17,7 @@ from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Scope
 from afterburn_core.run.observations import FactorItem
-from afterburn_weight.adapter_options import FactorOptions
+from afterburn_weight.adapter_options import NO_RANK, FactorOptions
 from afterburn_weight.factor_profile import Profile, profile
 from afterburn_weight.rollup import order, places
 
@@ -112,6 +112,8 @@ class AdapterFactors:
                 yield undefined("weight.adapter.rank_use", reason, scope=scope, n=n)
         if self._profiles:
             yield from self._counts(total)
+        elif self._gains and not self._items:
+            yield from (undefined(f"weight.adapter.{name}", NO_RANK, n=0) for name in ("untrained", "collapsed"))
 
     def _counts(self, total: float) -> Iterator[Measurement]:
         everything = self._profiles.values()

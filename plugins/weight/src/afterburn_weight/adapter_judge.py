@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.identity import fingerprint
 from afterburn_core.result.model import Example, Finding, FindingKind, Level, Measurement, Scope
-from afterburn_weight.adapter_options import AdapterRules
+from afterburn_weight.adapter_options import NO_RANK, AdapterRules
 
 _PAIR = ("base", "trained")
 _NOTHING = "nothing changes"  # the reason `merge` gives where there is no change to lose
@@ -29,6 +29,8 @@ class AdapterJudge:
         untrained, use = evidence.get("weight.adapter.untrained"), evidence.get("weight.adapter.rank_use")
         proof = [m for m in (collapsed, share, untrained, use) if m is not None]
         if collapsed is None or collapsed.value is None or untrained is None or untrained.value is None:
+            if len(proof) > 1 and all(m.reason == NO_RANK for m in proof):
+                return _finding(rule, "not_applicable", "none", f"No rank to use: {NO_RANK}", proof)
             return _finding(rule, "open", "note", "No module's factors were measured", proof)
         modules = collapsed.n or 0
         if untrained.value == modules:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import attrs
 
+NO_RANK = "the adapter has no low-rank factors"
+"""Why ranks are undefined for an adapter that only scales, such as IA3."""
+
 MERGE_WARN = 0.1
 """Merge loss from which a merge is worth a second look. At .1 a hundredth of the merged change's energy is rounding
 noise; for Gaussian weights in bf16 that is a relative update of 2e-2, in fp16 of 2e-3."""

@@ -178,6 +178,15 @@ def _with_base(
         losses = measure_merge(bound, [one.weight for one in measured], dtype, merged)
     except SubjectError as error:
         return [*reasons, Reason(severity="fail", code="does_not_fit", message=str(error))], None
+    packed = {
+        info.quantisation.code for one in losses if (info := base.source.tensors.get(one.tensor)) and info.quantisation
+    }
+    if packed:
+        message = (
+            f"{base.label} is stored quantised ({', '.join(sorted(packed))}): the loss is that of its dequantised "
+            "weights; quantising the merged ones again adds its own"
+        )
+        reasons.append(Reason(severity="note", code="quantised_base", message=message))
     for name in added(bound):
         message = f"cannot be merged: the base has no {name}"
         reasons.append(Reason(severity="fail", code="no_place", message=message))
