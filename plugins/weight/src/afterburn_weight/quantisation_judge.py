@@ -50,7 +50,7 @@ class Judge:
         found = self._beyond(evidence)
         codes = evidence.get("weight.quantisation.codes_changed")
         repeated = codes if codes is not None and codes.value is not None else None
-        size = f"quantisation explains a change of {_percent(floor.value)} of the quantised tensors"
+        size = f"quantisation explains a relative change of {_percent(floor.value)} in the quantised tensors"
         used = [ratio, floor, excess, *([repeated] if repeated is not None else []), *found[: self._options.top]]
         if not found:
             message = f"{_kinds(evidence)}: {size}, and the change is {ratio.value:.2g} times that"

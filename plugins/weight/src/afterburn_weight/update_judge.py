@@ -54,7 +54,7 @@ def _kind(evidence: Evidence) -> Iterator[Finding]:
         message += f" ({100 * (second.value or 0.0):.0f} %)"
     shares = [(name, evidence.get(f"weight.update.{name}")) for name in _SHARES]
     told = [f"{100 * m.value:.3g} % {_SHARES[name]}" for name, m in shares if m is not None and m.value is not None]
-    if told:
+    if told and first.scope.subset != "rounding_only":  # where "unchanged" would speak of the bits of a cast
         message += f": {', '.join(told)}"
     cited = [first, *([second] if second else []), *(m for _, m in shares if m is not None)]
     yield _finding(rule, "informational", message, cited)
