@@ -21,7 +21,7 @@ from afterburn_core.report.presentation import KINDS
 from afterburn_core.report.terminal import summary
 from afterburn_core.resources import golden_documents
 from afterburn_core.result.codec import loads, read
-from afterburn_core.result.model import Result
+from afterburn_core.result.model import Reason, Result
 from afterburn_core.result.view import ResultView
 
 sys.path.append(str(Path(__file__).parent))
@@ -225,6 +225,14 @@ def test_the_terminal_summary_says_the_verdict_first_and_counts_what_it_leaves_o
     assert text.lstrip().startswith("FAIL")
     assert "4 more findings are in the report." in text
     assert "1 component did not finish" in text
+
+
+def test_the_terminal_spells_out_a_few_reasons_and_counts_the_others() -> None:
+    result = clean()
+    reasons = tuple(Reason(effect="incomplete", message=f"component {i} was interrupted") for i in range(28))
+    verdict = attrs.evolve(result.verdict, status="incomplete", reasons=reasons)
+    text = terminal(ResultView(attrs.evolve(result, verdict=verdict))).decode()
+    assert text.count("was interrupted") == 5 and "and 23 more reasons" in text
 
 
 def test_the_terminal_reads_no_markup_in_names() -> None:

@@ -34,6 +34,8 @@ _KIND_STYLES: dict[FindingKind, str] = {
     "not_applicable": "dim",
 }
 _WIDE = 90
+_REASONS = 5
+"""How many reasons are spelt out; an interrupted run has one for every component that it stopped."""
 
 
 def summary(view: ResultView, console: Console, *, findings: int = 12, top: int = 5) -> None:
@@ -66,7 +68,10 @@ def _verdict(result: Result) -> Group:
     if any(subject.role != "control" for subject in result.subjects):
         lines.append(Text(one_line(presentation.title(result)), style="dim"))
     lines.append(Text(presentation.concerns(result)))
-    lines.extend(Text(f"• {reason.effect}: {one_line(reason.message)}") for reason in result.verdict.reasons)
+    reasons = result.verdict.reasons
+    lines.extend(Text(f"• {reason.effect}: {one_line(reason.message)}") for reason in reasons[:_REASONS])
+    if len(reasons) > _REASONS:
+        lines.append(Text(f"• and {len(reasons) - _REASONS} more reasons, all in the document and its reports"))
     return Group(*lines)
 
 
