@@ -150,7 +150,7 @@ def test_whole_coverage_passes() -> None:
 def test_unexplained_gaps_are_for_review_with_the_tensors() -> None:
     found = finding("incomplete_coverage", coverage(0.99, 0.01, Q0))
     assert (found.kind, found.level) == ("review", "warning")
-    assert found.message == "1 % of the parameters could not be compared (1 tensor); coverage is 99 %"
+    assert found.message == f"1 % of the parameters could not be compared (1 tensor: {Q0.tensor}); coverage is 99 %"
     assert [(e.label, e.note) for e in found.examples] == [(Q0.tensor, "only the base has it")]
 
 

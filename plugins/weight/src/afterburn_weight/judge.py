@@ -117,9 +117,11 @@ class Judge:
         parts = list(evidence.tensors("weight.coverage"))
         examples = [Example(label=m.scope.tensor or "", note=m.reason) for m in parts[: self._options.examples]]
         if unexplained.value > 0:
+            lost = [m.scope.tensor or "" for m in parts if (m.value or 0.0) < 1]
+            named = f": {', '.join(lost[:2])}{', …' if len(lost) > 2 else ''}" if lost else ""
             message = (
                 f"{_percent(unexplained.value)} of the parameters could not be compared "
-                f"({_count(len(parts), 'tensor')}); "
+                f"({_count(len(parts), 'tensor')}{named}); "
                 f"coverage is {_percent(whole.value)}"
             )
             return _finding(rule, "review", "warning", message, [whole, unexplained, *parts], examples)
