@@ -520,3 +520,45 @@ def test_the_whole_pass_on_a_torch_device_gives_what_it_gives_without_torch(
             assert np.abs((a.left[:, 0] * b.left[:, 0]).sum()) == pytest.approx(1, abs=1e-3)
         assert ours.spectra.principal is not None and theirs.spectra.principal is not None
         assert theirs.spectra.principal.left.sum() == pytest.approx(ours.spectra.principal.left.sum(), rel=1e-3)
+
+
+def test_a_sum_that_nothing_has_rounded_is_told_from_a_stored_one(tmp_path: Path) -> None:
+    """An adapter's sum comes in float64 for a base in bfloat16: its spectrum owes nothing to rounding."""
+    base = gaussian(40, 20, seed=29, dtype=torch.bfloat16)
+    save_file({NAME: base}, tmp_path / "base.safetensors")
+    source = source_of(tmp_path / "base.safetensors")
+
+    class Sum:
+        tensors, aliases = source.tensors, source.aliases
+
+        def read(self, name: str, start: int, stop: int) -> torch.Tensor:
+            return source.read(name, start, stop).double() * 1.001
+
+        def position(self, name: str) -> tuple[int, int]:
+            return source.position(name)
+
+    for trained, rounded in ((Sum(), False), (source, True)):
+        caches = tmp_path / f"caches-{rounded}"
+        for _ in range(2):  # fresh, then from the cache
+            sides = [
+                Side(tensors=s.tensors, aliases={}, tied=False, vocabulary=lambda: None) for s in (source, trained)
+            ]
+            seen: dict[str, WeightPair] = {}
+            WeightsPass(
+                source,
+                trained,
+                align(*sides),
+                executor=LocalExecutor(1),
+                analyzers=[[Collector(seen, [], False)]],
+                cache=RowCache(caches, "k" * 8, {}),
+                spectral=Spectral(
+                    precision="float64",
+                    vectors=False,
+                    trained=trained,
+                    max_order=99,
+                    base_cache=SpectraCache(directory=caches / "b"),
+                    pair_cache=SpectraCache(directory=caches / "p"),
+                ),
+            ).run()
+            spectra = seen[NAME].spectra
+            assert spectra is not None and spectra.rounded is rounded

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from afterburn_core.backends.tensors import TensorInfo, WeightSource
 from afterburn_core.run.algebra import ArrayAlgebra, Kind, Precision, Stored
 from afterburn_core.run.align import AlignedTensor, Span
-from afterburn_core.run.arrays import Raw, read_array, widen
+from afterburn_core.run.arrays import NUMPY_DTYPES, Raw, read_array, widen
 from afterburn_core.run.decompose import Algebra
 from afterburn_core.run.kernels import ArraySums
 from afterburn_core.run.matrix_parts import Extent
@@ -58,6 +58,8 @@ class PartResult:
     """(4, rows): Σw², Σw'², Σδ², Σw·δ of each row."""
     stored: Stored | None
     bytes_read: int
+    rounded: bool = True
+    """False where the trained side came wider than it is stored: a sum that nothing has rounded."""
 
 
 class Assignment(Protocol):
@@ -130,6 +132,7 @@ class PartReader:
             by_row=by_row(stored) if work.by_row and stored is not None else None,
             stored=stored if keep else None,
             bytes_read=count,
+            rounded=not any(own is not None and own.dtype != NUMPY_DTYPES.get(right.dtype) for own in trains),
         )
 
     def _grams(

@@ -3,6 +3,7 @@
 With w an entry of the base, θ_i the same entry of subject i, Δ_i = θ_i − w and D_i = θ_i − θ_{i−1} (D_1 = θ_1 − w):
 
     tasks_ij = ⟨Δ_i, Δ_j⟩        steps_ij = ⟨D_i, D_j⟩        same_ij = #{sgn Δ_i = sgn Δ_j ≠ 0}
+    squares_ij = ⟨Δ_i², Δ_j²⟩    the variance of ⟨Δ_i, Δ_j⟩ under independent signs
 
 Both Gram matrices are accumulated from the differences themselves, so that neither a short step after a long way nor
 a return to the base is the small difference of two large numbers. Every entry of every file is read once.
@@ -21,7 +22,7 @@ from scipy.linalg.blas import dgemm, sgemm
 
 from afterburn_core.run.arrays import NUMPY_DTYPES, Raw, bits_of, narrow, widen
 
-VERSION = 1
+VERSION = 2
 """Raised when any of the numbers can change for equal inputs; part of every cache key."""
 _CACHED = 3 << 17  # float64 entries of all working blocks together: about a core's second-level cache
 _FEW = 12  # rows up to which the general product beats the symmetric one, which has more to set up
@@ -45,6 +46,8 @@ class SeriesSums:
     """Entries in which both differences are non-zero and of one sign, (N, N); zeros where not asked for."""
     both: Array
     """Entries in which both differences are non-zero, (N, N); zeros where not asked for."""
+    squares: Array
+    """⟨Δ_i², Δ_j²⟩, (N, N); zeros where signs were not asked for."""
     changed: Array
     """Entries whose stored bits differ from the base's, in each subject's own dtype, (N,)."""
     nonfinite: Array
@@ -67,7 +70,9 @@ class SeriesSums:
         Raises:
             ValueError: these are no such sums.
         """
-        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("tasks", "steps", "same", "both"), (count, count))
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
+            ("tasks", "steps", "same", "both", "squares"), (count, count)
+        )
         shapes |= {"changed": (count,), "nonfinite": (count + 1,)}
         if not isinstance(values, Mapping) or values.keys() != {*shapes, "n", "base_sq"}:
             raise ValueError("the sums of a series have other names")
@@ -86,7 +91,7 @@ def combine(parts: Iterable[SeriesSums]) -> SeriesSums:
     parts = tuple(parts)
     if not parts:
         raise ValueError("no sums to combine")
-    arrays = ("tasks", "steps", "same", "both", "changed", "nonfinite")
+    arrays = ("tasks", "steps", "same", "both", "squares", "changed", "nonfinite")
     return SeriesSums(
         n=sum(part.n for part in parts),
         base_sq=_sum([part.base_sq for part in parts]),
@@ -161,6 +166,7 @@ class SeriesKernel:
             steps=np.zeros((count, count)),
             same=np.zeros((count, count)),
             both=np.zeros((count, count)),
+            squares=np.zeros((count, count)),
             changed=np.zeros(count),
             nonfinite=np.zeros(count + 1),
         )
@@ -189,7 +195,8 @@ class SeriesKernel:
         found = attrs.evolve(found, tasks=_gram(values))
         if self._signs:
             same, both = _signs(values)
-            found = attrs.evolve(found, same=same, both=both)
+            squares = values * values
+            found = attrs.evolve(found, same=same, both=both, squares=_gram(squares))
         if not found.finite:
             found = attrs.evolve(found, nonfinite=_nonfinite(base, values))
         return found

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-VERSION = 3
+VERSION = 4
 """Raised when any of the numbers can change for equal inputs; part of every cache key."""
 VECTORS = 16
 """Singular vectors kept per matrix."""
@@ -91,6 +91,8 @@ class PairSpectra:
     trained: Spectrum
     """The same object as `base` where no entry differs."""
     delta: Spectrum
+    rounded: bool = True
+    """Whether W' was stored in its dtype; False for the sum of a base and an adapter, which nothing has rounded."""
     principal: Principal | None = None
     """`None` unless vectors are asked for, where no entry differs, and where the spectrum is approximate."""
 

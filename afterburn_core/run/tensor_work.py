@@ -101,16 +101,18 @@ def finish(
     spectra = None
     if spectral is not None and work.spectral and total.finite and work.extent is not None:
         spectra = _spectra(work, parts, total, algebra, spectral)
+        if spectra is not None and not all(part.rounded for part in parts):
+            spectra = attrs.evolve(spectra, rounded=False)
     if spectral is not None and spectral.pair_cache is not None and (spectra is not None or rows is not None):
         arrays: dict[str, NDArray[Any]] = {}
         if spectra is not None:
-            arrays |= pack("delta", spectra.delta)
+            arrays |= pack("delta", spectra.delta) | {"rounded": np.array([spectra.rounded])}
             if spectra.trained is not spectra.base:
                 arrays |= pack("trained", spectra.trained)
             if spectra.principal is not None:
                 arrays |= pack_fields("principal", spectra.principal)
             if work.wanted.base_known is None and spectral.base_cache is not None:
-                if _whole(work.tensor):
+                if _whole(work.tensor) and not spectra.base.approximate:
                     spectral.base_cache.store(_place(work.tensor), pack("base", spectra.base))
                 else:
                     arrays |= pack("base", spectra.base)
@@ -143,7 +145,8 @@ def recalled(
     if base is None or delta is None or trained is None:
         return None
     principal = unpack_principal(arrays) if spectral.vectors else None  # as a run without vectors finds it
-    return PairSpectra(base=base, trained=trained, delta=delta, principal=principal), rows
+    rounded = bool(arrays.get("rounded", np.array([True])).reshape(-1)[0])
+    return PairSpectra(base=base, trained=trained, delta=delta, principal=principal, rounded=rounded), rows
 
 
 def _spectra(

@@ -107,7 +107,7 @@ def test_a_direction_written_everywhere_is_found_in_every_writer(family: str, ti
     assert all(entries[key]["share"] == pytest.approx(1, abs=1e-6) for key in written)
     writers = at(report, "coherence", "writers")
     assert writers.value == pytest.approx(1, abs=1e-6) and writers.n == 6
-    assert writers.null is not None and writers.null.p_value == 0.005 and writers.null.n == 199
+    assert writers.null is not None and writers.null.p_value == 0.001 and writers.null.n == 999
     assert at(report, "mean_cosine", "writers").value == pytest.approx(1, abs=1e-6)
     assert at(report, "coherence", "readers").value is None
     assert at(report, "coherence_expected", "writers").value == pytest.approx((1 + np.sqrt(6 / 32)) ** 2 / 6)

@@ -20,6 +20,7 @@ from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput, Artifac
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Scope
 from afterburn_core.run.observations import WeightPair
+from afterburn_core.run.seeds import child_seed
 from afterburn_weight.attention import attention_prefix, is_cross
 from afterburn_weight.coherence import (
     coherence,
@@ -43,6 +44,8 @@ ARTIFACT = "weight.directions"
 TOKENS_ARTIFACT = "weight.directions.tokens"
 FORMAT = 1
 """Version of the artifact's layout."""
+MANY, FEWER = 128, 199
+"""Directions beyond which fewer random sets are drawn, and how many: each costs the eigenvalues of that order."""
 LIMIT = 512
 """Most directions of a group that are compared with one another."""
 Space = Literal["writers", "readers"]
@@ -171,7 +174,8 @@ class Directions:
                 reason = f"{n} of the matrices changed, and it takes two"
                 yield undefined(f"weight.directions.{metric}", reason, scope=scope, n=n)
             return
-        result = coherence(_stacked(members), draws=self._options.draws, seed=self._seed)
+        draws = self._options.draws if n <= MANY else min(self._options.draws, FEWER)
+        result = coherence(_stacked(members), draws=draws, seed=child_seed(self._seed, label))
         d = result.dimensions
         yield attrs.evolve(
             measure("weight.directions.coherence", result.value, scope=scope, n=n), null=result.value_null
@@ -187,7 +191,9 @@ class Directions:
     ) -> Iterator[Measurement]:
         if not writers or not readers:
             return
-        value, null = cross_cosine(_stacked(writers), _stacked(readers), draws=self._options.draws, seed=self._seed)
+        value, null = cross_cosine(
+            _stacked(writers), _stacked(readers), draws=min(self._options.draws, FEWER), seed=self._seed
+        )
         metric, n = "weight.directions.writer_reader_cosine", min(len(writers), LIMIT) * min(len(readers), LIMIT)
         yield attrs.evolve(measure(metric, min(value, 1.0), scope=Scope(subset=subset), n=n), null=null)
 

@@ -38,8 +38,11 @@ def _grouped(values: NDArray[np.float64], sizes: tuple[int, ...]) -> list[NDArra
 
 
 def _few_levels(values: NDArray[np.float64]) -> bool:
-    """At most 16 distinct values in nearly every group of 64 or more."""
+    """At most 16 distinct values in nearly every group of 64 or more, most of them not zero: pruning is no grid."""
     for groups in _grouped(values, (64, 128)):
+        groups = groups[np.count_nonzero(groups, axis=1) > groups.shape[1] // 2]
+        if not len(groups):
+            continue
         ordered = np.sort(groups, axis=1)
         levels = 1 + (np.diff(ordered, axis=1) > 0).sum(axis=1)
         if np.mean(levels <= _FOUR_BITS) >= _ENOUGH:

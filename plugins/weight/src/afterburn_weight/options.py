@@ -42,8 +42,9 @@ class EmbeddingOptions:
 class DirectionOptions:
     """Options of `weight.directions`."""
 
-    draws: int = attrs.field(default=199, validator=attrs.validators.ge(19))
-    """Sets of random directions that the coherence is compared with; the least p is 1/(draws + 1)."""
+    draws: int = attrs.field(default=999, validator=attrs.validators.ge(19))
+    """Sets of random directions that the coherence is compared with; the least p is 1/(draws + 1). Of more than 128
+    directions at most 199 sets are drawn."""
     tokens: int = attrs.field(default=20, validator=attrs.validators.ge(0))
     """How many nearest tokens are listed per direction and sign; 0 leaves the output head unread."""
     read_out: int = attrs.field(default=256, validator=attrs.validators.ge(0))

@@ -164,7 +164,8 @@ class Places:
             return _nothing(rule, f"No directions to compare: {next(iter(values.values())).reason}", cited)
         if any(m.null is None for m in known):
             return _open(rule, "coherence was measured without the random directions it has to be compared with", cited)
-        beyond = [m for m in known if m.null is not None and m.null.p_value <= self._options.p_value]
+        level = self._options.p_value / len(known)  # as many chances as there are sets
+        beyond = [m for m in known if m.null is not None and m.null.p_value <= level]
         shown = max(beyond or known, key=lambda m: (m.value or 0.0, m.id))
         p = shown.null.p_value if shown.null is not None else 1.0
         message = (

@@ -186,7 +186,7 @@ class SpectrumAnalyzer:
 
 def _measured(scope: Scope, spectra: PairSpectra, sums: PairSums) -> Measured:
     delta = spectra.delta
-    bar = 0.0 if delta.method == "factors" else rounding_edge(sums, delta.rows, delta.columns)
+    bar = 0.0 if not spectra.rounded else rounding_edge(sums, delta.rows, delta.columns)
     return Measured(
         scope=scope,
         base=shape_of(spectra.base),

@@ -24,7 +24,7 @@ from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Null, Scope
 from afterburn_core.run.observations import WeightPair
 from afterburn_core.run.seeds import child_seed
-from afterburn_core.run.spectra import Spectrum
+from afterburn_core.run.spectra import PairSpectra, Spectrum
 from afterburn_core.run.sums import PairSums
 from afterburn_weight.options import NullOptions
 from afterburn_weight.rollup import order, places
@@ -67,7 +67,7 @@ class NullAnalyzer:
             return
         delta = item.spectra.delta
         values = delta.values
-        rounding = _rounding(delta, item.sums)
+        rounding = _rounding(item.spectra, item.sums)
         sign, signed, whitened = self._drawn(item, delta)
         self._matrices[item.name] = Matrix(
             scope=item.scope,
@@ -129,9 +129,10 @@ def _difference(item: WeightPair) -> NDArray[np.float32]:
     return delta
 
 
-def _rounding(delta: Spectrum, sums: PairSums) -> float | str:
-    if delta.method == "factors":
-        return "the change is known from its factors and was rounded to no dtype"
+def _rounding(spectra: PairSpectra, sums: PairSums) -> float | str:
+    delta = spectra.delta
+    if not spectra.rounded:
+        return "the change is an adapter's and was rounded to no dtype"
     return rounding_edge(sums, delta.rows, delta.columns)
 
 

@@ -2,7 +2,7 @@
 
 With Δ_i = θ_i − W, and U_i the k leading left singular vectors of Δ_i in one matrix:
 
-    cosine            ⟨Δ_i, Δ_j⟩ / (‖Δ_i‖ ‖Δ_j‖)                       independent: 0 ± 1/√n
+    cosine            ⟨Δ_i, Δ_j⟩ / (‖Δ_i‖ ‖Δ_j‖)                       random signs: 0 ± √Σδ_i²δ_j² / (‖Δ_i‖ ‖Δ_j‖)
     sign_agreement    #{sgn Δ_i = sgn Δ_j ≠ 0} / #{Δ_i ≠ 0, Δ_j ≠ 0}   independent: .5
     subspace_left     ‖U_iᵀ U_j‖² / k                                   independent: k/m
     subspace_right    ‖V_iᵀ V_j‖² / k                                   independent: k/n
@@ -25,6 +25,7 @@ from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Notification, Scope, Subject
 from afterburn_core.run.observations import WeightSeries
+from afterburn_core.run.series_sums import SeriesSums
 from afterburn_core.run.subspaces import Overlaps
 from afterburn_weight.series.places import Collected, Kind, Place, broken, cosine, coverage, roll_ups, sizes
 
@@ -61,14 +62,19 @@ class Candidates:
             found += sizes(_PREFIX, self._subjects, place)
             found += self._pairs(place)
             if place.kind in {"model", "layer", "module"}:
-                spread = 1 / math.sqrt(place.sums.n)
-                found.append(
-                    measure(f"{_PREFIX}.cosine_random", spread, subjects=("base",), scope=place.scope, n=place.sums.n)
-                )
+                found += self._random(place)
         found += self._subspaces()
         found += broken(_PREFIX, self._subjects, self._found.compared)
         found += coverage(_PREFIX, self._subjects, self._found.items)
         return AnalyzerOutput(measurements=tuple(found), notifications=tuple(self._notes()))
+
+    def _random(self, place: Place) -> Iterator[Measurement]:
+        """What cosines would be by chance: the widest spread of any pair, so that it serves for all."""
+        pairs = itertools.combinations(range(len(self._subjects)), 2)
+        spreads = [spread for i, j in pairs if (spread := random_cosine(place.sums, i, j)) is not None]
+        if spreads:
+            metric = f"{_PREFIX}.cosine_random"
+            yield measure(metric, max(spreads), subjects=("base",), scope=place.scope, n=place.sums.n)
 
     def _of(self, i: int, j: int) -> tuple[str, str]:
         return self._subjects[i].id, self._subjects[j].id
@@ -135,3 +141,13 @@ class Candidates:
             more = f" and {len(large) - 3} more" if len(large) > 3 else ""
             message = f"no subspaces of {', '.join(large[:3])}{more}: too large to hold in all models at once"
             yield Notification(level="note", message=message)
+
+
+def random_cosine(sums: SeriesSums, i: int, j: int) -> float | None:
+    """√Σδᵢ²δⱼ² / (‖Δᵢ‖ ‖Δⱼ‖): the standard deviation of the cosine if every entry had a random sign.
+
+    1/√n for entries of even size, and more where a few rows or entries hold most of both changes. `None` where either
+    did not change.
+    """
+    norms = sums.tasks[i, i] * sums.tasks[j, j]
+    return min(1.0, math.sqrt(sums.squares[i, j] / norms)) if norms > 0 else None

@@ -108,7 +108,7 @@ def _relation(evidence: Evidence) -> Iterator[Finding]:
     spread = _whole(evidence, "weight.candidates.cosine_random")
     if spread:
         cited.append(spread[0])
-        parts.append(f"independent changes would give 0 ± {spread[0].value:.1g}")
+        parts.append(f"with random signs it would be 0 ± {spread[0].value:.1g}")
     yield _finding(rule, "informational", "none", "; ".join(parts), cited)
 
 

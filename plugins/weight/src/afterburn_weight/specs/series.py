@@ -130,7 +130,8 @@ CANDIDATES = (
     ),
     MetricSpec(
         id="weight.candidates.cosine_random",
-        summary="Standard deviation 1/√n of the cosine between independent changes of n entries",
+        summary="Standard deviation of the cosine if every entry of both changes had a random sign, "
+        "√Σδ₁²δ₂² / (‖Δ₁‖ ‖Δ₂‖), the widest of all pairs; 1/√n for entries of even size",
         low=0.0,
         high=1.0,
     ),
