@@ -25,7 +25,7 @@ from afterburn_core.run.eigen import eigenvalues, leading_eigenpairs
 
 Kind = Literal["base", "trained", "delta"]
 Precision = Literal["float32", "float64"]
-BLOCK = 1 << 24
+BLOCK = 5 << 22
 """Bytes per block: enough rows for the update to run at full speed."""
 _SAFE = (1e-12, 1e12)
 """Root mean squares of entries whose squares, and sums of them, are far from the limits of float32."""
@@ -150,7 +150,8 @@ class ArrayAlgebra:
         base = stored.base.reshape(stored.rows, stored.columns)
         trained = base if stored.trained is None else stored.trained.reshape(stored.rows, stored.columns)
         along, across = (stored.rows, stored.columns) if by_rows else (stored.columns, stored.rows)
-        step = max(1, BLOCK // dtype.itemsize // max(1, across))
+        count = max(1, -(-along * across * dtype.itemsize // BLOCK))
+        step = max(1, -(-along // count))  # blocks of one size: a short last one would run at a fraction of the speed
         wide = np.dtype(np.float64) if np.float64 in (base.dtype, trained.dtype) else dtype
         for start in range(0, along, step):
             part = slice(start, min(start + step, along))

@@ -172,7 +172,6 @@ def _weights(
     )
     compared = sum(tensor.compared for tensor in aligned)
     require_comparable(base.facts, trained.facts, compared)
-    bench.progress.begin("comparing weights", compared, "parameters")
     quantities = planned.need.quantities if isinstance(planned.need, WeightsNeed) else ()
     sweep = WeightsPass(
         shown.base,
@@ -186,6 +185,7 @@ def _weights(
         with_rows="rows" in quantities,
         spectral=_spectral(quantities, shown.trained, bench),
         progress=bench.progress,
+        begun=lambda: bench.progress.begin("comparing weights", compared, "parameters"),
     )
     try:
         outcome = sweep.run()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from afterburn_core.run.arrays import NUMPY_DTYPES, Raw, bits_of, narrow, widen
 from afterburn_core.run.sums import PairSums, combine
 
-CPU_BLOCK = 1 << 15
+CPU_BLOCK = 1 << 17
 
 # (bits of the fraction, exponent of the smallest normal number): ulp(w) = 2^(max(⌊log2|w|⌋, emin) − fraction)
 _FORMAT = {"F64": (52, -1022), "F32": (23, -126), "F16": (10, -14), "BF16": (7, -126)}

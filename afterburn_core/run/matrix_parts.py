@@ -10,7 +10,7 @@ from afterburn_core.run.align import AlignedTensor, Span
 
 CHUNK = 1 << 22
 """Elements per part where only sums are wanted: 8 MiB of bf16 per side, a few hundredths of a second."""
-SEGMENT = 1 << 25
+SEGMENT = 3 << 23
 """Elements per part of a matrix whose Gram matrix is wanted; larger tall ones, such as embeddings, are cut by rows."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -20,6 +20,8 @@ from afterburn_core.run.matrix_parts import Extent
 from afterburn_core.run.spectra import Spectrum
 from afterburn_core.run.sums import PairSums, combine
 
+PIECE = 1 << 17
+"""Elements read at a time where they are only added up."""
 _ROW_BLOCK = 1 << 18
 
 
@@ -105,8 +107,9 @@ class PartReader:
         bases: list[Raw] = []
         trains: list[Raw | None] = []
         found: list[PairSums] = []
-        count = 0
-        for span in spans:
+        count, rounded = 0, True
+        light = not (keep or work.by_row or work.wanted.kinds)
+        for span in pieces(spans) if light else spans:
             base = read_array(self._base, left.name, span.base, span.base + span.count)
             trained = None
             if not (right.name in self._shared and left.name == right.name and span.base == span.trained):
@@ -119,10 +122,14 @@ class PartReader:
                 else self._sums.pair(base, trained, (left.dtype, right.dtype))
             )
             found.append(self._with_steps(sums, left, right, span))
-            bases.append(base)
-            trains.append(trained)
+            rounded = rounded and (trained is None or trained.dtype == NUMPY_DTYPES.get(right.dtype))
+            if not light:
+                bases.append(base)
+                trains.append(trained)
         total = combine(found)
-        stored = _joined(bases, trains, work.extent, equal=total.delta_sq == 0) if work.extent else None
+        stored = None
+        if work.extent is not None and not light:
+            stored = _joined(bases, trains, work.extent, equal=total.delta_sq == 0)
         grams: Mapping[Kind, NDArray[np.float64]] = {}
         if stored is not None and work.extent is not None and work.wanted.gram and total.finite:
             grams = self._grams(stored, work.wanted, work.extent.tall, total, whole=keep)
@@ -132,8 +139,11 @@ class PartReader:
             by_row=by_row(stored) if work.by_row and stored is not None else None,
             stored=stored if keep else None,
             bytes_read=count,
-            rounded=not any(own is not None and own.dtype != NUMPY_DTYPES.get(right.dtype) for own in trains),
+            rounded=rounded,
         )
+
+    def close(self) -> None:
+        """Gives back what it holds besides memory: nothing here."""
 
     def _grams(
         self, stored: Stored, wanted: Wanted, tall: bool, sums: PairSums, *, whole: bool
@@ -157,6 +167,13 @@ class PartReader:
         if base is not None:
             sums = attrs.evolve(sums, base_step_sq=base)
         return sums if trained is None else attrs.evolve(sums, trained_step_sq=trained)
+
+
+def pieces(spans: Sequence[Span]) -> Iterator[Span]:
+    """The same elements in stretches that are still in the cache when they are added up."""
+    for span in spans:
+        for i in range(0, span.count, PIECE):
+            yield Span(base=span.base + i, trained=span.trained + i, count=min(PIECE, span.count - i))
 
 
 def by_row(stored: Stored) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import attrs
 
 from afterburn_core.backends.tensors import WeightSource
 from afterburn_core.plugin.roles import Analyzer, Executor
+from afterburn_core.run import sums_processes
 from afterburn_core.run.algebra import Stored
 from afterburn_core.run.align import AlignedTensor
 from afterburn_core.run.cache import RowCache
@@ -77,6 +78,7 @@ class WeightsPass:
         with_rows: bool = False,
         spectral: Spectral | None = None,
         progress: Progress | None = None,
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
@@ -91,7 +93,9 @@ class WeightsPass:
             with_rows: whether sums by row are wanted for token tables.
             spectral: how spectra are computed; absent where none are wanted.
             progress: told of elements as they are compared.
+            begun: called before the first of them is; what it starts may have threads.
         """
+        self._begun = begun
         self._base, self._trained, self._aligned = base, trained, aligned
         self._executor, self._cache, self._with_values, self._progress = executor, cache, with_values, progress
         self._with_rows, self._spectral, self._device = with_rows, spectral, device
@@ -105,14 +109,28 @@ class WeightsPass:
 
     def run(self) -> PassOutcome:
         """Sweeps; afterwards each tensor has been observed by exactly one worker's analyzers."""
-        precision = self._spectral.precision if self._spectral else None
-        self._readers = [
-            PartReader(self._base, self._trained, self._device, precision) for _ in range(self._executor.workers)
-        ]
-        tasks = self._tasks()
+        if self._spectral is not None:
+            from scipy.linalg import cython_lapack  # noqa: F401 - its BLAS has to be there to be kept on one thread
         with _single_threaded():  # parallel over parts, not within them
-            self._done.interrupted = self._executor.run(tasks, self._do) == "interrupted"
+            self._readers = self._make_readers()
+            try:
+                self._begun()
+                self._done.interrupted = self._executor.run(self._tasks(), self._do) == "interrupted"
+            finally:
+                for reader in self._readers:
+                    reader.close()
         return self._done
+
+    def _make_readers(self) -> list[PartReader]:
+        """One for each worker; with processes of their own where sums alone are wanted of much."""
+        workers = self._executor.workers
+        compared = sum(tensor.compared for tensor in self._aligned)
+        lean = self._spectral is None and not self._with_rows and self._device == "cpu"
+        lean = lean and workers > 1 and compared >= sums_processes.WORTHWHILE
+        if lean and sums_processes.can_fork(self._base, self._trained):
+            return [sums_processes.ProcessReader(self._base, self._trained, self._aligned) for _ in range(workers)]
+        precision = self._spectral.precision if self._spectral else None
+        return [PartReader(self._base, self._trained, self._device, precision) for _ in range(workers)]
 
     def _tasks(self) -> list[Task]:
         """Parts in the order the base lies on disk; what needs no reading is observed at once."""
