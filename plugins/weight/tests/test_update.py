@@ -16,14 +16,14 @@ import torch
 from afterburn_core import Diagnoser
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.identity import measure
-from afterburn_core.result.model import Scope
+from afterburn_core.result.model import Finding, Scope
 from afterburn_core.run.algebra import ArrayAlgebra, Stored
 from afterburn_core.run.arrays import from_torch
 from afterburn_core.run.decompose import Matrix, decompose
 from afterburn_core.run.kernels import ArraySums
 from afterburn_core.testing.checkpoints import load_weights, save_weights, tiny_checkpoint
 from afterburn_core.testing.feeding import SUBJECTS
-from afterburn_core.testing.pairs import adapter_pair
+from afterburn_core.testing.pairs import adapter_pair, planted_pair
 from afterburn_core.testing.quantise import quantise_checkpoint
 from afterburn_weight.grid import on_grid
 from afterburn_weight.specs.update import KINDS
@@ -252,3 +252,19 @@ def test_a_copy_quantised_on_either_side_is_one(swapped: bool, tmp_path: Path) -
     quantise_checkpoint(tmp_path / "copy", "bnb-nf4")
     sides = (tmp_path / "copy", base) if swapped else (base, tmp_path / "copy")
     assert kinds(tmp_path, *sides)["quantised_copy"] > 0.9
+
+
+def test_a_model_of_other_origin_is_for_review(tmp_path: Path) -> None:
+    """Two models drawn apart share names and shapes and nothing else; a large change of one tensor is none."""
+    first, second = (tiny_checkpoint(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 1)))
+    found = change(first, second, tmp_path / "run")
+    assert (found.kind, found.level) == ("review", "warning")
+    assert "check that training began from this base" in found.message
+    near = planted_pair(tmp_path / "near", tensor="model.layers.0.mlp.up_proj.weight", noise=0.3)
+    assert change(near.base, near.trained, tmp_path / "near-run").kind == "informational"
+
+
+def change(base: Path, trained: Path, run_dir: Path) -> Finding:
+    report = Diagnoser(base, trained, preset="quick", plugins=("weight",), run_dir=run_dir, use_cache=False).run()
+    (found,) = [f for f in report.findings if f.rule == "weight.change"]
+    return found

@@ -107,6 +107,13 @@ class Judge:
             message += f"; {rounded} more differ by rounding to another dtype alone"
         beyond = evidence.get("weight.quantisation.ratio") if packed else None
         cited = [relative, fraction, *places, *([beyond] if beyond is not None else [])]
+        turned = _typical_turn(evidence)
+        if turned is not None and turned.value is not None and turned.value >= self._options.unrelated:
+            message += (
+                f"; the weights of {turned.scope.module} point elsewhere (cosine {1 - turned.value:.2f}), and so do "
+                "most, as in models that do not come from one another: check that training began from this base"
+            )
+            return _finding("weight.change", "review", "warning", message, [*cited, turned])
         return _finding("weight.change", "informational", "note", message, cited)
 
     def _coverage(self, evidence: Evidence) -> Finding:
@@ -186,6 +193,19 @@ def _alike(evidence: Evidence) -> str:
     stored = [subject.dtypes for subject in evidence.subjects if subject.role in _PAIR]
     same = all(dtypes == stored[0] for dtypes in stored) or len({name for dtypes in stored for name in dtypes}) == 1
     return "are bit-identical" if same or is_adapter(evidence) else "hold equal values, some in another dtype"
+
+
+def _typical_turn(evidence: Evidence) -> Measurement | None:
+    """The median, over kinds of matrices, of the cosine distance; gains of norms are alike in all models."""
+    kinds = [
+        m
+        for m in evidence.all("weight.delta.cosine_distance")
+        if m.value is not None
+        and m.scope.tensor is None
+        and m.scope.layer is None
+        and m.scope.module not in {None, "norm", "bias", "position"}
+    ]
+    return sorted(kinds, key=lambda m: (m.value or 0.0, m.id))[(len(kinds) - 1) // 2] if kinds else None
 
 
 def _largest(evidence: Evidence, top: int) -> list[Measurement]:

@@ -12,6 +12,9 @@ class ChangeOptions:
     rounding_ratio: float = attrs.field(default=1.0, validator=attrs.validators.ge(0))
     """A model-wide relative change below this multiple of the rounding floor is for review. One rounding of every
     entry has a ratio of 1 by definition of the floor."""
+    unrelated: float = attrs.field(default=0.3, validator=attrs.validators.ge(0))
+    """A cosine distance, the median over kinds of matrices, from which the trained model may not come from this base.
+    Weights drawn apart have about 1; a fine-tune of relative change .1 has .005."""
     top: int = attrs.field(default=5, validator=attrs.validators.ge(0))
     """How many places the message on the change names as evidence."""
     examples: int = attrs.field(default=20, validator=attrs.validators.ge(0))

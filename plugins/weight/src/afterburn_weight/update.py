@@ -42,6 +42,9 @@ from afterburn_weight.spectrum import rounding_edge
 SAMPLED_ROWS = 16
 _GUESSED = ("low_rank", "on_grid", "off_principal")
 """Evidence that is not gathered of an adapter."""
+_STEPS = 4.0
+"""Energy of Δ over that of its quantisation steps up to which a packed weight is a copy: packings that make up for
+their own errors, such as GPTQ, move entries by more than half a step."""
 _LOW = 0.25
 """A change is of low rank if at most this share of its singular values stands above rounding."""
 _RESIDUE = 2.0
@@ -67,6 +70,11 @@ class Traces:
     """Stored packed on one side alone."""
     outside: tuple[float, float] | None = None
     """Energy outside the principal directions, and what chance would leave there."""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether quantisation explains the change: on a grid, or packed and moved by no more than its steps do."""
+        return self.on_grid or (self.quantised and self.delta_sq <= _STEPS * self.step_sq)
 
 
 class UpdateAnalyzer:
@@ -192,9 +200,7 @@ def gather(tensors: list[Traces], *, adapter: bool) -> UpdateEvidence:
         if matrix_energy and not adapter
         else None,
         rounding=min(1.0, math.fsum(one.step_sq for one in moved) / energy) if energy else None,
-        on_grid=sum(one.on_grid or one.quantised for one in changed) / len(changed)
-        if changed and not adapter
-        else None,
+        on_grid=sum(one.is_copy for one in changed) / len(changed) if changed and not adapter else None,
         off_principal=math.fsum(left for left, _ in outside) / expected if expected else None,
     )
 

@@ -31,7 +31,11 @@ def show(report: Report, console: Console, *, everything: bool = False) -> None:
     """
     verdict = report.verdict
     style = _STYLES.get(verdict, "bold white on magenta")
-    checked = "from the factors alone" if report.losses is None else f"merging into {report.base}"
+    checked = (
+        "for the factors alone; the loss of a merge was not checked"
+        if report.losses is None
+        else f"merging into {report.base}"
+    )
     console.print(Text.assemble((f" {verdict.upper()} ", style), f" {checked}"))
     for reason in report.reasons:
         console.print(Text.assemble((f"  {reason.severity}: ", _REASON_STYLES[reason.severity]), reason.message))

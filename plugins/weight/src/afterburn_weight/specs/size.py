@@ -117,7 +117,7 @@ RULES = (
         id="weight.change",
         summary="Whether and where training changed the weights",
         help="Look at the heat map: the layers and modules with the largest relative change are where to look next.",
-        level="note",
+        level="warning",
         metrics=("weight.delta.relative", "weight.delta.changed_fraction", "weight.coverage.unexplained"),
     ),
     RuleSpec(
