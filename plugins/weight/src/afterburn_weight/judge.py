@@ -110,7 +110,7 @@ class Judge:
         turned = _typical_turn(evidence)
         if turned is not None and turned.value is not None and turned.value >= self._options.unrelated:
             message += (
-                f"; the weights of {turned.scope.module} point elsewhere (cosine {1 - turned.value:.2f}), and so do "
+                f"; the weights of {turned.scope.module} point elsewhere (cosine {round(1 - turned.value, 2) + 0.0:.2f}), and so do "
                 "most, as in models that do not come from one another: check that training began from this base"
             )
             return _finding("weight.change", "review", "warning", message, [*cited, turned])
