@@ -109,8 +109,9 @@ class Judge:
         cited = [relative, fraction, *places, *([beyond] if beyond is not None else [])]
         turned = _typical_turn(evidence)
         if turned is not None and turned.value is not None and turned.value >= self._options.unrelated:
+            cosine = round(1 - turned.value, 2) + 0.0  # no negative zero
             message += (
-                f"; the weights of {turned.scope.module} point elsewhere (cosine {round(1 - turned.value, 2) + 0.0:.2f}), and so do "
+                f"; the weights of {turned.scope.module} point elsewhere (cosine {cosine:.2f}), and so do "
                 "most, as in models that do not come from one another: check that training began from this base"
             )
             return _finding("weight.change", "review", "warning", message, [*cited, turned])
