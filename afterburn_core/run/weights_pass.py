@@ -116,6 +116,8 @@ class WeightsPass:
             try:
                 self._begun()
                 self._done.interrupted = self._executor.run(self._tasks(), self._do) == "interrupted"
+                for prefix in sorted(self._waiting):  # left over by an interruption: what was computed is kept
+                    self._observe(0, self._waiting[prefix])
             finally:
                 for reader in self._readers:
                     reader.close()
@@ -241,6 +243,9 @@ class WeightsPass:
                 if len(self._waiting[prefix]) < size:
                     return
                 ready = sorted(self._waiting.pop(prefix), key=lambda waiting: waiting[0].name)
+        self._observe(worker, ready)
+
+    def _observe(self, worker: int, ready: Sequence[tuple[WeightPair, Elements | None]]) -> None:
         for pair, elements in ready:
             for analyzer in self._analyzers[worker]:
                 analyzer.observe(pair)
