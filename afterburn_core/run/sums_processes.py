@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,12 @@ class ProcessReader(PartReader):
         return found
 
     def close(self) -> None:
-        """Ends the process."""
+        """Ends the process.
+
+        It is told so: processes forked after it hold this end of the pipe too, so that closing it alone ends nothing.
+        """
+        with suppress(OSError):  # it is gone already
+            self._connection.send(None)
         self._connection.close()
         self._process.join(timeout=1)
         if self._process.is_alive():
@@ -96,14 +102,17 @@ def can_fork(base: WeightSource, trained: WeightSource) -> bool:
 
 
 def _serve(connection: Connection, parents: Connection, reader: PartReader, aligned: Sequence[AlignedTensor]) -> None:
-    """Answers until the other end is closed."""
+    """Answers until it is told to end, or the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     parents.close()  # inherited; open, it would keep the pipe from ending with the parent
     while True:
         try:
-            number, spans = connection.recv()
+            asked = connection.recv()
         except (EOFError, OSError):
             return
+        if asked is None:
+            return
+        number, spans = asked
         try:
             result = reader.read(_SumsOnly(tensor=aligned[number]), spans, keep=False)
             connection.send(attrs.evolve(result, stored=None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import numpy as np
@@ -27,9 +27,6 @@ from afterburn_core.run.spectra_cache import (
     unpack_rows,
 )
 from afterburn_core.run.sums import PairSums
-
-if TYPE_CHECKING:
-    pass
 
 _KINDS: frozenset[Kind] = frozenset({"base", "trained", "delta"})
 
