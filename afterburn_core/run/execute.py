@@ -98,6 +98,30 @@ def execute(
         status: ExecutionStatus = "ok" if swept.stopped is None else "interrupted"
         executions.append(pass_execution(planned, status, time.perf_counter() - started, swept.stopped, swept))
         tell(bench, run_id, executions[-1])
+    return collect(plan, specs, instances, executions, interrupted, bench, run_id)
+
+
+def collect(
+    plan: Plan,
+    specs: Mapping[str, Registered],
+    instances: Mapping[str, Sequence[Guarded]],
+    passes: Sequence[Execution],
+    interrupted: str | None,
+    bench: Bench,
+    run_id: str,
+) -> Collected:
+    """Finishes the analyzers of a plan and records those it left out.
+
+    Args:
+        plan: what was executed.
+        specs: the analyzers by name.
+        instances: one of each per worker, by name.
+        passes: the records of the passes.
+        interrupted: why the passes ended early, if they did.
+        bench: what they worked with.
+        run_id: of the run, for observers.
+    """
+    executions = list(passes)
     measurements: list[Measurement] = []
     payloads: list[ArtifactPayload] = []
     producers: dict[str, str] = {}

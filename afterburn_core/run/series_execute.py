@@ -12,10 +12,10 @@ import attrs
 from afterburn_core.errors import SubjectError
 from afterburn_core.plugin.registry import Registered
 from afterburn_core.result.model import Execution, ExecutionStatus, Notification, Subject
-from afterburn_core.run.analyzers import DocumentReader, begin_analyzer, finish_analyzer
+from afterburn_core.run.analyzers import DocumentReader, begin_analyzer
 from afterburn_core.run.cache import RowCache
 from afterburn_core.run.digests import SubjectFile
-from afterburn_core.run.execute import Bench, Collected, Swept, config_reader, pass_execution, side_of, tell
+from afterburn_core.run.execute import Bench, Collected, Swept, collect, config_reader, pass_execution, side_of, tell
 from afterburn_core.run.layout import present
 from afterburn_core.run.needs import SeriesNeed
 from afterburn_core.run.plan import Plan, PlannedPass
@@ -68,35 +68,7 @@ def execute_series(
         status: ExecutionStatus = "ok" if stopped is None else "interrupted"
         executions.append(pass_execution(planned, status, time.perf_counter() - started, stopped, swept))
         tell(bench, run_id, executions[-1])
-    measurements: list[Any] = []
-    payloads: list[Any] = []
-    producers: dict[str, str] = {}
-    for name in plan.analyzers:
-        output, execution = finish_analyzer(specs[name], instances[name], stopped)
-        measurements += output.measurements
-        payloads += output.artifacts
-        producers.update({payload.id: name for payload in output.artifacts})
-        executions.append(execution)
-        tell(bench, run_id, execution)
-    executions += [
-        Execution(
-            component=skipped.component,
-            kind="analyzer",
-            plugin=skipped.plugin,
-            status="skipped",
-            seconds=0.0,
-            reason=skipped.reason,
-            applicable=skipped.applicable,
-        )
-        for skipped in plan.skipped
-    ]
-    return Collected(
-        measurements=tuple(measurements),
-        payloads=tuple(payloads),
-        producers=producers,
-        executions=tuple(executions),
-        interrupted=stopped is not None,
-    )
+    return collect(plan, specs, instances, executions, stopped, bench, run_id)
 
 
 def _documents(base: OpenSubject, members: Sequence[Member]) -> DocumentReader:
