@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from afterburn_core.judge.evidence import Evidence
-from afterburn_core.result.identity import fingerprint
-from afterburn_core.result.model import Example, Finding, FindingKind, Level, Measurement, Scope
+from afterburn_core.result.model import Example, Finding, FindingKind, Level, Measurement
 from afterburn_weight.adapter_options import NO_RANK, AdapterRules
+from afterburn_weight.findings import finding
 
-_PAIR = ("base", "trained")
 _NOTHING = "nothing changes"  # the reason `merge` gives where there is no change to lose
 
 
@@ -30,12 +29,12 @@ class AdapterJudge:
         proof = [m for m in (collapsed, share, untrained, use) if m is not None]
         if collapsed is None or collapsed.value is None or untrained is None or untrained.value is None:
             if len(proof) > 1 and all(m.reason == NO_RANK for m in proof):
-                return _finding(rule, "not_applicable", "none", f"No rank to use: {NO_RANK}", proof)
-            return _finding(rule, "open", "note", "No module's factors were measured", proof)
+                return finding(rule, "not_applicable", "none", f"No rank to use: {NO_RANK}", proof)
+            return finding(rule, "open", "note", "No module's factors were measured", proof)
         modules = collapsed.n or 0
         if untrained.value == modules:
             message = f"The adapter changes nothing: B is zero in all {modules} modules"
-            return _finding(rule, "review", "note", message, proof)
+            return finding(rule, "review", "note", message, proof)
         lowest = sorted(
             (m for m in evidence.tensors("weight.adapter.rank_use") if m.value is not None),
             key=lambda m: (m.value or 0.0, m.id),
@@ -46,14 +45,14 @@ class AdapterJudge:
                 f"{collapsed.value:.0f} of {modules} modules, with {100 * share.value:.3g} % of the change, use hardly "
                 f"more than one direction of their rank; a smaller rank may do{idle}"
             )
-            return _finding(rule, "review", "note", message, proof, self._examples(evidence, lowest))
+            return finding(rule, "review", "note", message, proof, self._examples(evidence, lowest))
         used = (
             f"uses {100 * use.value:.3g} % of its rank" if use is not None and use.value is not None else "has rank 1"
         )
         some = f"; {collapsed.value:.0f} of {modules} modules use hardly any" if collapsed.value else ""
         kind: FindingKind = "review" if untrained.value else "pass"
         level: Level = "note" if untrained.value else "none"
-        return _finding(rule, kind, level, f"The adapter {used}{some}{idle}", proof)
+        return finding(rule, kind, level, f"The adapter {used}{some}{idle}", proof)
 
     def _examples(self, evidence: Evidence, lowest: Sequence[Measurement]) -> list[Example]:
         rows = []
@@ -68,16 +67,16 @@ class AdapterJudge:
         rule = "weight.adapter_merge"
         error = evidence.get("weight.adapter.merge_error")
         if error is None:
-            return _finding(rule, "open", "note", "What a merge would lose was not measured: no tensor changes")
+            return finding(rule, "open", "note", "What a merge would lose was not measured: no tensor changes")
         others = [
             m
             for name in ("bfloat16", "float16")
             if (m := evidence.get(f"weight.adapter.merge_error.{name}")) is not None
         ]
         if error.value is None and error.reason == _NOTHING:
-            return _finding(rule, "pass", "none", "The adapter changes nothing, so a merge loses nothing", [error])
+            return finding(rule, "pass", "none", "The adapter changes nothing, so a merge loses nothing", [error])
         if error.value is None:
-            return _finding(rule, "review", "note", f"The adapter cannot be merged: {error.reason}", [error, *others])
+            return finding(rule, "review", "note", f"The adapter cannot be merged: {error.reason}", [error, *others])
         message = f"Merging {error.reason or 'into the base'} would lose {100 * error.value:.3g} % of the change's norm"
         worst = sorted(
             (m for m in evidence.tensors("weight.adapter.merge_error") if m.value is not None),
@@ -89,28 +88,7 @@ class AdapterJudge:
         ]
         if error.value >= self._options.merge_fail:
             advice = "; keep the adapter apart, or merge into a wider dtype"
-            return _finding(rule, "review", "note", message + advice, [error, *others], examples)
+            return finding(rule, "review", "note", message + advice, [error, *others], examples)
         if error.value >= self._options.merge_warn:
-            return _finding(rule, "review", "note", message, [error, *others], examples)
-        return _finding(rule, "pass", "none", message, [error, *others])
-
-
-def _finding(
-    rule: str,
-    kind: FindingKind,
-    level: Level,
-    message: str,
-    measurements: Sequence[Measurement] = (),
-    examples: Sequence[Example] = (),
-) -> Finding:
-    return Finding(
-        rule=rule,
-        kind=kind,
-        level=level,
-        message=message,
-        fingerprint=fingerprint(rule, _PAIR, Scope()),
-        subjects=_PAIR,
-        scope=Scope(),
-        measurements=tuple(m.id for m in measurements),
-        examples=tuple(examples),
-    )
+            return finding(rule, "review", "note", message, [error, *others], examples)
+        return finding(rule, "pass", "none", message, [error, *others])

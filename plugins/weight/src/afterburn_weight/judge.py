@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from afterburn_core.judge.evidence import Evidence
-from afterburn_core.result.identity import fingerprint
 from afterburn_core.result.model import Example, Finding, FindingKind, Level, Measurement, Scope
 from afterburn_weight.documents import ARTIFACT, as_text, withhold
+from afterburn_weight.findings import PAIR, finding
 from afterburn_weight.options import ChangeOptions
 from afterburn_weight.quantisation_options import BEYOND
 from afterburn_weight.rounding_judge import beside, is_adapter, judge_rounding
 
-_PAIR = ("base", "trained")
 _EXCERPT = 300
 # parts of the names of configuration keys that decide what the network computes
 _LOUD = (
@@ -59,28 +58,28 @@ class Judge:
         fraction = evidence.get("weight.delta.changed_fraction")
         tensors = [m for m in evidence.tensors("weight.delta.changed_fraction") if m.value is not None]
         if relative is None or fraction is None or fraction.value is None or not tensors:
-            return _finding("weight.change", "open", "note", "No tensor could be compared")
+            return finding("weight.change", "open", "note", "No tensor could be compared")
         moved = {m.scope.tensor for m in evidence.tensors("weight.delta.norm") if m.value}
         changed = [m for m in tensors if m.value or m.scope.tensor in moved]
         # the whole model is asked too: the number of a changed tensor may be missing from the evidence
         if not changed and fraction.value == 0 and relative.value == 0:
             if fraction.reason is not None:
                 message = f"No weight differs in {_count(len(tensors), 'tensor')}; {fraction.reason}"
-                return _finding("weight.change", "open", "note", message, [relative, fraction])
+                return finding("weight.change", "open", "note", message, [relative, fraction])
             message = f"No weight differs: all {len(tensors)} compared tensors {_alike(evidence)}"
             left_out = sum(m.value is None for m in evidence.tensors("weight.delta.changed_fraction"))
             if left_out:
                 message += f"; {_count(left_out, 'tensor')} could not be compared"
             unexplained = evidence.get("weight.coverage.unexplained")
             if unexplained is None or unexplained.value != 0:  # what was not compared was not found unchanged
-                return _finding("weight.change", "open", "note", message, [relative, fraction])
-            return _finding("weight.change", "pass", "none", message, [relative, fraction, unexplained])
+                return finding("weight.change", "open", "note", message, [relative, fraction])
+            return finding("weight.change", "pass", "none", message, [relative, fraction, unexplained])
         if fraction.value == 0 and not is_adapter(evidence):
             message = (
                 f"{len(changed)} of {len(tensors)} tensors differ from the base by rounding to another dtype alone; "
                 "no weight was trained"
             ) + beside(fraction)
-            return _finding("weight.change", "informational", "note", message, [relative, fraction])
+            return finding("weight.change", "informational", "note", message, [relative, fraction])
         places = _largest(evidence, self._options.top)
         size = f"relative change {_percent(relative.value)}" if relative.value is not None else "base norm is zero"
         where = f", most in {_name(places[0].scope)} ({_percent(places[0].value)})" if places else ""
@@ -114,14 +113,14 @@ class Judge:
                 f"; the weights of {turned.scope.module} point elsewhere (cosine {cosine:.2f}), and so do "
                 "most, as in models that do not come from one another: check that training began from this base"
             )
-            return _finding("weight.change", "review", "warning", message, [*cited, turned])
-        return _finding("weight.change", "informational", "note", message, cited)
+            return finding("weight.change", "review", "warning", message, [*cited, turned])
+        return finding("weight.change", "informational", "note", message, cited)
 
     def _coverage(self, evidence: Evidence) -> Finding:
         rule = "weight.incomplete_coverage"
         whole, unexplained = evidence.get("weight.coverage"), evidence.get("weight.coverage.unexplained")
         if whole is None or unexplained is None or whole.value is None or unexplained.value is None:
-            return _finding(rule, "open", "warning", "Coverage could not be computed: there are no parameters")
+            return finding(rule, "open", "warning", "Coverage could not be computed: there are no parameters")
         parts = list(evidence.tensors("weight.coverage"))
         examples = [Example(label=m.scope.tensor or "", note=m.reason) for m in parts[: self._options.examples]]
         if unexplained.value > 0:
@@ -132,37 +131,37 @@ class Judge:
                 f"({_count(len(parts), 'tensor')}{named}); "
                 f"coverage is {_percent(whole.value)}"
             )
-            return _finding(rule, "review", "warning", message, [whole, unexplained, *parts], examples)
+            return finding(rule, "review", "warning", message, [whole, unexplained, *parts], examples)
         if whole.value < 1:
             message = f"{_percent(whole.value)} of the parameters compared; the rest belongs to added or removed tokens"
-            return _finding(rule, "pass", "none", message, [whole, unexplained, *parts], examples)
-        return _finding(rule, "pass", "none", "All parameters were compared", [whole, unexplained])
+            return finding(rule, "pass", "none", message, [whole, unexplained, *parts], examples)
+        return finding(rule, "pass", "none", "All parameters were compared", [whole, unexplained])
 
     def _nonfinite(self, evidence: Evidence) -> Iterator[Finding]:
         rule = "weight.nonfinite_values"
         broken = [m for m in evidence.tensors("weight.nonfinite") if m.value]
         total = evidence.get("weight.nonfinite")
         if total is not None and total.value == 0:
-            yield _finding(rule, "pass", "none", "All compared weights are finite", [total])
+            yield finding(rule, "pass", "none", "All compared weights are finite", [total])
             return
         if total is not None and total.value and not broken:
             message = f"The models hold {total.value:.0f} NaN or infinite values, in tensors the evidence lacks"
-            yield _finding(rule, "fail", "error", message, [total])
+            yield finding(rule, "fail", "error", message, [total])
         for measurement in broken:
             side, tensor = measurement.subjects[0], measurement.scope.tensor
             message = f"{tensor} of the {side} model holds {measurement.value:.0f} NaN or infinite values"
-            yield _finding(
+            yield finding(
                 rule, "fail", "error", message, [measurement], scope=measurement.scope, subjects=measurement.subjects
             )
 
     def _document(self, evidence: Evidence, name: str, noun: str) -> Finding:
         rule, measured = f"weight.{name}_change", evidence.get(f"weight.{name}.changed")
         if measured is None:
-            return _finding(rule, "open", "warning", f"Not measured: {rule.removesuffix('_change')}.changed")
+            return finding(rule, "open", "warning", f"Not measured: {rule.removesuffix('_change')}.changed")
         if measured.value is None:
-            return _finding(rule, "not_applicable", "none", f"No {noun} to compare: {measured.reason}", [measured])
+            return finding(rule, "not_applicable", "none", f"No {noun} to compare: {measured.reason}", [measured])
         if measured.value == 0:
-            return _finding(rule, "pass", "none", f"No {noun} differs", [measured])
+            return finding(rule, "pass", "none", f"No {noun} differs", [measured])
         rows: Sequence[dict[str, Any]] = (evidence.read_artifact(ARTIFACT) or {}).get(name, ())
         shown = rows[: self._options.examples]
         examples = [_example(row, evidence.excerpts) for row in shown]
@@ -177,7 +176,7 @@ class Judge:
         level: Level = "warning" if loud else "note"
         kind: FindingKind = "review" if loud else "informational"
         artifacts = (ARTIFACT,) if rows else ()
-        return _finding(rule, kind, level, message, [measured], examples, artifacts=artifacts)
+        return finding(rule, kind, level, message, [measured], examples, artifacts=artifacts)
 
 
 def _is_loud(key: str) -> bool:
@@ -191,7 +190,7 @@ def _quantisation_ratios(evidence: Evidence) -> dict[str | None, float]:
 
 def _alike(evidence: Evidence) -> str:
     """What is true of tensors none of whose entries differ; a wider dtype holds the same values in other bits."""
-    stored = [subject.dtypes for subject in evidence.subjects if subject.role in _PAIR]
+    stored = [subject.dtypes for subject in evidence.subjects if subject.role in PAIR]
     same = all(dtypes == stored[0] for dtypes in stored) or len({name for dtypes in stored for name in dtypes}) == 1
     return "are bit-identical" if same or is_adapter(evidence) else "hold equal values, some in another dtype"
 
@@ -220,35 +219,8 @@ def _largest(evidence: Evidence, top: int) -> list[Measurement]:
     return sorted([*cells, *loose], key=lambda m: (-(m.value or 0.0), m.id))[:top]
 
 
-def _finding(
-    rule: str,
-    kind: FindingKind,
-    level: Level,
-    message: str,
-    measurements: Sequence[Measurement] = (),
-    examples: Sequence[Example] = (),
-    *,
-    scope: Scope | None = None,
-    subjects: tuple[str, ...] = _PAIR,
-    artifacts: tuple[str, ...] = (),
-) -> Finding:
-    place = scope or Scope()
-    return Finding(
-        rule=rule,
-        kind=kind,
-        level=level,
-        message=message,
-        fingerprint=fingerprint(rule, subjects, place),
-        subjects=subjects,
-        scope=place,
-        measurements=tuple(m.id for m in measurements),
-        examples=tuple(examples),
-        artifacts=artifacts,
-    )
-
-
 def _example(row: dict[str, Any], excerpts: bool) -> Example:
-    sides = {side: _text(row[side], excerpts) for side in _PAIR if side in row}
+    sides = {side: _text(row[side], excerpts) for side in PAIR if side in row}
     return Example(label=str(row["key"]), note=None if len(sides) == 2 else f"only in {next(iter(sides))}", **sides)
 
 

@@ -10,13 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from afterburn_core.judge.evidence import Evidence
-from afterburn_core.result.identity import fingerprint
-from afterburn_core.result.model import Example, Finding, FindingKind, Measurement, Scope
+from afterburn_core.result.model import Example, Finding, FindingKind, Level, Measurement, Scope
+from afterburn_weight.findings import PAIR, finding
 from afterburn_weight.options import PlaceOptions
 from afterburn_weight.quantisation_options import BEYOND
 from afterburn_weight.rounding_judge import is_adapter
 
-_PAIR = ("base", "trained")
 _TOKENS = "weight.tokens"
 _READOUT = "weight.directions.tokens"
 
@@ -135,7 +134,7 @@ class Places:
 
     def _tie(self, evidence: Evidence) -> Finding:
         rule = "weight.embedding_tie"
-        sides = [evidence.get("weight.embeddings.tied", subjects=(side,)) for side in _PAIR]
+        sides = [evidence.get("weight.embeddings.tied", subjects=(side,)) for side in PAIR]
         known = [m for m in sides if m is not None]
         whole = evidence.get("weight.embeddings.tied")
         if len(known) < 2:
@@ -146,7 +145,7 @@ class Places:
         if None in values:
             return _nothing(rule, f"No output head to tie: {next(m.reason for m in known if m.value is None)}", known)
         if values[0] != values[1]:
-            tied, apart = _PAIR if values[0] else _PAIR[::-1]
+            tied, apart = PAIR if values[0] else PAIR[::-1]
             return _finding(
                 rule, "review", f"The output head is tied in the {tied} model and apart in the {apart} one", known
             )
@@ -216,15 +215,5 @@ def _finding(
     examples: Sequence[Example] = (),
     artifacts: tuple[str, ...] = (),
 ) -> Finding:
-    return Finding(
-        rule=rule,
-        kind=kind,
-        level="note" if kind in {"open", "review", "informational"} else "none",
-        message=message,
-        fingerprint=fingerprint(rule, _PAIR, Scope()),
-        subjects=_PAIR,
-        scope=Scope(),
-        measurements=tuple(m.id for m in cited),
-        examples=tuple(examples),
-        artifacts=artifacts,
-    )
+    level: Level = "note" if kind in {"open", "review", "informational"} else "none"
+    return finding(rule, kind, level, message, cited, examples, artifacts=artifacts)

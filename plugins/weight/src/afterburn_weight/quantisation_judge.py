@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from afterburn_core.judge.evidence import Evidence
-from afterburn_core.result.identity import fingerprint
-from afterburn_core.result.model import Finding, FindingKind, Level, Measurement, Scope
+from afterburn_core.result.model import Finding, FindingKind, Level, Measurement
+from afterburn_weight.findings import PAIR, finding
 from afterburn_weight.quantisation import ADAPTER, NOT_QUANTISED
 from afterburn_weight.quantisation_options import QuantisationOptions
 
-_RULE, _PAIR = "weight.quantised", ("base", "trained")
+_RULE = "weight.quantised"
 # quantisers that do more to weights than round them
 _BEYOND = {
     "gptq": "GPTQ itself moves weights by more than rounding",
@@ -80,7 +80,7 @@ def _entries(evidence: Evidence) -> list[Mapping[str, Any]]:
     """What the properties of the subjects say of their quantisation."""
     found: list[Mapping[str, Any]] = []
     for subject in evidence.subjects:
-        listed = subject.properties.get("quantisation") if subject.role in _PAIR else None
+        listed = subject.properties.get("quantisation") if subject.role in PAIR else None
         found += [entry for entry in listed or () if isinstance(entry, Mapping)]
     return found
 
@@ -89,7 +89,7 @@ def _kinds(evidence: Evidence) -> str:
     """Which sides are quantised, and how."""
     sides = []
     for subject in evidence.subjects:
-        listed = subject.properties.get("quantisation") if subject.role in _PAIR else None
+        listed = subject.properties.get("quantisation") if subject.role in PAIR else None
         names = sorted({f"{entry.get('method')} {entry.get('code')}" for entry in listed or ()})
         if names:
             sides.append(f"the {subject.role} model is quantised ({', '.join(names)})")
@@ -104,13 +104,4 @@ def _percent(value: float | None) -> str:
 def _finding(
     kind: FindingKind, message: str, measurements: Sequence[Measurement] = (), *, level: Level = "note"
 ) -> Finding:
-    return Finding(
-        rule=_RULE,
-        kind=kind,
-        level=level,
-        message=message,
-        fingerprint=fingerprint(_RULE, _PAIR, Scope()),
-        subjects=_PAIR,
-        scope=Scope(),
-        measurements=tuple(m.id for m in measurements),
-    )
+    return finding(_RULE, kind, level, message, measurements)

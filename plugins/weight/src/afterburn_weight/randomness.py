@@ -13,12 +13,11 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from afterburn_core.judge.evidence import Evidence
-from afterburn_core.result.identity import fingerprint
-from afterburn_core.result.model import Finding, FindingKind, Level, Measurement, Scope
+from afterburn_core.result.model import Finding, Measurement, Scope
+from afterburn_weight.findings import PAIR, finding
 from afterburn_weight.multiplicity import survives
 from afterburn_weight.options import RandomnessOptions
 
-_PAIR = ("base", "trained")
 _NULLS = ("weight.null.sign_spikes", "weight.null.whitened_spikes")
 
 
@@ -48,18 +47,18 @@ class Randomness:
     def _structure(self, evidence: Evidence) -> Finding:
         rule, whole = "weight.structured_change", evidence.get("weight.noise.spikes")
         if whole is None:
-            return _finding(rule, "open", "note", "Spikes of the change were not measured for the model")
+            return finding(rule, "open", "note", "Spikes of the change were not measured for the model")
         signed = evidence.get("weight.null.sign_spikes")
         if whole.value is None and (signed is None or signed.value is None):
             message = f"No change can be set against noise: {whole.reason}"
-            return _finding(rule, "not_applicable", "none", message, [whole])
+            return finding(rule, "not_applicable", "none", message, [whole])
         every = sorted(self._structured(evidence), key=lambda one: (-one.spikes, -one.clarity, one.scope.key()))
         found, doubtful = [one for one in every if one.sure], [one for one in every if not one.sure]
         beside = f"; {whole.reason}" if whole.reason else ""
         if not found and doubtful:
             message = f"Whether the change has structure cannot be told: {_doubt(doubtful)}"
             cited = [m for one in doubtful[: self._options.top] for m in one.evidence]
-            return _finding(rule, "informational", "note", message + beside, [whole, *_models(evidence), *cited])
+            return finding(rule, "informational", "note", message + beside, [whole, *_models(evidence), *cited])
         if not found:
             message = "No change stands out of noise"
             if whole.value:
@@ -67,7 +66,7 @@ class Randomness:
                     f"{_count(int(whole.value), 'singular value')} of the change lie beyond the Marchenko–Pastur edge, "
                     "no more than chance or uneven noise explains"
                 )
-            return _finding(rule, "pass", "none", message + beside, [whole, *_models(evidence)])
+            return finding(rule, "pass", "none", message + beside, [whole, *_models(evidence)])
         total = sum(one.spikes for one in found)
         named = ", ".join(f"{_place(one.scope)} ({one.spikes})" for one in found[: self._options.top])
         message = (
@@ -77,11 +76,11 @@ class Randomness:
         if doubtful:
             message += f"; {_doubt(doubtful)}"
         cited = [m for one in found[: self._options.top] for m in one.evidence]
-        return _finding(rule, "informational", "note", message + beside, [whole, *_models(evidence), *cited])
+        return finding(rule, "informational", "note", message + beside, [whole, *_models(evidence), *cited])
 
     def _structured(self, evidence: Evidence) -> Iterator[Structured]:
         for spikes in evidence.tensors("weight.noise.spikes"):
-            if spikes.subjects != _PAIR:
+            if spikes.subjects != PAIR:
                 continue
             drawn = [m for metric in _NULLS if (m := evidence.get(metric, scope=spikes.scope)) is not None]
             known = [m for m in (spikes, *drawn) if m.value is not None]
@@ -97,10 +96,10 @@ class Randomness:
     def _tails(self, evidence: Evidence) -> Finding:
         rule, share = "weight.tail_change", evidence.get("weight.tail.changed_share")
         if share is None:
-            return _finding(rule, "open", "note", "The share of changed tail exponents was not measured")
+            return finding(rule, "open", "note", "The share of changed tail exponents was not measured")
         if share.value is None:
             message = f"No tail exponents to compare: {share.reason}"
-            return _finding(rule, "not_applicable", "none", message, [share])
+            return finding(rule, "not_applicable", "none", message, [share])
         changes = [
             m for m in evidence.tensors("weight.tail.alpha_change") if m.value is not None and m.test is not None
         ]
@@ -117,7 +116,7 @@ class Randomness:
                 f"No tail exponent moved: {moved} of {_count(tensors, 'matrix', 'matrices')} changed by more than 2 "
                 "standard errors, no more than chance"
             )
-            return _finding(rule, "pass", "none", message, [share])
+            return finding(rule, "pass", "none", message, [share])
         message = (
             f"The tail exponent changed by more than 2 standard errors in {moved} of "
             f"{_count(tensors, 'matrix', 'matrices')} (p = {chance:.2g} for so many by chance)"
@@ -125,7 +124,7 @@ class Randomness:
         if clear:
             named = ", ".join(f"{_place(m.scope)} ({m.value:+.2f})" for m in clear[: self._options.top])
             message += f"; {len(clear)} after correction: {named}"
-        return _finding(rule, "informational", "note", message, [share, *clear[: self._options.top]])
+        return finding(rule, "informational", "note", message, [share, *clear[: self._options.top]])
 
 
 def _holds(evidence: Evidence, spikes: Measurement) -> bool:
@@ -159,17 +158,3 @@ def _place(scope: Scope) -> str:
 
 def _count(n: int, noun: str, plural: str | None = None) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {plural or noun + 's'}"
-
-
-def _finding(
-    rule: str, kind: FindingKind, level: Level, message: str, measurements: Sequence[Measurement] = ()
-) -> Finding:
-    return Finding(
-        rule=rule,
-        kind=kind,
-        level=level,
-        message=message,
-        fingerprint=fingerprint(rule, _PAIR, Scope()),
-        subjects=_PAIR,
-        measurements=tuple(dict.fromkeys(m.id for m in measurements)),
-    )

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 from afterburn_core.judge.evidence import Evidence
-from afterburn_core.result.identity import fingerprint
-from afterburn_core.result.model import Finding, FindingKind, Measurement, Scope
+from afterburn_core.result.model import Finding, FindingKind, Measurement
+from afterburn_weight.findings import PAIR, finding
 from afterburn_weight.quantisation_options import BEYOND
 
-_RULE, _PAIR = "weight.below_rounding", ("base", "trained")
+_RULE = "weight.below_rounding"
 
 
 def judge_rounding(evidence: Evidence, least: float) -> Finding:
@@ -18,7 +18,7 @@ def judge_rounding(evidence: Evidence, least: float) -> Finding:
     ratio = evidence.get("weight.rounding.ratio")
     if ratio is None or ratio.value is None:
         return _finding("open", "The change cannot be set against rounding: a norm is zero")
-    floors = [m for s in _PAIR if (m := evidence.get("weight.rounding.floor", subjects=(s,))) is not None]
+    floors = [m for s in PAIR if (m := evidence.get("weight.rounding.floor", subjects=(s,))) is not None]
     if ratio.value == 0:
         return _finding("pass", "Nothing changed, so nothing is near rounding", [ratio, *floors])
     sides = quantised_sides(evidence)
@@ -51,9 +51,9 @@ def judge_rounding(evidence: Evidence, least: float) -> Finding:
 def _quantised(ratio: Measurement, floors: Sequence[Measurement], sides: frozenset[str], least: float) -> Finding:
     """The errors of two quantised sides add up; the steps of codes foretell them less exactly than ulps do."""
     known = [m.value for m in floors if m.value]
-    if len(floors) < len(_PAIR) or not known:
+    if len(floors) < len(PAIR) or not known:
         return _finding("open", "The change cannot be set against quantisation: a floor is missing", [ratio, *floors])
-    both = len(sides) == len(_PAIR)
+    both = len(sides) == len(PAIR)
     value = (ratio.value or 0.0) * max(known) / (math.hypot(*known) if both else max(known))
     whose = "both models" if both else f"the {next(iter(sides))} model"
     message = f"The change is {value:.2g} times what rounding to the codes of {whose} makes"
@@ -69,7 +69,7 @@ def is_adapter(evidence: Evidence) -> bool:
 
 def quantised_sides(evidence: Evidence) -> frozenset[str]:
     """Roles of the subjects that are stored quantised."""
-    return frozenset(s.role for s in evidence.subjects if s.role in _PAIR and s.properties.get("quantisation"))
+    return frozenset(s.role for s in evidence.subjects if s.role in PAIR and s.properties.get("quantisation"))
 
 
 def beside(measurement: Measurement) -> str:
@@ -78,13 +78,4 @@ def beside(measurement: Measurement) -> str:
 
 
 def _finding(kind: FindingKind, message: str, cited: Sequence[Measurement] = ()) -> Finding:
-    return Finding(
-        rule=_RULE,
-        kind=kind,
-        level="none" if kind == "pass" else "note",
-        message=message,
-        fingerprint=fingerprint(_RULE, _PAIR, Scope()),
-        subjects=_PAIR,
-        scope=Scope(),
-        measurements=tuple(m.id for m in cited),
-    )
+    return finding(_RULE, kind, "none" if kind == "pass" else "note", message, cited)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from afterburn_core.judge.evidence import Evidence
-from afterburn_core.result.identity import fingerprint
-from afterburn_core.result.model import Finding, FindingKind, Measurement, Scope
+from afterburn_core.result.model import Finding, FindingKind, Measurement
+from afterburn_weight.findings import finding
 from afterburn_weight.quantisation_options import BEYOND
 from afterburn_weight.rounding_judge import quantised_sides
 
-_PAIR = ("base", "trained")
 _NAMES = {
     "identical": "an identical copy",
     "rounding_only": "the base rounded to another dtype",
@@ -72,13 +71,4 @@ def _name(likelihood: Measurement, evidence: Evidence) -> str:
 
 
 def _finding(rule: str, kind: FindingKind, message: str, measurements: list[Measurement]) -> Finding:
-    return Finding(
-        rule=rule,
-        kind=kind,
-        level="none" if kind == "pass" else "note",
-        message=message,
-        fingerprint=fingerprint(rule, _PAIR, Scope()),
-        subjects=_PAIR,
-        scope=Scope(),
-        measurements=tuple(m.id for m in measurements),
-    )
+    return finding(rule, kind, "none" if kind == "pass" else "note", message, measurements)

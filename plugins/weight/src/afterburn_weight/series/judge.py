@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from afterburn_core.judge.evidence import Evidence
-from afterburn_core.result.identity import fingerprint
 from afterburn_core.result.model import Finding, FindingKind, Level, Measurement, Scope
+from afterburn_weight.findings import finding
 
 _MODEL = Scope()
 _ABOUT = ("base",)
@@ -139,12 +139,4 @@ def _finding(
     message: str,
     measurements: Sequence[Measurement],
 ) -> Finding:
-    return Finding(
-        rule=rule,
-        kind=kind,
-        level=level,
-        message=message[:1].upper() + message[1:],
-        subjects=_ABOUT,
-        measurements=tuple(dict.fromkeys(m.id for m in measurements)),
-        fingerprint=fingerprint(rule, _ABOUT, _MODEL),
-    )
+    return finding(rule, kind, level, message[:1].upper() + message[1:], measurements, subjects=_ABOUT)
