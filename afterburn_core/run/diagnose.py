@@ -9,7 +9,7 @@ import attrs
 
 from afterburn_core import __version__
 from afterburn_core.backends.locate import adapter_base
-from afterburn_core.errors import AfterburnError, ConfigError, SubjectError
+from afterburn_core.errors import AfterburnError, ConfigError
 from afterburn_core.judge.detect import detect, rule_descriptors
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.judge.policy import Policy, load_policy, overridden
@@ -30,9 +30,9 @@ from afterburn_core.result.model import (
     Tool,
 )
 from afterburn_core.run.cache import cache_key
-from afterburn_core.run.caches import Caches, open_caches
+from afterburn_core.run.caches import open_caches
 from afterburn_core.run.configuration import Settings, refuse_unknown_options
-from afterburn_core.run.digests import FileState, digest_files, file_state
+from afterburn_core.run.digests import digest_files, file_state, require_unchanged
 from afterburn_core.run.directory import RESULT, artifact_reader, prepare, write_artifacts
 from afterburn_core.run.execute import Bench, Collected, execute
 from afterburn_core.run.executor import available_cores
@@ -164,16 +164,38 @@ def _run(
         cache=cache,
         excerpts=settings.excerpts,
     )
+    forget = cache.discard if cache else lambda: None
     try:
         collected = execute(opened.plan, opened.analyzers, opened.base, opened.trained, subjects, bench, run_id)
     except AfterburnError:
         # what looks like a damaged file may be one that somebody is writing; its rows must not outlive the run
-        _require_unchanged(before, cache)
+        require_unchanged(before, forget)
         raise
     finally:
         if cache:
             cache.close()
-    _require_unchanged(before, cache)
+    require_unchanged(before, forget)
+    return conclude(
+        run_id, started, command, executor.workers, device, subjects, collected, directory, registry, opened, settings,
+        policy,
+    )  # fmt: skip
+
+
+def conclude(
+    run_id: str,
+    started: str,
+    command: str,
+    workers: int,
+    device: str,
+    subjects: tuple[Subject, ...],
+    collected: Collected,
+    directory: Path,
+    registry: Registry,
+    opened: Opened,
+    settings: Settings,
+    policy: Policy,
+) -> Completed:
+    """Judges what the analyzers found and writes artifacts and document, of a pair as of a series."""
     run = Run(
         id=run_id,
         status="interrupted" if collected.interrupted else "complete",
@@ -181,7 +203,7 @@ def _run(
         finished_at=now(),
         command=command,
         tool=Tool(name="afterburn", version=__version__),
-        environment=environment(executor.workers, device),
+        environment=environment(workers, device),
         components=opened.plan.components,
         seed=settings.seed,
         method=settings.method,
@@ -281,23 +303,6 @@ def _subjects(opened: Opened, digests: tuple[tuple[FileDigest, ...], tuple[FileD
         describe(opened.base.facts, digests[0]),
         describe(opened.trained.facts, digests[1], base=on),
     )
-
-
-def _require_unchanged(before: dict[Path, FileState], cache: Caches | None) -> None:
-    for path, state in before.items():
-        try:
-            changed = file_state(path) != state
-        except SubjectError:
-            if cache:
-                cache.discard()
-            raise
-        if changed:
-            if cache:
-                cache.discard()
-            raise SubjectError(
-                f"{path}: changed while it was being read, so the numbers would mix two versions; "
-                "run again when nothing writes to it"
-            )
 
 
 def _device(name: str, plan: Plan) -> str:

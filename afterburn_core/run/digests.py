@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,6 +46,30 @@ def file_state(path: Path) -> FileState:
     except OSError as error:
         raise SubjectError(f"{path}: cannot be read ({error.strerror}); it was there when the run began") from error
     return FileState(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+
+
+def require_unchanged(before: Mapping[Path, FileState], discard: Callable[[], None]) -> None:
+    """Refuses numbers of files that something wrote to meanwhile.
+
+    Args:
+        before: the states when reading began.
+        discard: forgets what was computed from them; called before the refusal.
+
+    Raises:
+        SubjectError: a file is gone or another one now.
+    """
+    for path, state in before.items():
+        try:
+            changed = file_state(path) != state
+        except SubjectError:
+            discard()
+            raise
+        if changed:
+            discard()
+            raise SubjectError(
+                f"{path}: changed while it was being read, so the numbers would mix two versions; "
+                "run again when nothing writes to it"
+            )
 
 
 def digest_files(

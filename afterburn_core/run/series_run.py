@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -10,24 +10,23 @@ import attrs
 from afterburn_core import __version__
 from afterburn_core.errors import AfterburnError, ConfigError, SubjectError
 from afterburn_core.plugin.registry import Registry, load_factory
-from afterburn_core.plugin.specs import RunFinished, RunStarted
-from afterburn_core.result import codec, table
-from afterburn_core.result.model import Run, Subject, Tool
+from afterburn_core.plugin.specs import RunStarted
+from afterburn_core.result.model import Subject
 from afterburn_core.run.cache import RowCache, cache_key, default_cache_dir
 from afterburn_core.run.configuration import Settings, refuse_unknown_options
 from afterburn_core.run.diagnose import (
     Completed,
     Opened,
-    assemble,
+    conclude,
     effective_policy,
 )
-from afterburn_core.run.digests import FileState, SubjectFile, digest_files, file_state
-from afterburn_core.run.directory import RESULT, check_writable, prepare, write_artifacts
+from afterburn_core.run.digests import SubjectFile, digest_files, file_state, require_unchanged
+from afterburn_core.run.directory import check_writable, prepare
 from afterburn_core.run.execute import Bench
 from afterburn_core.run.executor import available_cores
 from afterburn_core.run.plan import Plan, make_plan
 from afterburn_core.run.progress import Progress, Silent
-from afterburn_core.run.provenance import configuration, environment, now
+from afterburn_core.run.provenance import now
 from afterburn_core.run.series_execute import Member, execute_series
 from afterburn_core.run.subjects import OpenSubject, describe
 
@@ -82,35 +81,21 @@ def run_series(
         progress=progress,
         excerpts=settings.excerpts,
     )
+    forget = cache.discard if cache else lambda: None
     try:
         collected = execute_series(plan, analyzers, base, members, subjects, bench, cache, run_id)
     except AfterburnError:
-        _require_unchanged(before, cache)
+        require_unchanged(before, forget)
         raise
     finally:
         if cache:
             cache.close()
-    _require_unchanged(before, cache)
-    run = Run(
-        id=run_id,
-        status="interrupted" if collected.interrupted else "complete",
-        started_at=started,
-        finished_at=now(),
-        command=command,
-        tool=Tool(name="afterburn", version=__version__),
-        environment=environment(executor.workers, "cpu"),
-        components=plan.components,
-        seed=settings.seed,
-        method=settings.method,
-        configuration=configuration(settings),
-    )
-    artifacts = write_artifacts(directory, collected.producers, collected.payloads)
+    require_unchanged(before, forget)
     opened = Opened(base=base, trained=members[0].subject, plan=plan, analyzers=analyzers, detectors=detectors)
-    result = assemble(run, subjects, collected, artifacts, directory, registry, opened, settings, policy)
-    result = table.spill(result, directory)
-    codec.write(directory / RESULT, result)
-    registry.notify(RunFinished(run_id=run_id, status=run.status, document=codec.to_dict(result)))
-    return Completed(result=result, directory=directory)
+    return conclude(
+        run_id, started, command, executor.workers, "cpu", subjects, collected, directory, registry, opened, settings,
+        policy,
+    )  # fmt: skip
 
 
 def _refuse_mixture(base: OpenSubject, members: Sequence[Member]) -> None:
@@ -182,20 +167,3 @@ def _rows(settings: Settings, subjects: Sequence[Subject], plan: Plan, registry:
         ) from error
     check_writable(root, "--cache-dir, or use --no-cache")
     return RowCache(root, cache_key(description), description)
-
-
-def _require_unchanged(before: Mapping[Path, FileState], cache: RowCache | None) -> None:
-    for path, state in before.items():
-        try:
-            if file_state(path) == state:
-                continue
-        except SubjectError:
-            if cache:
-                cache.discard()
-            raise
-        if cache:
-            cache.discard()
-        raise SubjectError(
-            f"{path}: changed while it was being read, so the numbers would mix two versions; "
-            "run again when nothing writes to it"
-        )
