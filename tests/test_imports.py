@@ -151,9 +151,11 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 PUBLIC = (
     "afterburn_core.backends.tensors",
     "afterburn_core.errors",
+    "afterburn_core.generation.model",
     "afterburn_core.judge.evidence",
     "afterburn_core.plugin",
     "afterburn_core.plugin.roles",
+    "afterburn_core.probes",
     "afterburn_core.result",
     "afterburn_core.run.align",
     "afterburn_core.run.arrays",
@@ -207,7 +209,7 @@ def test_plugins_import_public_modules_of_the_core_only() -> None:
             for module in modules:
                 exact = module in {"afterburn_core", *PUBLIC} | PRIVATE_USE.get(relative(file), set())
                 below = module.startswith(
-                    ("afterburn_core.result.", "afterburn_core.stats.", "afterburn_core.testing.")
+                    ("afterburn_core.probes.", "afterburn_core.result.", "afterburn_core.stats.", "afterburn_core.testing.")
                 )
                 if module.startswith("afterburn_core") and not exact and not below:
                     found.append(f"{relative(file)}: {module}")

@@ -23,7 +23,7 @@ from afterburn_core.plugin.specs import (
     RunStarted,
     SignerSpec,
 )
-from afterburn_core.run.needs import DocumentsNeed, FactorsNeed, SeriesNeed, WeightsNeed
+from afterburn_core.run.needs import DocumentsNeed, FactorsNeed, GenerationNeed, SeriesNeed, WeightsNeed
 
 __all__ = [
     "AnalyzerSpec",
@@ -34,6 +34,7 @@ __all__ = [
     "DocumentsNeed",
     "ExecutorSpec",
     "FactorsNeed",
+    "GenerationNeed",
     "MetricSpec",
     "ProbeSetSpec",
     "ReaderSpec",

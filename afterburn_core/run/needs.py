@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import attrs
 
 Capability = Literal["weights", "lora", "documents", "forward", "generate", "steer"]
-PassKind = Literal["documents", "factors", "weights", "series"]
+PassKind = Literal["documents", "factors", "weights", "series", "generation"]
 WeightQuantity = Literal["sums", "rows", "tensors", "spectra", "vectors"]
 SeriesQuantity = Literal["steps", "tasks", "signs", "subspaces"]
 Preset = Literal["quick", "standard", "full"]
@@ -79,7 +79,21 @@ class SeriesNeed:
     """Leading singular directions of each matrix."""
 
 
-Need = DocumentsNeed | FactorsNeed | WeightsNeed | SeriesNeed
+@attrs.frozen(kw_only=True)
+class GenerationNeed:
+    """What both models write to the run's probes: one `Responses` per probe.
+
+    - `probe_sets`: sets that this analyzer needs asked besides those that the user chose, by name.
+    - `choices`: for multiple-choice probes, the log-probability of every option's label as the first token.
+    """
+
+    kind: ClassVar[PassKind] = "generation"
+    capability: ClassVar[Capability] = "generate"
+    probe_sets: tuple[str, ...] = ()
+    choices: bool = False
+
+
+Need = DocumentsNeed | FactorsNeed | WeightsNeed | SeriesNeed | GenerationNeed
 
 
 def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
@@ -94,6 +108,12 @@ def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
     quantities = {q for need in needs if isinstance(need, WeightsNeed) for q in need.quantities}
     if quantities:
         merged["weights"] = WeightsNeed(quantities=tuple(sorted(quantities)))
+    generation = [need for need in needs if isinstance(need, GenerationNeed)]
+    if generation:
+        merged["generation"] = GenerationNeed(
+            probe_sets=tuple(sorted({name for need in generation for name in need.probe_sets})),
+            choices=any(need.choices for need in generation),
+        )
     series = [need for need in needs if isinstance(need, SeriesNeed)]
     if series:
         several = {q for need in series for q in need.quantities}

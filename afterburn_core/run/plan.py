@@ -23,7 +23,7 @@ from afterburn_core.run.subjects import SubjectFacts
 
 # order of passes, and rough throughputs in bytes per second and core, measured on 2.5 GHz server cores; only for
 # the estimate that `afterburn plan` prints
-PASS_ORDER: tuple[PassKind, ...] = ("documents", "factors", "weights", "series")
+PASS_ORDER: tuple[PassKind, ...] = ("documents", "factors", "weights", "series", "generation")
 HASH_RATE = 1.4e9
 SUMS_RATE = 0.8e9
 # flop per second and core: symmetric products counted as plain ones, by precision, and eigenvalues

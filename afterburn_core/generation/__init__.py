@@ -1,0 +1,1 @@
+"""The generation pass: what models write to probes, from live, recorded and served models alike."""

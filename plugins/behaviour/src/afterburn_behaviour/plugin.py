@@ -1,0 +1,22 @@
+"""The behaviour plugin's hooks. Specs lie in `specs`, the mathematics in sibling modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from afterburn_behaviour.specs import quality, style, variety
+from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, hookimpl
+
+_MODULES = (style, variety, quality)
+
+
+@hookimpl
+def afterburn_analyzers() -> Iterable[AnalyzerSpec]:
+    for module in _MODULES:
+        yield from module.ANALYZERS
+
+
+@hookimpl
+def afterburn_detectors() -> Iterable[DetectorSpec]:
+    for module in _MODULES:
+        yield from module.DETECTORS
