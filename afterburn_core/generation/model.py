@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import attrs
@@ -27,6 +27,17 @@ class Decoding:
     repetition_penalty: float = 1.0
     template: Template = "auto"
     """`auto`: the model's chat template if it has one; `plain`: the text of the last turns alone."""
+
+
+@attrs.frozen(kw_only=True)
+class Serving:
+    """On what a model of this machine runs; served and recorded subjects have no use for it."""
+
+    device: str = "cpu"
+    dtype: str = "auto"
+    """`auto`: as stored on a GPU, float32 on a CPU."""
+    batch: int | None = None
+    """Most rows decoded at once; `None` leaves it to the generator."""
 
 
 @attrs.frozen(kw_only=True)
@@ -92,7 +103,10 @@ class GenerationFacts:
 
 
 class Generator(Protocol):
-    """Writes texts. Made by `OpenSubject.generator()`, closed by the pass; loads weights when first asked to write."""
+    """Writes texts. Made by `OpenSubject.generator(decoding, serving)`, closed by the pass.
+
+    Weights are loaded when it is first asked to write.
+    """
 
     @property
     def facts(self) -> GenerationFacts: ...
@@ -115,9 +129,6 @@ class Generator(Protocol):
     def close(self) -> None:
         """Frees the model."""
         ...
-
-
-Opening = Callable[[Decoding], Generator]
 
 
 @attrs.frozen(kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 
@@ -14,6 +14,10 @@ from afterburn_core.result.model import FileDigest, Role, Subject, SubjectKind
 from afterburn_core.run.digests import SubjectFile, combined_digest
 from afterburn_core.run.needs import Capability
 from afterburn_core.run.references import SubjectReference
+
+if TYPE_CHECKING:
+    from afterburn_core.generation.model import Decoding, Generator, Serving
+    from afterburn_core.probes.model import Probe
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +65,25 @@ class OpenSubject(Protocol):
         """Parsed configuration files by document name (`run.needs.DOCUMENTS`)."""
         ...
 
+    def generator(self, decoding: Decoding, serving: Serving) -> Generator:
+        """Writes texts. Asked for only if `generate` is among the capabilities."""
+        ...
+
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """What a subject of recorded outputs offers besides: it answers its own prompts and no others."""
+
+    def probes(self) -> Sequence[Probe]:
+        """The prompts it has answers to, in their order."""
+        ...
+
+    @property
+    def samples_per_prompt(self) -> int:
+        """The most samples that any prompt has."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
