@@ -1,0 +1,100 @@
+"""Units of text: words, sentences, paragraphs, code and prose, thinking and answer. Pure Python.
+
+Words are runs of letters and digits, inner apostrophes and hyphens included; an ideograph, a kana or a Thai, Lao, Khmer
+or Burmese letter cluster without spaces between words counts by the character, so that lengths mean something there.
+"""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+# scripts written without spaces between words: each character counts
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_LETTER = rf"[^\W_{_UNSPACED}]"
+_WORD = re.compile(rf"[{_UNSPACED}]|{_LETTER}+(?:(?:['’\-]|(?<=\d)[.,](?=\d)){_LETTER}+)*")
+_FENCE = re.compile(
+    r"^[ \t]*(?P<mark>`{3,}|~{3,})[^\n`]*\n(?P<code>.*?)(?:^[ \t]*(?P=mark)[`~]*[ \t]*$|\Z)", re.M | re.S
+)
+_INLINE = re.compile(r"(?<!`)`[^`\n]+`(?!`)")
+_THINK_NAMES = r"(?:think|thinking|thought|thoughts|reasoning|scratchpad)"
+_THINK = re.compile(rf"<(?P<tag>{_THINK_NAMES})>(?P<inner>.*?)(?:</(?P=tag)>|\Z)", re.S | re.I)
+_THINK_END = re.compile(rf"</{_THINK_NAMES}>", re.I)
+_MARKER = re.compile(r"^[ \t]*(?:[-*+•–]\s+|\(?\d{1,3}[.)]\s+|#{1,6}\s+|>\s*)")
+_STOP = re.compile(r"[.!?…]+[\"'”’»)\]*_]*(?=\s)|[。！？]+[」』”’）]*")
+_ABBREVIATED = re.compile(
+    r"(?:^|[\s(])(?:mr|mrs|ms|dr|prof|st|jr|sr|vs|etc|e\.g|i\.e|cf|no|fig|eq|approx|inc|ltd|u\.s|u\.k|a\.m|p\.m|[A-Za-z])\.$",
+    re.I,
+)
+
+
+def words(text: str) -> list[str]:
+    """The words in their order, as they are spelt."""
+    return _WORD.findall(text)
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences in their order: a line ends one, so does a full stop, question or exclamation mark before a space.
+
+    Marks of lists and headers do not count as text, and neither do the stops of abbreviations and numbers.
+    """
+    found = []
+    for line in text.splitlines():
+        line = _MARKER.sub("", line).strip()
+        start = 0
+        for stop in _STOP.finditer(line):
+            piece = line[start : stop.end()].strip()
+            if stop.group().startswith(".") and _ABBREVIATED.search(line[start : stop.start() + 1]):
+                continue
+            if _WORD.search(piece):
+                found.append(piece)
+            start = stop.end()
+        rest = line[start:].strip()
+        if _WORD.search(rest):
+            found.append(rest)
+    return found
+
+
+def paragraphs(text: str) -> list[str]:
+    """Blocks separated by blank lines."""
+    return [block.strip() for block in re.split(r"\n[ \t]*\n", text) if block.strip()]
+
+
+def code_blocks(text: str) -> list[str]:
+    """Contents of fenced code blocks; one that was cut off counts to the end of the text."""
+    return [match["code"] for match in _FENCE.finditer(text)]
+
+
+def without_code(text: str) -> str:
+    """The text without fenced blocks and inline code: what a person wrote as prose."""
+    return _INLINE.sub(" ", _FENCE.sub("\n", text))
+
+
+@attrs.frozen(kw_only=True)
+class Parts:
+    """A response cut into what the model thought aloud and what it answered."""
+
+    thinking: str | None
+    """Content of its thinking tags, joined; `None` where it has none."""
+    answer: str
+
+
+def split_thinking(text: str) -> Parts:
+    """Separates `<think>…</think>` (also thinking, thought, reasoning, scratchpad) from the answer.
+
+    A tag that is never closed reaches to the end: the model was cut while thinking. A text that only closes one had
+    its opening in the prompt, so everything before is thinking.
+    """
+    end = _THINK_END.search(text)
+    first = _THINK.search(text)
+    if end is not None and (first is None or end.start() < first.start()):
+        rest = split_thinking(text[end.end() :])
+        inner = text[: end.start()] + (f"\n{rest.thinking}" if rest.thinking else "")
+        return Parts(thinking=inner.strip(), answer=rest.answer)
+    if first is None:
+        return Parts(thinking=None, answer=text)
+    inner = "\n".join(match["inner"].strip() for match in _THINK.finditer(text))
+    return Parts(thinking=inner.strip(), answer=_THINK.sub("", text).strip())
