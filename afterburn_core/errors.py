@@ -14,6 +14,14 @@ class ConfigError(AfterburnError):
     """A flag, a configuration file or an option is unknown, missing or of the wrong type."""
 
 
+class ProbeError(ConfigError):
+    """A file of prompts is not what it should be; `problems` lists every fault as `file:line: what; what to do`."""
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems or (message,)
+
+
 class PluginError(AfterburnError):
     """A plugin is unknown, cannot be loaded, or breaks a rule of the plugin system."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from afterburn_behaviour.specs import quality, style, variety
-from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, hookimpl
+from afterburn_behaviour.suites import PROBE_SETS
+from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, ProbeSetSpec, hookimpl
 
 _MODULES = (style, variety, quality)
 
@@ -20,3 +21,8 @@ def afterburn_analyzers() -> Iterable[AnalyzerSpec]:
 def afterburn_detectors() -> Iterable[DetectorSpec]:
     for module in _MODULES:
         yield from module.DETECTORS
+
+
+@hookimpl
+def afterburn_probe_sets() -> Iterable[ProbeSetSpec]:
+    return PROBE_SETS

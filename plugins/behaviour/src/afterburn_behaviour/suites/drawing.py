@@ -1,0 +1,66 @@
+"""How generated suites are drawn: item `i` comes from family `i mod F` and a random stream of its own.
+
+So a suite is balanced between its families, the first items of a larger set are those of a smaller one, and nothing
+depends on what else was drawn. A prompt that was drawn before is drawn again from the next stream.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import attrs
+
+from afterburn_core.errors import ConfigError
+from afterburn_core.probes.model import Probe
+
+ATTEMPTS = 200
+"""Draws until a new prompt must have come; a family has far more prompts than any run asks for."""
+
+
+@attrs.frozen(kw_only=True)
+class Item:
+    """What a family draws: a probe without its place in the suite."""
+
+    prompt: str
+    gold: str
+    checker: str
+    choices: tuple[str, ...] = ()
+    properties: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Family:
+    """One kind of item. `draw` uses no randomness besides the generator it is given."""
+
+    category: str
+    draw: Callable[[random.Random], Item]
+
+
+def draw(suite: str, families: Sequence[Family], seed: int, n: int) -> Iterator[Probe]:
+    """`n` probes without a repeated prompt; `suite` is the name without the plugin's."""
+    seen: set[str] = set()
+    for index in range(n):
+        family = families[index % len(families)]
+        item = _fresh(suite, family, seed, index, seen)
+        seen.add(item.prompt)
+        yield Probe(
+            id=f"{suite}-s{seed}-{index:05d}",
+            prompt=item.prompt,
+            suite=f"behaviour.{suite}",
+            category=family.category,
+            gold=item.gold,
+            checker=item.checker,
+            choices=item.choices,
+            properties=item.properties,
+        )
+
+
+def _fresh(suite: str, family: Family, seed: int, index: int, seen: set[str]) -> Item:
+    for attempt in range(ATTEMPTS):
+        # a text as seed is hashed by `random` itself, the same in every process
+        item = family.draw(random.Random(f"{suite}/{family.category}/{seed}/{index}/{attempt}"))
+        if item.prompt not in seen:
+            return item
+    raise ConfigError(f"suite {suite!r} has no more than {index} different items; ask for fewer")
