@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from afterburn_core.cli.options import run_options, settings_from, subject_options, without_plugins
+from afterburn_core.cli.options import run_options, settings_from, subject_options, without_plugins, writing_options
 from afterburn_core.run.configuration import Settings
 
 
 @click.command()
 @subject_options
+@writing_options
 @run_options
 @click.pass_context
 def diagnose(ctx: click.Context, /, **flags: Any) -> None:
@@ -35,6 +36,23 @@ def weight_diff(ctx: click.Context, /, **flags: Any) -> None:
     """Compare the weights alone."""
     settings = settings_from(flags)
     ctx.exit(run_and_report("weight-diff", settings, ("weight",), flags["as_json"], flags["quiet"]))
+
+
+@without_plugins
+@click.command()
+@subject_options
+@writing_options
+@run_options
+@click.pass_context
+def behaviour(ctx: click.Context, /, **flags: Any) -> None:
+    """Compare what the models write.
+
+    \b
+    afterburn behaviour --base llama --trained llama-sft --suite math --samples 4
+    afterburn behaviour --base recorded:before.jsonl --trained recorded:after.jsonl
+    """
+    settings = settings_from(flags)
+    ctx.exit(run_and_report("behaviour", settings, ("behaviour",), flags["as_json"], flags["quiet"]))
 
 
 def run_and_report(

@@ -16,6 +16,7 @@ USAGE, INCOMPLETE, UNVERIFIED = 2, 3, 4
 
 # name → (factory, one line for the list of commands)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "behaviour": ("afterburn_core.cli.diagnose:behaviour", "Compare what the models write."),
     "diagnose": ("afterburn_core.cli.diagnose:diagnose", "Compare a base model with a trained one."),
     "doctor": ("afterburn_core.cli.doctor:doctor", "Say what is installed and what would not work here."),
     "judge": ("afterburn_core.cli.judge:judge", "Judge a finished run again, under another policy."),
@@ -28,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "weight-diff": ("afterburn_core.cli.diagnose:weight_diff", "Compare the weights alone."),
 }
 # commands that first-party plugins bring, for the hint when they are not installed
-BROUGHT_BY = {"demo": "organisms", "organisms": "organisms", "behaviour": "behaviour", "hack-check": "reward_hack"}
+BROUGHT_BY = {"demo": "organisms", "organisms": "organisms", "hack-check": "reward_hack"}
 
 
 class Commands(click.Group):

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from afterburn_core.run.configuration import FAIL_ON, METHODS, Settings, load_settings
+from afterburn_core.run.configuration import DTYPES, FAIL_ON, METHODS, TEMPLATES, Settings, load_settings
 from afterburn_core.run.needs import PRESETS
 
 Command = Callable[..., Any]
@@ -52,6 +52,34 @@ def subject_options(command: Command) -> Command:
     return command
 
 
+def writing_options(command: Command) -> Command:
+    """What models are asked, and how they write."""
+    decorators = (
+        click.option(
+            "--suite",
+            multiple=True,
+            metavar="SET[:N][@SEED]",
+            help="Probe set to ask [default: all own ones].",
+        ),
+        click.option("--prompts", multiple=True, type=click.Path(path_type=Path), help="Prompts of your own. Repeats."),
+        click.option("--samples", type=int, metavar="N", help="Texts per prompt [default: 1]."),
+        click.option(
+            "--max-new-tokens", type=int, metavar="N", help="Limit of a text [default: 128 to 512, by preset]."
+        ),
+        click.option("--temperature", type=float, help="0 is greedy [default: 0; 1 with several samples]."),
+        click.option("--top-p", type=float, help="Nucleus sampling [default: 1]."),
+        click.option("--template", type=click.Choice(TEMPLATES), help="Chat template [default: auto]."),
+        click.option("--dtype", type=click.Choice(DTYPES), help="Precision in which models write [default: auto]."),
+        click.option("--batch-size", type=int, metavar="N", help="Most texts written at once [default: what fits]."),
+        click.option(
+            "--allow-code-execution", is_flag=True, default=None, help="Run code that models wrote, to check it."
+        ),
+    )
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
 def without_plugins(command: click.Command) -> click.Command:
     """The command less `--plugins`, for one that takes part with a plugin of its own."""
     command.params = [parameter for parameter in command.params if parameter.name != "plugins"]
@@ -88,5 +116,8 @@ def settings_from(flags: dict[str, Any]) -> Settings:
         values["plugins"] = tuple(name.strip() for name in values["plugins"].split(",") if name.strip())
     if "output" in values:
         values["output"] = tuple(str(path) for path in values["output"]) or None
+    for name in ("suite", "prompts"):
+        if name in values:
+            values[name] = tuple(str(value) for value in values[name]) or None
     values = {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
     return load_settings(flags.get("config"), values)

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from afterburn_core.cli.options import settings_from, subject_options
+from afterburn_core.cli.options import settings_from, subject_options, writing_options
 
 
 @click.command()
 @subject_options
+@writing_options
 def plan(**flags: Any) -> None:
     """Show what a diagnose would do and cost. Reads headers and configuration only."""
     from rich.console import Console
@@ -19,7 +20,7 @@ def plan(**flags: Any) -> None:
     from rich.text import Text
 
     from afterburn_core.plugin.registry import Registry
-    from afterburn_core.run.diagnose import open_pair
+    from afterburn_core.run.opening import open_pair
 
     settings = settings_from(flags)
     registry = Registry.discover(only=settings.plugins, strict=settings.strict)
@@ -39,7 +40,8 @@ def plan(**flags: Any) -> None:
     table = Table("pass", "serves", "reads", "about", box=None, pad_edge=False)
     table.add_row("hash files", "identity of both subjects", _size(planned.digest_bytes), _time(planned.digest_seconds))
     for item in planned.passes:
-        table.add_row(item.kind, ", ".join(item.analyzers), _size(item.bytes), _time(item.seconds))
+        reads = item.detail or _size(item.bytes)
+        table.add_row(item.kind, ", ".join(item.analyzers), reads, _time(item.seconds))
     console.print(table)
     console.print(Text(f"then judged by: {', '.join(planned.detectors) or 'nothing'}"), highlight=False)
     for skipped in planned.skipped:

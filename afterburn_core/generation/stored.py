@@ -22,5 +22,5 @@ def sample_to_row(sample: Sample) -> dict[str, Any]:
 
 def sample_from_row(row: Mapping[str, Any]) -> Sample:
     """The inverse of `sample_to_row`."""
-    values = {name: tuple(value) if name in _TUPLES else value for name, value in row.items()}
+    values: dict[str, Any] = {n: tuple(value) if n in _TUPLES else value for n, value in row.items()}
     return Sample(**values)

@@ -26,6 +26,9 @@ class Policy:
     """Lowest level at which a finding of kind `fail` fails the verdict."""
     review: Literal["allow", "fail"] = "allow"
     """Whether findings that ask for a person's review fail the verdict."""
+    undecided: Literal["allow", "incomplete"] = "allow"
+    """What a rule does that was measured and stayed undecided although it could never fail the verdict: its highest
+    level is below a warning. A rule that was not measured makes the verdict incomplete in either case."""
     optional: tuple[str, ...] = ()
     """Rules that may be open and components that may fail or be skipped without making the verdict incomplete."""
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)

@@ -71,7 +71,8 @@ def decide(
         return Verdict(status="incomplete", policy=reference, summary=summary, reasons=tuple(reasons))
     kinds = Counter(finding.kind for finding in findings)
     review = f"; {_count(kinds['review'], 'finding')} to review" if kinds["review"] else ""
-    summary = f"Pass: {_count(len(judged), 'rule')} judged, none failed{review}"
+    undecided = f"; {kinds['open']} undecided" if kinds["open"] else ""
+    summary = f"Pass: {_count(len(judged), 'rule')} judged, none failed{review}{undecided}"
     return Verdict(status="pass", policy=reference, summary=summary)
 
 
@@ -132,8 +133,10 @@ def _open(findings: Sequence[Finding], rules: Sequence[RuleDescriptor], policy: 
     for rule in rules:
         if rule.id not in judged and rule.id not in policy.optional:
             yield Reason(effect="incomplete", message=f"rule {rule.id} has no finding", rule=rule.id)
+    harmless = {rule.id for rule in rules if policy.undecided == "allow" and not _at_or_above(rule.level, "warning")}
     for finding in findings:
-        if finding.kind == "open" and finding.rule not in policy.optional:
+        undecided = finding.rule in harmless and finding.measurements and finding.level in {"none", "note"}
+        if finding.kind == "open" and finding.rule not in policy.optional and not undecided:
             yield Reason(
                 effect="incomplete", message=finding.message, rule=finding.rule, fingerprint=finding.fingerprint
             )

@@ -17,11 +17,20 @@ def afterburn_backends() -> Iterable[BackendSpec]:
         capabilities=("documents", "weights", "lora"),
         factory="afterburn_core.backends.checkpoint:open_subject",
     )
+    yield BackendSpec(
+        name="core.recorded",
+        summary="Recorded outputs: JSONL rows, AlpacaEval, lm-evaluation-harness samples, Inspect logs",
+        capabilities=("generate",),
+        factory="afterburn_core.backends.recorded:open_subject",
+    )
 
 
 @hookimpl(trylast=True)
 def afterburn_select_backend(reference: SubjectReference) -> str | None:
-    return "core.checkpoint" if reference.scheme in {"path", "hub"} else None
+    return _BACKENDS.get(reference.scheme)
+
+
+_BACKENDS = {"path": "core.checkpoint", "hub": "core.checkpoint", "recorded": "core.recorded", "api": "core.api"}
 
 
 @hookimpl

@@ -36,6 +36,8 @@ class AnalyzerContext:
     device: str = "cpu"
     excerpts: bool = True
     """False when texts of files, prompts and outputs must appear in no measurement and no artifact."""
+    allow_code_execution: bool = False
+    """Whether the user permits running code that models wrote."""
     documents: Callable[[str, str], Mapping[str, Any] | None] = attrs.field(default=lambda role, name: None, eq=False)
     """A parsed document by role and name (`run.needs.DOCUMENTS`), `None` where the subject has none:
     `context.documents("base", "config")`."""

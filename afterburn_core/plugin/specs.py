@@ -114,12 +114,18 @@ class ReaderSpec:
 
 @attrs.frozen(kw_only=True)
 class ProbeSetSpec:
-    """A set of prompts. `factory` names a function that returns its items."""
+    """A set of prompts. `factory` names `items(seed: int, n: int | None) -> Iterable[Probe]`.
+
+    A set that is generated gives fresh items for every seed, and as many as are asked for; a written one gives its
+    first `n`.
+    """
 
     name: str
     summary: str
     licence: str
     factory: str
+    default: bool = False
+    """Whether it is asked when the user names no set."""
 
 
 @attrs.frozen(kw_only=True)

@@ -14,11 +14,13 @@ from afterburn_core.plugin.registry import Registered, build_options, load_facto
 from afterburn_core.plugin.roles import Analyzer, AnalyzerContext, AnalyzerOutput
 from afterburn_core.plugin.specs import AnalyzerSpec, MetricSpec
 from afterburn_core.result.model import Execution, ExecutionStatus, Produced, Subject
-from afterburn_core.run.needs import SeriesNeed, WeightsNeed
+from afterburn_core.run.needs import GenerationNeed, SeriesNeed, WeightsNeed
 from afterburn_core.run.seeds import child_seed
 
 if TYPE_CHECKING:
     from afterburn_core.run.execute import Bench
+
+_SWEEPING = (WeightsNeed, SeriesNeed, GenerationNeed)  # passes that end early leave part of a model unseen
 
 DocumentReader = Callable[[str, str], Mapping[str, Any] | None]
 """A parsed document by role and name; `None` where the subject has none."""
@@ -74,6 +76,7 @@ def begin_analyzer(
             seed=child_seed(bench.seed, spec.name),
             device=bench.device,
             excerpts=bench.excerpts,
+            allow_code_execution=bench.allow_code_execution,
             documents=documents,
         )
     )
@@ -96,7 +99,9 @@ def finish_analyzer(
     status: ExecutionStatus = "ok"
     if reason is not None:
         output, status = AnalyzerOutput(), "failed"
-    elif interrupted is not None and any(isinstance(need, (WeightsNeed, SeriesNeed)) for need in spec.needs):
+    elif interrupted is not None and any(
+        isinstance(need, (WeightsNeed, SeriesNeed, GenerationNeed)) for need in spec.needs
+    ):
         whole = tuple(m for m in output.measurements if m.scope.tensor is not None)
         output, status, reason = attrs.evolve(output, measurements=whole), "interrupted", interrupted
     execution = Execution(

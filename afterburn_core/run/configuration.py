@@ -20,6 +20,8 @@ FILE_NAMES = (".afterburn.yaml", ".afterburn.yml")
 
 Method = Literal["sft", "dpo", "rlhf", "rlvr", "grpo", "lora", "qlora", "unknown"]
 METHODS: tuple[str, ...] = get_args(Method)
+TEMPLATES: tuple[str, ...] = ("auto", "chat", "plain")
+DTYPES: tuple[str, ...] = ("auto", "float32", "bfloat16", "float16")
 FAIL_ON: tuple[str, ...] = ("note", "warning", "error", "never")
 
 
@@ -50,6 +52,29 @@ class Settings:
     excerpts: bool = True
     """False keeps texts of files, prompts and outputs out of the document."""
     output: tuple[str, ...] = ()
+    suite: tuple[str, ...] = ()
+    """Probe sets that are asked: `math`, `math:40` for 40 prompts, `math@7` for those of seed 7; empty means the
+    default ones."""
+    prompts: tuple[str, ...] = ()
+    """Files or directories of prompts of the user's own."""
+    samples: int = 1
+    """Texts per prompt."""
+    max_new_tokens: int | None = None
+    """Limit of one text; `None` leaves it to the preset: 128, 256 or 512."""
+    temperature: float | None = None
+    """0 is greedy; `None` means 0 for one sample per prompt and 1 for several."""
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    template: Literal["auto", "chat", "plain"] = "auto"
+    """`auto`: each model's own chat template where it has one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision in which models write; `auto`: as stored on a GPU, float32 on a CPU."""
+    batch_size: int | None = None
+    """Most texts written at once; halved when memory runs out."""
+    allow_code_execution: bool = False
+    """Whether code that models wrote may be run, in a child process without network."""
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     """Options of analyzers and detectors, by component name."""
 
@@ -58,6 +83,16 @@ class Settings:
             raise ConfigError(f"seed: {self.seed} is not between 0 and 2**53 - 1")
         if self.threads is not None and self.threads < 1:
             raise ConfigError(f"threads: {self.threads} is not at least 1")
+        for name, least in (("samples", 1), ("max_new_tokens", 1), ("batch_size", 1), ("top_k", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"{name}: {value} is not at least {least}")
+        for name, low, high in (("temperature", 0.0, 100.0), ("top_p", 1e-9, 1.0), ("min_p", 0.0, 1.0)):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ConfigError(f"{name}: {value} is not between {low:g} and {high:g}")
+        if not self.repetition_penalty > 0:
+            raise ConfigError(f"repetition_penalty: {self.repetition_penalty} is not above 0")
 
 
 def load_settings(path: Path | None, flags: Mapping[str, Any], start: Path | None = None) -> Settings:
@@ -191,6 +226,11 @@ def _resolve_paths(values: dict[str, Any], directory: Path) -> dict[str, Any]:
     for key in ("run_dir", "cache_dir"):
         if isinstance(resolved.get(key), str):
             resolved[key] = str(directory / resolved[key])
+    named = resolved.get("prompts")
+    if isinstance(named, list):
+        resolved["prompts"] = [
+            str(directory / f) if isinstance(f, str) and (directory / f).exists() else f for f in named
+        ]
     policy = resolved.get("policy")
     if isinstance(policy, str) and (directory / policy).exists():
         resolved["policy"] = str(directory / policy)

@@ -8,8 +8,9 @@ from pathlib import Path
 import attrs
 
 from afterburn_core import __version__
-from afterburn_core.backends.locate import adapter_base
 from afterburn_core.errors import AfterburnError, ConfigError
+from afterburn_core.generation.generation_pass import GenerationPass
+from afterburn_core.generation.model import Serving
 from afterburn_core.judge.detect import detect, rule_descriptors
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.judge.policy import Policy, load_policy, overridden
@@ -29,18 +30,19 @@ from afterburn_core.result.model import (
     Subject,
     Tool,
 )
-from afterburn_core.run.cache import cache_key
+from afterburn_core.run.cache import cache_key, default_cache_dir
 from afterburn_core.run.caches import open_caches
 from afterburn_core.run.configuration import Settings, refuse_unknown_options
 from afterburn_core.run.digests import digest_files, file_state, require_unchanged
 from afterburn_core.run.directory import RESULT, artifact_reader, prepare, write_artifacts
 from afterburn_core.run.execute import Bench, Collected, execute
 from afterburn_core.run.executor import available_cores
-from afterburn_core.run.plan import Plan, make_plan
+from afterburn_core.run.needs import GenerationNeed
+from afterburn_core.run.opening import Opened, open_pair
+from afterburn_core.run.plan import Plan
 from afterburn_core.run.progress import Progress, Silent
-from afterburn_core.run.provenance import configuration, environment, now
-from afterburn_core.run.references import parse_reference
-from afterburn_core.run.subjects import OpenSubject, describe, open_subject
+from afterburn_core.run.provenance import configuration, decoding_of, environment, now
+from afterburn_core.run.subjects import describe
 
 # without any of these device files no driver offers a GPU: NVIDIA, AMD, and Windows' own under Linux
 _GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
@@ -52,52 +54,6 @@ class Completed:
 
     result: Result
     directory: Path
-
-
-@attrs.frozen(kw_only=True)
-class Opened:
-    """Both subjects, opened, with the plan for them."""
-
-    base: OpenSubject
-    trained: OpenSubject
-    plan: Plan
-    analyzers: tuple[Registered, ...]
-    detectors: tuple[Registered, ...]
-
-    def close(self) -> None:
-        self.trained.close()
-        self.base.close()
-
-
-def open_pair(settings: Settings, registry: Registry) -> Opened:
-    """Opens both subjects and plans, reading headers and configuration only.
-
-    Raises:
-        ConfigError: a subject is not named.
-        SubjectError: a subject cannot be opened.
-    """
-    if settings.trained is None:
-        raise ConfigError("no trained model; give it with --trained")
-    base_text = settings.base
-    if base_text is not None:
-        parse_reference(base_text)  # the fault that comes first on the command line is named first
-    trained_reference = parse_reference(settings.trained)
-    inferred = base_text is None
-    if base_text is None:
-        base_text = adapter_base(trained_reference)
-    if base_text is None:
-        raise ConfigError("no base model; give it with --base (only an adapter can name its own)")
-    base_reference = attrs.evolve(parse_reference(base_text), cached_only=inferred)
-    base = open_subject(base_reference, "base", registry, backend=settings.backend)
-    try:
-        trained = open_subject(trained_reference, "trained", registry, backend=settings.backend, base=base)
-    except BaseException:
-        base.close()
-        raise
-    analyzers, detectors = registry.specs("analyzer"), registry.specs("detector")
-    threads = settings.threads or available_cores()
-    plan = make_plan((base.facts, trained.facts), analyzers, detectors, preset=settings.preset, threads=threads)
-    return Opened(base=base, trained=trained, plan=plan, analyzers=analyzers, detectors=detectors)
 
 
 def diagnose(
@@ -146,6 +102,9 @@ def _run(
             "subjects": [subject.digest for subject in subjects],
             "components": list(opened.plan.components),
             "options": {name: dict(values) for name, values in settings.options.items()},
+            "probes": [asked.sha256 for asked in opened.asking.sets],
+            "samples": opened.asking.samples,
+            "decoding": attrs.asdict(decoding_of(settings)),
             "seed": settings.seed,
             "versions": {plugin.name: plugin.version for plugin in registry.plugins.values()},
         }
@@ -163,6 +122,8 @@ def _run(
         progress=progress,
         cache=cache,
         excerpts=settings.excerpts,
+        allow_code_execution=settings.allow_code_execution,
+        generation=_generation(settings, opened, device, progress),
     )
     forget = cache.discard if cache else lambda: None
     try:
@@ -179,6 +140,22 @@ def _run(
         run_id, started, command, executor.workers, device, subjects, collected, directory, registry, opened, settings,
         policy,
     )  # fmt: skip
+
+
+def _generation(settings: Settings, opened: Opened, device: str, progress: Progress) -> GenerationPass | None:
+    need = next((p.need for p in opened.plan.passes if isinstance(p.need, GenerationNeed)), None)
+    if need is None:
+        return None
+    root = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()
+    return GenerationPass(
+        asking=opened.asking,
+        decoding=decoding_of(settings),
+        serving=Serving(device=device, dtype=settings.dtype, batch=settings.batch_size),
+        seed=settings.seed,
+        choices=need.choices,
+        cache=root if settings.cache else None,
+        progress=progress,
+    )
 
 
 def conclude(
@@ -255,7 +232,10 @@ def assemble(
         schema_version=SCHEMA_VERSION,
         run=run,
         subjects=subjects,
-        inputs=(Input(id="policy", kind="policy", label=reference.name, sha256=reference.sha256),),
+        inputs=(
+            Input(id="policy", kind="policy", label=reference.name, sha256=reference.sha256),
+            *(asked.to_input() for asked in opened.asking.sets),
+        ),
         descriptors=Descriptors(
             metrics=_metric_descriptors(opened.analyzers),
             rules=rules,
@@ -266,7 +246,7 @@ def assemble(
         findings=judgement.findings,
         verdict=verdict,
         artifacts=artifacts,
-        properties={"plugin_problems": problems} if problems else {},
+        properties={**({"plugin_problems": problems} if problems else {}), **collected.properties},
     )
 
 
@@ -306,7 +286,9 @@ def _subjects(opened: Opened, digests: tuple[tuple[FileDigest, ...], tuple[FileD
 
 
 def _device(name: str, plan: Plan) -> str:
-    if not any(planned.kind == "weights" for planned in plan.passes):
+    kinds = {planned.kind for planned in plan.passes}
+    live = any(facts.kind in {"checkpoint", "adapter"} for facts in plan.subjects)
+    if "weights" not in kinds and not ("generation" in kinds and live):
         return "none"
     if name == "auto" and not any(Path(node).exists() for node in _GPU_NODES):
         return "cpu"  # importing torch only to hear that there is no GPU takes longer than a small run

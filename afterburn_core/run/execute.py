@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from afterburn_core.generation.export import sample_files
+from afterburn_core.generation.generation_pass import GenerationPass, Side, facts_to_properties
 from afterburn_core.plugin.registry import Registered, Registry
 from afterburn_core.plugin.roles import ArtifactPayload, Executor
 from afterburn_core.plugin.specs import ComponentFinished
-from afterburn_core.result.model import Execution, ExecutionStatus, Measurement, Notification, Subject
-from afterburn_core.run.align import AlignedTensor, Refusal, Side, align, states
+from afterburn_core.result.model import Execution, ExecutionStatus, Measurement, Notification, Produced, Subject
+from afterburn_core.run import align as alignment
+from afterburn_core.run.align import AlignedTensor, Refusal, align, states
 from afterburn_core.run.analyzers import DocumentReader, Guarded, begin_analyzer, finish_analyzer
 from afterburn_core.run.caches import Caches
 from afterburn_core.run.factors_pass import hand_out
@@ -38,6 +41,8 @@ class Collected:
     """Analyzer that made each payload, by payload id."""
     executions: tuple[Execution, ...]
     interrupted: bool
+    properties: Mapping[str, Any] = attrs.field(factory=dict)
+    """What passes add to the document's properties."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +53,8 @@ class Swept:
     notes: tuple[Notification, ...] = ()
     stopped: str | None = None
     """Why it ended early, if it did."""
+    payloads: tuple[ArtifactPayload, ...] = ()
+    properties: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -63,6 +70,9 @@ class Bench:
     preset: Preset = "full"
     cache: Caches | None = None
     excerpts: bool = True
+    allow_code_execution: bool = False
+    generation: GenerationPass | None = None
+    """What is asked; `None` where nobody writes."""
 
 
 def execute(
@@ -85,6 +95,8 @@ def execute(
         for name in plan.analyzers
     }
     executions: list[Execution] = []
+    payloads: list[tuple[str, ArtifactPayload]] = []
+    properties: dict[str, Any] = {}
     interrupted: str | None = None
     for planned in plan.passes:
         riders = [instances[name] for name in planned.analyzers]
@@ -92,13 +104,25 @@ def execute(
             executions.append(pass_execution(planned, "interrupted", 0.0, interrupted))
             continue
         started = time.perf_counter()
-        sweep = {"documents": _documents, "factors": _factors}.get(planned.kind, _weights)
-        swept = sweep(planned, base, trained, riders, bench)
+        if planned.kind == "generation" and bench.generation is not None:
+            sides = (Side(subject=subjects[0], opened=base), Side(subject=subjects[1], opened=trained))
+            swept = _generation(bench.generation, sides, riders, bench)
+        else:
+            sweep = {"documents": _documents, "factors": _factors}.get(planned.kind, _weights)
+            swept = sweep(planned, base, trained, riders, bench)
         interrupted = swept.stopped
+        payloads += [(planned.component, payload) for payload in swept.payloads]
+        properties.update(swept.properties)
         status: ExecutionStatus = "ok" if swept.stopped is None else "interrupted"
         executions.append(pass_execution(planned, status, time.perf_counter() - started, swept.stopped, swept))
         tell(bench, run_id, executions[-1])
-    return collect(plan, specs, instances, executions, interrupted, bench, run_id)
+    collected = collect(plan, specs, instances, executions, interrupted, bench, run_id)
+    return attrs.evolve(
+        collected,
+        payloads=(*collected.payloads, *(payload for _, payload in payloads)),
+        producers={**collected.producers, **{payload.id: component for component, payload in payloads}},
+        properties=properties,
+    )
 
 
 def collect(
@@ -176,6 +200,23 @@ def _documents(
         for rider in riders:
             rider[0].observe(pair)
     return Swept(counters={"documents": len(names)})
+
+
+def _generation(
+    generation: GenerationPass, sides: Sequence[Side], riders: Sequence[Sequence[Guarded]], bench: Bench
+) -> Swept:
+    generated = generation.run(sides)
+    for response in generated.responses:
+        for rider in riders:
+            rider[0].observe(response)
+    kept = sample_files(generated.responses, generated.facts) if bench.excerpts and not generated.stopped else ()
+    return Swept(
+        counters=generated.counters,
+        notes=generated.notes,
+        stopped=generated.stopped,
+        payloads=kept,
+        properties={"generation": facts_to_properties(generated.facts)},
+    )
 
 
 def _factors(
@@ -259,9 +300,9 @@ def _approximations(names: Sequence[str]) -> tuple[Notification, ...]:
     )
 
 
-def side_of(subject: OpenSubject, source: WeightSource, refused: Mapping[str, Refusal]) -> Side:
+def side_of(subject: OpenSubject, source: WeightSource, refused: Mapping[str, Refusal]) -> alignment.Side:
     """What alignment needs to know of a subject whose weights are presented by `source`."""
-    return Side(
+    return alignment.Side(
         tensors=source.tensors,
         aliases=source.aliases,
         tied=bool(subject.facts.properties.get("tied", False)) or subject.facts.kind == "adapter",
@@ -304,6 +345,7 @@ def pass_execution(
         status=status,
         seconds=round(seconds, 3),
         reason=reason,
+        produced=Produced(artifacts=len(swept.payloads) if swept else 0),
         counters=dict(swept.counters) if swept else {},
         notifications=swept.notes if swept else (),
     )

@@ -12,6 +12,7 @@ from afterburn_core.plugin.specs import AnalyzerSpec, DetectorSpec
 from afterburn_core.run.needs import (
     PRESETS,
     FactorsNeed,
+    GenerationNeed,
     Need,
     PassKind,
     Preset,
@@ -29,6 +30,27 @@ SUMS_RATE = 0.8e9
 # flop per second and core: symmetric products counted as plain ones, by precision, and eigenvalues
 GRAM_RATE = {"standard": 160e9, "full": 80e9}
 EIGEN_RATE = 22e9
+# parameters times tokens per second of batched decoding on two cores
+WRITING_RATE = 20e9
+
+
+@attrs.frozen(kw_only=True)
+class Writing:
+    """What a generation pass would ask of every subject."""
+
+    prompts: int = 0
+    samples: int = 1
+    max_new_tokens: int = 0
+
+    @property
+    def detail(self) -> str:
+        each = f" × {self.samples} samples" if self.samples > 1 else ""
+        return f"{self.prompts} prompts{each}, up to {self.max_new_tokens} tokens each"
+
+    def seconds(self, subjects: Sequence[SubjectFacts]) -> float:
+        """Estimated wall time if every text were as long as allowed; nothing for recorded and served subjects."""
+        tokens = self.prompts * self.samples * self.max_new_tokens
+        return sum(tokens * facts.parameters / WRITING_RATE for facts in subjects)
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +64,8 @@ class PlannedPass:
     """Bytes it will read."""
     seconds: float
     """Estimated wall time."""
+    detail: str = ""
+    """What it works through, where bytes do not say it."""
 
     @property
     def component(self) -> str:
@@ -89,6 +113,7 @@ class Plan:
                     "need": attrs.asdict(p.need),
                     "bytes": p.bytes,
                     "estimated_seconds": round(p.seconds, 1),
+                    **({"detail": p.detail} if p.detail else {}),
                 }
                 for p in self.passes
             ],
@@ -105,11 +130,12 @@ def make_plan(
     *,
     preset: Preset = "full",
     threads: int = 1,
+    writing: Writing | None = None,
 ) -> Plan:
     """The fewest passes that serve all needs. Pure: equal inputs give equal plans, whatever their order.
 
     An analyzer whose needs some subject cannot offer, or that the preset leaves out, is skipped with the reason,
-    never dropped.
+    never dropped. `writing` is what the generation pass would ask; without it, or with no prompts, nobody is asked.
     """
     ordered = sorted(analyzers, key=lambda registered: registered.spec.name)
     running: list[AnalyzerSpec] = []
@@ -125,6 +151,9 @@ def make_plan(
         elif lacking:
             reason = f"needs {' and '.join(lacking)}, which {' and '.join(who)} cannot offer"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
+        elif any(isinstance(need, GenerationNeed) for need in spec.needs) and not (writing and writing.prompts):
+            reason = "needs prompts, and there are none; name some with --suite or --prompts"
+            skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
         elif PRESETS.index(spec.preset) > PRESETS.index(preset):
             reason = f"takes part from preset {spec.preset} on; this run's is {preset}"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
@@ -133,13 +162,19 @@ def make_plan(
     merged = merge_needs(need for spec in running for need in spec.needs)
     size = sum(facts.bytes for facts in subjects)
     reads = {"documents": 0, "factors": sum(facts.bytes for facts in subjects if facts.role != "base")}
+    written = writing or Writing()
     passes = tuple(
         PlannedPass(
             kind=kind,
             need=merged[kind],
             analyzers=tuple(spec.name for spec in running if any(need.kind == kind for need in spec.needs)),
             bytes=reads.get(kind, size),
-            seconds=_seconds(merged[kind], subjects, reads.get(kind, size), preset, threads),
+            seconds=(
+                written.seconds(subjects)
+                if kind == "generation"
+                else _seconds(merged[kind], subjects, reads.get(kind, size), preset, threads)
+            ),
+            detail=written.detail if kind == "generation" else "",
         )
         for kind in PASS_ORDER
         if kind in merged

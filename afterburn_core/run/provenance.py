@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import attrs
+
+from afterburn_core.generation.model import Decoding
 from afterburn_core.result.model import Environment
 from afterburn_core.run.configuration import Settings
 
@@ -42,7 +45,28 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "preset": settings.preset,
         "plugins": "all" if settings.plugins is None else list(settings.plugins),
         "strict": settings.strict,
+        "suite": list(settings.suite),
+        "samples": settings.samples,
+        "decoding": attrs.asdict(decoding_of(settings)),
+        "dtype": settings.dtype,
+        "batch_size": settings.batch_size,
+        "allow_code_execution": settings.allow_code_execution,
     }
+
+
+def decoding_of(settings: Settings) -> Decoding:
+    """How both sides write."""
+    limit = {"quick": 128, "standard": 256, "full": 512}[settings.preset]
+    several = 1.0 if settings.samples > 1 else 0.0
+    return Decoding(
+        max_new_tokens=limit if settings.max_new_tokens is None else settings.max_new_tokens,
+        temperature=several if settings.temperature is None else settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        min_p=settings.min_p,
+        repetition_penalty=settings.repetition_penalty,
+        template=settings.template,
+    )
 
 
 def now() -> str:

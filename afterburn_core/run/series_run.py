@@ -14,16 +14,12 @@ from afterburn_core.plugin.specs import RunStarted
 from afterburn_core.result.model import Subject
 from afterburn_core.run.cache import RowCache, cache_key, default_cache_dir
 from afterburn_core.run.configuration import Settings, refuse_unknown_options
-from afterburn_core.run.diagnose import (
-    Completed,
-    Opened,
-    conclude,
-    effective_policy,
-)
+from afterburn_core.run.diagnose import Completed, conclude, effective_policy
 from afterburn_core.run.digests import SubjectFile, digest_files, file_state, require_unchanged
 from afterburn_core.run.directory import check_writable, prepare
 from afterburn_core.run.execute import Bench
 from afterburn_core.run.executor import available_cores
+from afterburn_core.run.opening import Opened
 from afterburn_core.run.plan import Plan, make_plan
 from afterburn_core.run.progress import Progress, Silent
 from afterburn_core.run.provenance import now

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -65,11 +67,13 @@ class OpenSubject(Protocol):
         """Parsed configuration files by document name (`run.needs.DOCUMENTS`)."""
         ...
 
-    def generator(self, decoding: Decoding, serving: Serving) -> Generator:
-        """Writes texts. Asked for only if `generate` is among the capabilities."""
-        ...
-
     def close(self) -> None: ...
+
+
+class Writes(Protocol):
+    """What a subject offers besides if `generate` is among its capabilities."""
+
+    def generator(self, decoding: Decoding, serving: Serving) -> Generator: ...
 
 
 @runtime_checkable
@@ -137,7 +141,7 @@ def describe(facts: SubjectFacts, files: Sequence[FileDigest], *, base: str | No
         role=facts.role,
         kind=facts.kind,
         label=facts.label,
-        digest=combined_digest(files),
+        digest=combined_digest(files) if files else _digest_of_facts(facts),
         backend=facts.backend,
         revision=facts.revision,
         architecture=facts.architecture,
@@ -148,6 +152,12 @@ def describe(facts: SubjectFacts, files: Sequence[FileDigest], *, base: str | No
         files=tuple(files),
         properties=facts.properties,
     )
+
+
+def _digest_of_facts(facts: SubjectFacts) -> str:
+    """Identity of a subject without files: what its backend says of it."""
+    stated = {"kind": facts.kind, "label": facts.label, "backend": facts.backend, "properties": dict(facts.properties)}
+    return hashlib.sha256(json.dumps(stated, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def require_comparable(base: SubjectFacts, trained: SubjectFacts, matched: int) -> None:

@@ -1,0 +1,102 @@
+"""What a run asks: the probe sets the user chose, those that analyzers need, or the prompts of recorded outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from afterburn_core.errors import ConfigError, SubjectError
+from afterburn_core.probes.model import Probe, probes_digest, prompt_digest
+from afterburn_core.result.model import Input
+from afterburn_core.run.subjects import OpenSubject, Recorded
+
+if TYPE_CHECKING:
+    from afterburn_core.plugin.registry import Registry
+    from afterburn_core.run.configuration import Settings
+
+
+@attrs.frozen(kw_only=True)
+class AskedSet:
+    """One probe set as it is asked."""
+
+    name: str
+    probes: tuple[Probe, ...] = attrs.field(repr=False)
+    sha256: str
+    licence: str | None = None
+
+    def to_input(self) -> Input:
+        """Its entry in the document."""
+        return Input(
+            id=f"probes.{self.name}",
+            kind="probe_set",
+            label=self.name,
+            sha256=self.sha256,
+            n=len(self.probes),
+            licence=self.licence,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Asking:
+    """Everything the generation pass asks of every subject."""
+
+    sets: tuple[AskedSet, ...] = ()
+    samples: int = 1
+
+    @property
+    def prompts(self) -> int:
+        return sum(len(asked.probes) for asked in self.sets)
+
+
+def choose(settings: Settings, registry: Registry, subjects: Sequence[OpenSubject], needed: Sequence[str]) -> Asking:
+    """The probes of a run, the same for every subject.
+
+    Recorded outputs answer their own prompts and nothing else, so where one subject is recorded its prompts are
+    asked of all. Else the sets that the user named, or the default ones, and those that analyzers need.
+
+    Args:
+        settings: `suite`, `prompts`, `samples`, `seed` and `preset`.
+        registry: where probe sets are looked up.
+        subjects: opened, base first.
+        needed: names of sets that analyzers ask for.
+
+    Raises:
+        ConfigError: a set is unknown or malformed, or suites were named for recorded outputs.
+        SubjectError: two recorded subjects give one id to different prompts.
+    """
+    recorded = [subject for subject in subjects if isinstance(subject, Recorded)]
+    if recorded:
+        if settings.suite or settings.prompts:
+            raise ConfigError("recorded outputs answer their own prompts only; leave out --suite and --prompts")
+        probes = _recorded_probes(recorded)
+        asked = AskedSet(name="recorded", probes=probes, sha256=probes_digest(probes))
+        return Asking(sets=(asked,), samples=max(subject.samples_per_prompt for subject in recorded))
+    from afterburn_core.probes.suites import choose_sets
+
+    sets = choose_sets(
+        registry,
+        suites=settings.suite,
+        files=settings.prompts,
+        needed=needed,
+        seed=settings.seed,
+        limit=_QUICK if settings.preset == "quick" else None,
+    )
+    return Asking(sets=tuple(sets), samples=settings.samples)
+
+
+_QUICK = 40  # prompts of a set under the quick preset
+
+
+def _recorded_probes(recorded: Sequence[Recorded]) -> tuple[Probe, ...]:
+    """All prompts of the recorded subjects, those of the first one first; equal ids must be equal prompts."""
+    known: dict[str, Probe] = {}
+    for subject in recorded:
+        for probe in subject.probes():
+            first = known.setdefault(probe.id, probe)
+            if first is not probe and prompt_digest(first) != prompt_digest(probe):
+                raise SubjectError(
+                    f"prompt {probe.id!r} is not the same text on both sides; record the same prompts for both"
+                )
+    return tuple(known.values())

@@ -1,0 +1,170 @@
+"""The generation pass: every subject answers the same probes, one subject after the other, and analyzers get pairs.
+
+Models are resident one at a time: a subject answers everything and is freed before the next one loads. An adapter and
+its base share one resident model, on which the adapter is switched on and off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+
+from afterburn_core.generation.answering import Answers, Keeping, answer
+from afterburn_core.generation.asking import Asking
+from afterburn_core.generation.model import Decoding, GenerationFacts, Generator, Responses, Sample, Serving
+from afterburn_core.generation.requests import make_requests
+from afterburn_core.probes.model import Probe
+from afterburn_core.result.model import Notification, Subject
+from afterburn_core.run.progress import Progress
+from afterburn_core.run.subjects import OpenSubject, Writes
+
+
+@attrs.frozen(kw_only=True)
+class Side:
+    """A subject that answers."""
+
+    subject: Subject
+    opened: OpenSubject
+
+
+@attrs.frozen(kw_only=True)
+class Generated:
+    """What the pass hands on."""
+
+    responses: tuple[Responses, ...]
+    """One per probe, in the order of the probes; empty after an interruption."""
+    facts: Mapping[str, GenerationFacts]
+    counters: Mapping[str, int]
+    notes: tuple[Notification, ...] = ()
+    stopped: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class GenerationPass:
+    """What all subjects are asked, and how."""
+
+    asking: Asking
+    decoding: Decoding
+    serving: Serving
+    seed: int
+    choices: bool
+    cache: Path | None
+    """Root of the cache; `None` keeps nothing."""
+    progress: Progress
+
+    def run(self, sides: Sequence[Side]) -> Generated:
+        """Lets every side answer.
+
+        Ctrl-C ends the pass; what was finished is in the cache, and the next run goes on from there.
+
+        Raises:
+            SubjectError: a model cannot be loaded or cannot answer.
+        """
+        answers: dict[str, Answers] = {}
+        facts: dict[str, GenerationFacts] = {}
+        cached = 0
+        stopped = None
+        wanted = self.asking.prompts * self.asking.samples
+        for side, generator in self._generators(sides):
+            role = side.subject.id
+            self.progress.begin(f"{role} writes", wanted, "samples")
+            own: dict[tuple[str, int], Sample] = {}
+            interrupted = False
+            try:
+                keeping = self._keeping(side, generator)
+                for asked in self.asking.sets:
+                    requests = make_requests(
+                        asked.probes, samples=self.asking.samples, seed=self.seed, choices=self.choices
+                    )
+                    answered = answer(requests, generator, keeping, self.progress.advance)
+                    own.update(answered.answers)
+                    cached += answered.from_cache
+                    if answered.interrupted:
+                        interrupted = True
+                        break
+                facts[role] = generator.facts
+            finally:
+                self.progress.end()
+                generator.close()
+            answers[role] = own
+            if interrupted:
+                stopped = f"stopped by the user after {len(own)} of {wanted} samples of {role}; run again to go on"
+                break
+        probes = [probe for asked in self.asking.sets for probe in asked.probes]
+        responses = () if stopped else tuple(_responses(probe, answers, facts) for probe in probes)
+        return Generated(
+            responses=responses,
+            facts=facts,
+            counters=_counters(answers, cached, len(probes)),
+            notes=tuple(_notes(responses)),
+            stopped=stopped,
+        )
+
+    def _generators(self, sides: Sequence[Side]) -> Sequence[tuple[Side, Generator]]:
+        shared = _shared(sides, self.decoding, self.serving)
+        if shared is not None:
+            return list(zip(sides, shared, strict=True))
+        return [(side, cast("Writes", side.opened).generator(self.decoding, self.serving)) for side in sides]
+
+    def _keeping(self, side: Side, generator: Generator) -> Keeping | None:
+        if self.cache is None or side.subject.kind == "recorded":
+            return None
+        identity = {
+            "subject": side.subject.digest,
+            "backend": side.subject.backend,
+            "facts": attrs.asdict(generator.facts),
+            "serving": attrs.asdict(self.serving),
+        }
+        return Keeping(root=self.cache, identity=identity)
+
+
+def _shared(sides: Sequence[Side], decoding: Decoding, serving: Serving) -> Sequence[Generator] | None:
+    """Generators on one resident model, where the second side is an adapter on the first."""
+    if len(sides) != 2 or sides[1].subject.kind != "adapter":
+        return None
+    share: Callable[..., Sequence[Generator] | None] | None = getattr(sides[1].opened, "shared_generators", None)
+    return None if share is None else share(sides[0].opened, decoding, serving)
+
+
+def _responses(probe: Probe, answers: Mapping[str, Answers], facts: Mapping[str, GenerationFacts]) -> Responses:
+    def of(role: str) -> tuple[Sample, ...]:
+        own = answers.get(role, {})
+        found = []
+        index = 0
+        while (probe.id, index) in own:
+            found.append(own[probe.id, index])
+            index += 1
+        return tuple(found)
+
+    controls = {role: of(role) for role in answers if role not in {"base", "trained"}}
+    return Responses(probe=probe, base=of("base"), trained=of("trained"), controls=controls, facts=facts)
+
+
+def _counters(answers: Mapping[str, Answers], cached: int, prompts: int) -> dict[str, int]:
+    samples = [sample for own in answers.values() for sample in own.values()]
+    return {
+        "prompts": prompts,
+        "samples": len(samples),
+        "from_cache": cached,
+        "tokens": sum(sample.tokens or 0 for sample in samples),
+    }
+
+
+def _notes(responses: Sequence[Responses]) -> list[Notification]:
+    """Prompts that only one side answered: they drop out of every contrast."""
+    notes = []
+    for role, other in (("base", "trained"), ("trained", "base")):
+        alone = [r.probe.id for r in responses if getattr(r, role) and not getattr(r, other)]
+        if alone:
+            named = ", ".join(alone[:3]) + (" …" if len(alone) > 3 else "")
+            message = f"{len(alone)} prompts were answered by {role} alone and are left out of contrasts: {named}"
+            notes.append(Notification(level="warning", message=message))
+    return notes
+
+
+def facts_to_properties(facts: Mapping[str, GenerationFacts]) -> dict[str, Any]:
+    """How the texts came about, for the document."""
+    return {role: attrs.asdict(own) for role, own in sorted(facts.items())}

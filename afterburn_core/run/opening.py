@@ -1,0 +1,85 @@
+"""Opens the subjects of a comparison, chooses what they are asked, and plans; reads headers and configuration only."""
+
+from __future__ import annotations
+
+import attrs
+
+from afterburn_core.backends.locate import adapter_base
+from afterburn_core.errors import ConfigError
+from afterburn_core.generation.asking import Asking, choose
+from afterburn_core.plugin.registry import Registered, Registry
+from afterburn_core.run.configuration import Settings
+from afterburn_core.run.executor import available_cores
+from afterburn_core.run.needs import GenerationNeed
+from afterburn_core.run.plan import Plan, Writing, make_plan
+from afterburn_core.run.provenance import decoding_of
+from afterburn_core.run.references import parse_reference
+from afterburn_core.run.subjects import OpenSubject, open_subject
+
+
+@attrs.frozen(kw_only=True)
+class Opened:
+    """Both subjects, opened, with the plan for them."""
+
+    base: OpenSubject
+    trained: OpenSubject
+    plan: Plan
+    analyzers: tuple[Registered, ...]
+    detectors: tuple[Registered, ...]
+    asking: Asking = attrs.field(factory=Asking)
+
+    def close(self) -> None:
+        self.trained.close()
+        self.base.close()
+
+
+def open_pair(settings: Settings, registry: Registry) -> Opened:
+    """Opens both subjects and plans, reading headers and configuration only.
+
+    Raises:
+        ConfigError: a subject is not named.
+        SubjectError: a subject cannot be opened.
+    """
+    if settings.trained is None:
+        raise ConfigError("no trained model; give it with --trained")
+    base_text = settings.base
+    if base_text is not None:
+        parse_reference(base_text)  # the fault that comes first on the command line is named first
+    trained_reference = parse_reference(settings.trained)
+    inferred = base_text is None
+    if base_text is None:
+        base_text = adapter_base(trained_reference)
+    if base_text is None:
+        raise ConfigError("no base model; give it with --base (only an adapter can name its own)")
+    base_reference = attrs.evolve(parse_reference(base_text), cached_only=inferred)
+    base = open_subject(base_reference, "base", registry, backend=settings.backend)
+    try:
+        trained = open_subject(trained_reference, "trained", registry, backend=settings.backend, base=base)
+    except BaseException:
+        base.close()
+        raise
+    try:
+        return _planned(settings, registry, base, trained)
+    except BaseException:
+        trained.close()
+        base.close()
+        raise
+
+
+def _planned(settings: Settings, registry: Registry, base: OpenSubject, trained: OpenSubject) -> Opened:
+    analyzers, detectors = registry.specs("analyzer"), registry.specs("detector")
+    needs = [need for r in analyzers for need in r.spec.needs if isinstance(need, GenerationNeed)]
+    asking = Asking()
+    if needs and all("generate" in subject.facts.capabilities for subject in (base, trained)):
+        wanted = sorted({name for need in needs for name in need.probe_sets})
+        asking = choose(settings, registry, (base, trained), wanted)
+    decoding = decoding_of(settings)
+    plan = make_plan(
+        (base.facts, trained.facts),
+        analyzers,
+        detectors,
+        preset=settings.preset,
+        threads=settings.threads or available_cores(),
+        writing=Writing(prompts=asking.prompts, samples=asking.samples, max_new_tokens=decoding.max_new_tokens),
+    )
+    return Opened(base=base, trained=trained, plan=plan, analyzers=analyzers, detectors=detectors, asking=asking)
