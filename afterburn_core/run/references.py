@@ -52,8 +52,7 @@ def parse_reference(text: str) -> SubjectReference:
     if not text.strip():
         raise SubjectError("the subject's name is empty; give a directory, a weight file or a hub id")
     if text.startswith("recorded:"):
-        path = Path(text.removeprefix("recorded:")).expanduser()
-        return SubjectReference(text=text, scheme="recorded", path=path)
+        return _recorded(text)
     if text.startswith("api:"):
         url, _, model = text.removeprefix("api:").partition("#")
         return SubjectReference(text=text, scheme="api", url=url, model=model or None)
@@ -68,6 +67,17 @@ def parse_reference(text: str) -> SubjectReference:
     if looks_like_path or not _HUB_ID.fullmatch(name):
         raise SubjectError(f"{text}: no such file or directory; check the path (a hub id has the form org/name)")
     return SubjectReference(text=text, scheme="hub", hub_id=name, revision=revision or None)
+
+
+def _recorded(text: str) -> SubjectReference:
+    name = text.removeprefix("recorded:")
+    if not name.strip():
+        raise SubjectError("recorded: names no file; give recorded:FILE.jsonl or a directory of such files")
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:
+        raise SubjectError(f"{text}: {error} Give the whole path") from error
+    return SubjectReference(text=text, scheme="recorded", path=path)
 
 
 _SUFFIXES = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".json"}

@@ -1,0 +1,1 @@
+"""Formats of recorded outputs: each module turns rows of one kind of file into entries. None imports NumPy or torch."""
