@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from afterburn_core.errors import ConfigError, SubjectError
-from afterburn_core.probes.model import Probe, probes_digest, prompt_digest
+from afterburn_core.probes.model import Probe, probes_digest
 from afterburn_core.result.model import Input
 from afterburn_core.run.subjects import OpenSubject, Recorded
 
@@ -95,8 +95,13 @@ def _recorded_probes(recorded: Sequence[Recorded]) -> tuple[Probe, ...]:
     for subject in recorded:
         for probe in subject.probes():
             first = known.setdefault(probe.id, probe)
-            if first is not probe and prompt_digest(first) != prompt_digest(probe):
+            if _asked(first) != _asked(probe):
                 raise SubjectError(
                     f"prompt {probe.id!r} is not the same text on both sides; record the same prompts for both"
                 )
     return tuple(known.values())
+
+
+def _asked(probe: Probe) -> list[tuple[str, str]]:
+    """The turns less the assistant's: in a conversation each model talks on with its own answers."""
+    return [(message.role, message.content) for message in probe.messages if message.role != "assistant"]
