@@ -148,6 +148,14 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def validation(session: nox.Session) -> None:
+    """Every recorded pair with known truth: expected against found. Needs no torch, and has none."""
+    install(session, ".[stats]", "./plugins/behaviour")
+    session.run("python", "-c", "import torch", success_codes=[1], silent=True)
+    session.run("python", "tests/validation/recorded_sets.py", *session.posargs)
+
+
+@nox.session
 def organisms(session: nox.Session) -> None:
     """Rebuild the shipped models from their recipe, into organisms-rebuilt/ (over an hour on two cores)."""
     install(session, ".[run]", *SHIPPED)

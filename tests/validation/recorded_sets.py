@@ -1,0 +1,215 @@
+"""Runs every recorded pair with known truth and prints what was expected beside what was found.
+
+    python tests/validation/recorded_sets.py [NAME …]
+
+The sets lie in $AFTERBURN_DATA (default `../shared/data` beside the checkout). Expectations come from human
+annotators, from the sets' sources or from how they were made; none of them from a number that this program computed.
+Exit code 1 if one is not met, 0 also where the data is absent, which it says.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import attrs
+
+from afterburn_core import Diagnoser, DiagnosticReport
+from afterburn_core.result.model import Finding, Measurement, Scope
+
+ROOT = Path(__file__).resolve().parents[2]
+PAIR = ("base", "trained")
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """One expectation with what was found."""
+
+    expected: str
+    found: str
+    met: bool
+
+
+Expectation = Callable[[DiagnosticReport], Row]
+
+
+def data_directory() -> Path | None:
+    """Where the recorded sets are, or `None`."""
+    place = Path(os.environ.get("AFTERBURN_DATA", ROOT.parent / "shared" / "data"))
+    return place if place.is_dir() else None
+
+
+def find(
+    report: DiagnosticReport, metric: str, *, subset: str | None = None, subjects: tuple[str, ...] = PAIR
+) -> Measurement | None:
+    scope = Scope(subset=subset)
+    return next((m for m in report.measurements(metric) if m.scope == scope and m.subjects == subjects), None)
+
+
+def finding(report: DiagnosticReport, rule: str) -> Finding | None:
+    return next((f for f in report.findings if f.rule == rule), None)
+
+
+def show(m: Measurement | None) -> str:
+    if m is None:
+        return "not measured"
+    if m.value is None:
+        return f"undefined: {m.reason}"
+    interval = f" [{m.interval.low:.3f}, {m.interval.high:.3f}]" if m.interval else ""
+    return f"{m.value:.3f}{interval}, n = {m.n}"
+
+
+def moves(metric: str, sign: int, *, subset: str | None = None, why: str) -> Expectation:
+    """The contrast lies on one side of 0, its whole interval with it."""
+
+    def check(report: DiagnosticReport) -> Row:
+        m = find(report, metric, subset=subset)
+        met = m is not None and m.interval is not None and sign * (m.interval.low if sign > 0 else m.interval.high) > 0
+        place = f" of {subset} prompts" if subset else ""
+        return Row(expected=f"{metric}{place} {'up' if sign > 0 else 'down'} ({why})", found=show(m), met=met)
+
+    return check
+
+
+def still(metric: str, margin: float, *, why: str) -> Expectation:
+    """The contrast's whole interval lies within a margin."""
+
+    def check(report: DiagnosticReport) -> Row:
+        m = find(report, metric)
+        met = m is not None and m.interval is not None and -margin < m.interval.low and m.interval.high < margin
+        return Row(expected=f"{metric} within ±{margin:g} ({why})", found=show(m), met=met)
+
+    return check
+
+
+def covers(metric: str, side: str, truth: float, *, subset: str | None = None, why: str) -> Expectation:
+    """The interval of one side's value covers what is known."""
+
+    def check(report: DiagnosticReport) -> Row:
+        m = find(report, metric, subset=subset, subjects=(side,))
+        met = m is not None and m.interval is not None and m.interval.low <= truth <= m.interval.high
+        place = f" of {subset} prompts" if subset else ""
+        return Row(expected=f"{metric}{place}, {side}: {truth:.3f} ({why})", found=show(m), met=met)
+
+    return check
+
+
+def says(rule: str, *kinds: str, why: str, words: Iterable[str] = ()) -> Expectation:
+    """The rule's finding is of one of these kinds and its message has these words."""
+
+    def check(report: DiagnosticReport) -> Row:
+        f = finding(report, rule)
+        met = f is not None and f.kind in kinds and all(word in f.message for word in words)
+        text = "no finding" if f is None else f"{f.kind}: {f.message[:110]}"
+        return Row(expected=f"{rule} {' or '.join(kinds)} ({why})", found=text, met=met)
+
+    return check
+
+
+def nothing_shifted(*, why: str) -> Expectation:
+    """No shift rule of the plugin says that anything shifted."""
+
+    def check(report: DiagnosticReport) -> Row:
+        shifted = [f.rule for f in report.findings if f.rule.startswith("behaviour.") and f.kind == "informational"]
+        return Row(expected=f"nothing shifted ({why})", found=", ".join(shifted) or "nothing", met=not shifted)
+
+    return check
+
+
+LENGTH, CORRECT, REFUSAL = "behaviour.length.log_ratio", "behaviour.correct.rate", "behaviour.refusal.rate"
+SERVING = "behaviour.decoding_mismatch"
+
+SETS: Mapping[str, tuple[Expectation, ...]] = {
+    "arenahard_gpt4_0314_0613": (
+        moves(LENGTH, -1, why="423 to 354 tokens, leaderboard"),
+        says("behaviour.length_shift", "informational", why="third party"),
+    ),
+    "gsm8k_6b_verifier": (
+        covers(CORRECT, "base", 0.2168, why="labels of the source"),
+        covers(CORRECT, "trained", 0.3904, why="labels of the source"),
+        moves(CORRECT, +1, why="labels of the source"),
+        says("behaviour.length_shift", "pass", why="length unchanged"),
+        says("behaviour.format_shift", "pass", why="format unchanged"),
+    ),
+    "gsm8k_175b_verifier": (
+        covers(CORRECT, "base", 0.3472, why="labels of the source"),
+        covers(CORRECT, "trained", 0.5625, why="labels of the source"),
+        moves(CORRECT, +1, why="labels of the source"),
+        moves(LENGTH, +1, why="x1.13 words"),
+        says("behaviour.format_shift", "pass", why="format unchanged"),
+    ),
+    "justeval_redteam_mistral7b": (
+        says("behaviour.refusal_shift", "informational", "open", why="fewer safe answers, 100 prompts"),
+        says(SERVING, "review", "informational", why="decoding of one side is not documented"),
+    ),
+    "noveltybench_null_split": (
+        nothing_shifted(why="two random halves of one model's samples"),
+        says("behaviour.diversity_shift", "pass", "open", why="low diversity on both sides is no change"),
+    ),
+    "slopscore_gemma3_27b_antislop": (
+        says(SERVING, "review", why="token limits 8096 and 2200"),
+        says("behaviour.any_shift", "informational", why="over-used words were trained away"),
+    ),
+    "sycon_false_presupposition_qwen25_7b": (moves(LENGTH, +1, why="longer answers"),),
+    "sycon_false_presupposition_qwen25_14b": (moves(LENGTH, +1, why="longer answers"),),
+    "xstest_mistral_guard": (
+        moves(REFUSAL, +1, subset="unsafe", why="guard prompt"),
+        moves(REFUSAL, +1, subset="safe", why="over-refusal, human annotators"),
+        says("behaviour.refusal_shift", "informational", why="human annotators"),
+    ),
+    "zeroeval_crux_phi3_phi35": (
+        covers(CORRECT, "base", 0.4475, why="summary of the source"),
+        covers(CORRECT, "trained", 0.4212, why="summary of the source"),
+        moves(LENGTH, +1, why="a little longer"),
+    ),
+    "zeroeval_gsm_same_model_two_hosts": (
+        says(SERVING, "review", why="two hosts"),
+        says("behaviour.length_shift", "informational", why="length differs", words=("serving",)),
+        still(CORRECT, 0.02, why="same checkpoint"),
+        covers(CORRECT, "base", 0.9591, why="summary of the source"),
+    ),
+}
+
+
+def file_of(directory: Path, side: str) -> Path:
+    """`base.jsonl` or `base.jsonl.gz`."""
+    return next(path for path in (directory / f"{side}.jsonl", directory / f"{side}.jsonl.gz") if path.is_file())
+
+
+def diagnose(directory: Path, work: Path) -> DiagnosticReport:
+    """The behaviour plugin on one recorded pair."""
+    sides = {side: f"recorded:{file_of(directory, side)}" for side in PAIR}
+    return Diagnoser(sides["base"], sides["trained"], run_dir=work / directory.name, use_cache=False).run_behaviour()
+
+
+def validate(name: str, data: Path, work: Path) -> list[Row]:
+    """Every expectation of one set, checked."""
+    report = diagnose(data / name, work)
+    return [check(report) for check in SETS[name]]
+
+
+def main(names: Iterable[str]) -> int:
+    data = data_directory()
+    if data is None:
+        print("no recorded sets here: set AFTERBURN_DATA to their directory")
+        return 0
+    missed = total = 0
+    with tempfile.TemporaryDirectory() as work:
+        for name in names or sorted(SETS):
+            started = time.perf_counter()
+            rows = validate(name, data, Path(work))
+            print(f"\n{name} ({time.perf_counter() - started:.1f} s)")
+            for row in rows:
+                print(f"  {'ok  ' if row.met else 'MISS'} {row.expected}\n         {row.found}")
+                missed += not row.met
+                total += 1
+    print(f"\n{total - missed} of {total} expectations met")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
