@@ -117,9 +117,10 @@ def open_subject(
     path = reference.path or Path()
     paths = _paths(path)
     about = Provenance()
-    recording = collect((entry for file in paths for entry in entries(file, about)), str(path))
-    cards = {file.parent / CARD for file in paths if read_card(file, about)}
-    root = path if path.is_dir() else path.parent
+    recording = collect(entries(paths, about), str(path))
+    for file in paths:
+        read_card(file, about)
+    root, read = path if path.is_dir() else path.parent, (*paths, *sorted(about.files))
     facts = SubjectFacts(
         role=role,
         kind="recorded",
@@ -138,17 +139,28 @@ def open_subject(
     )
     return RecordedSubject(
         facts=facts,
-        files=tuple(
-            SubjectFile(path=file, relative=file.relative_to(root).as_posix()) for file in (*paths, *sorted(cards))
-        ),
+        files=tuple(SubjectFile(path=file, relative=file.relative_to(root).as_posix()) for file in read),
         recording=recording,
-        generation=GenerationFacts(
-            engine=about.engine or "recorded",
-            template=about.template,
-            decoding=about.decoding,
-            properties={**_known(engine=about.engine, model=about.model), **about.properties},
-        ),
+        generation=_generation(about),
     )
+
+
+def _generation(about: Provenance) -> GenerationFacts:
+    rest = dict(about.properties)
+    context = rest.pop("context", None)
+    return GenerationFacts(
+        engine=about.engine or "recorded",
+        template=about.template,
+        template_sha256=_text(rest.pop("template_sha256", None)),
+        tokenizer_sha256=_text(rest.pop("tokenizer_sha256", None)),
+        decoding=about.decoding,
+        context=context if isinstance(context, int) else None,
+        properties={**_known(engine=about.engine, model=about.model), **rest},
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _paths(path: Path) -> tuple[Path, ...]:
@@ -156,14 +168,18 @@ def _paths(path: Path) -> tuple[Path, ...]:
         return (path,)
     if not path.is_dir():
         raise SubjectError(f"{path}: no such file or directory; check the path after recorded:")
-    found = tuple(sorted(p for p in path.iterdir() if p.is_file() and p.name != CARD and _is_candidate(p)))
+    found = tuple(sorted(file for file in path.iterdir() if file.is_file() and _is_candidate(file.name)))
     if not found:
         raise SubjectError(f"{path}: holds no recorded outputs (.jsonl, .jsonl.gz, .json, .eval)")
     return found
 
 
-def _is_candidate(path: Path) -> bool:
-    return path.name.endswith((".jsonl", ".jsonl.gz", ".json", ".json.gz", ".eval"))
+def _is_candidate(name: str) -> bool:
+    """Cards and summaries of runs lie beside recorded outputs and are none."""
+    return name.endswith(_SUFFIXES) and name != CARD and not name.startswith("results_")
+
+
+_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".eval")
 
 
 def _known(**values: Any) -> dict[str, Any]:

@@ -19,40 +19,38 @@ def stem(path: Path) -> str:
     return name.rpartition(".")[0] or name
 
 
-def read_card(path: Path, about: Provenance) -> bool:
+def read_card(path: Path, about: Provenance) -> None:
     """Notes what the card beside a file says of it: the entry of `decoding` under the file's stem.
 
     Args:
         path: the recorded file.
-        about: what is known so far; what a file says of itself stays.
-
-    Returns:
-        Whether there is such an entry, and so whether the card belongs to the subject.
+        about: what is known so far; what a file says of itself stays. Takes in the card as a file of the subject,
+            if it has such an entry.
 
     Raises:
         SubjectError: the card is no JSON object, or the entry is none.
     """
     card_path = path.parent / NAME
     if not card_path.is_file():
-        return False
+        return
     card = read_document(card_path)
     if not isinstance(card, dict):
         refuse(str(card_path), f"must be a JSON object, not {show(card)}")
     decoding = card.get("decoding")
     if decoding is None:
-        return False
+        return
     if not isinstance(decoding, dict):
         refuse(str(card_path), f"'decoding' must be an object, not {show(decoding)}")
     entry = decoding.get(stem(path))
     if entry is None:
-        return False
+        return
     if not isinstance(entry, dict):
         refuse(str(card_path), f"decoding.{stem(path)} must be an object, not {show(entry)}")
     for name in _OF_SIDE:
         _note(about, name, entry.get(name))
     if about.decoding is None:
         about.note_decoding({name: value for name, value in entry.items() if name not in _OF_SIDE})
-    return True
+    about.files.add(card_path)
 
 
 def _note(about: Provenance, name: str, value: Any) -> None:

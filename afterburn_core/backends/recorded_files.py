@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,7 +54,7 @@ def open_text(path: Path) -> BinaryIO | gzip.GzipFile:
         refuse(str(path), f"cannot be read ({error.strerror}); check the path")
 
 
-def lines(path: Path) -> Iterator[Line]:
+def lines(path: Path) -> Generator[Line, None, None]:
     """The file's lines that hold something, one at a time.
 
     Raises:

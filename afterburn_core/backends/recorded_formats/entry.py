@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any, NoReturn, cast, get_args
 
 import attrs
@@ -55,10 +56,12 @@ class Provenance:
     decoding: dict[str, Any] | None = None
     """By the names of `Decoding`; parameters that it does not know keep theirs."""
     properties: dict[str, Any] = attrs.field(factory=dict)
+    files: set[Path] = attrs.field(factory=set)
+    """Files besides the recorded ones that were read, and so belong to the subject."""
 
     def note_decoding(self, found: Mapping[str, Any]) -> None:
         """Adds decoding parameters; values that differ from those noted before stand beside them in a list."""
-        self.decoding = merged_decoding(self.decoding, renamed_decoding(found))
+        self.decoding = merged_decoding(self.decoding, renamed_decoding(found)) or None
 
     def note_model(self, name: str, where: str) -> None:
         """Adds the model's name.
@@ -108,6 +111,11 @@ def merged_decoding(first: Mapping[str, Any] | None, second: Mapping[str, Any]) 
         else:
             merged[name] = [*known, value] if isinstance(known, list) else [known, value]
     return merged
+
+
+def path_free(name: str) -> str:
+    """A model's name without the folders of somebody's machine; a hub id stays whole."""
+    return PurePath(name.rstrip("/")).name if name.startswith(("/", "~", ".")) else name
 
 
 def refuse(where: str, message: str) -> NoReturn:

@@ -21,6 +21,8 @@ from afterburn_core.backends.recorded_formats.entry import (
     read_texts,
     refuse,
 )
+from afterburn_core.generation.model import Sample
+from afterburn_core.probes.model import Probe
 from afterburn_core.result.strict_json import show
 
 MARK = "afterburn_recorded"
@@ -39,8 +41,37 @@ _PROBE_NAMES: Mapping[str, tuple[str, ...]] = {
     "properties": ("probe_properties",),
 }
 """Names in a row of each field of `Probe`; the first that is there counts, the others are labels of the sample."""
+RESERVED = frozenset(name for names in _PROBE_NAMES.values() for name in names)
 _SAMPLE_NAMES = frozenset({"tokens", "finish", "logprob", "token_ids", "choice_logprobs", "seed"})
 _OWN_NAMES = frozenset({"prompt_id", "prompt", "sample", "output"})
+
+
+def write_header(about: Provenance) -> Row:
+    """The first line that says what is known of all outputs; the inverse of `read_header`."""
+    known = {"engine": about.engine, "model": about.model, "template": about.template, "decoding": about.decoding}
+    return {MARK: VERSION, **{k: v for k, v in known.items() if v is not None}, **about.properties}
+
+
+def write_row(probe: Probe, sample: Sample) -> Row:
+    """The row of a sample; the inverse of `read_row`."""
+    prompt: Any = probe.prompt
+    if not isinstance(prompt, str):
+        prompt = [{"role": turn.role, "content": turn.content} for turn in prompt]
+    row: Row = {"prompt_id": probe.id, "prompt": prompt, "sample": sample.index, "output": sample.text}
+    for field, names in _PROBE_NAMES.items():
+        value = getattr(probe, field)
+        if value not in (None, (), {}):
+            row[names[0]] = list(value) if isinstance(value, tuple) else value
+    if probe.properties:
+        row["probe_properties"] = dict(probe.properties)
+    for field in sorted(_SAMPLE_NAMES):
+        value = getattr(sample, field)
+        if value is not None:
+            row[field] = list(value) if isinstance(value, tuple) else value
+    reserved = RESERVED | _SAMPLE_NAMES | _OWN_NAMES | {"labels", MARK, "resps", "instruction"}
+    row |= {name: value for name, value in sample.labels.items() if name not in reserved}
+    inner = {name: value for name, value in sample.labels.items() if name in reserved}
+    return row | {"labels": inner} if inner else row
 
 
 def is_row(row: Row) -> bool:
@@ -87,7 +118,7 @@ def read_row(row: Row, where: str) -> Entry:
         refuse(where, "has no 'prompt'; every row needs one")
     taken, probe = _probe_fields(row, where)
     sample = _sample_fields(row, where, probe)
-    labels = {name: value for name, value in row.items() if name not in taken}
+    labels = _labels(row, taken, where)
     if not isinstance(labels.get("is_correct"), (bool, type(None))):
         refuse(where, f"'is_correct' must be true, false or null, not {show(labels['is_correct'])}")
     return Entry(
@@ -99,6 +130,14 @@ def read_row(row: Row, where: str) -> Entry:
         sample={**sample, "labels": labels},
         probe=probe,
     )
+
+
+def _labels(row: Row, taken: set[str], where: str) -> dict[str, Any]:
+    """What the row says beyond known names; an object `labels` holds those that would be taken for something else."""
+    inner = row.get("labels", {})
+    if not isinstance(inner, dict):
+        refuse(where, f"'labels' must be an object, not {show(inner)}")
+    return {name: value for name, value in row.items() if name not in taken and name != "labels"} | inner
 
 
 def _probe_fields(row: Row, where: str) -> tuple[set[str], dict[str, Any]]:
