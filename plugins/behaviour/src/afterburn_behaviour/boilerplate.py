@@ -1,0 +1,74 @@
+"""Wording that comes back from prompt to prompt.
+
+An 8-gram of words (lower case, prose only) is boilerplate of a side when that side's answers to at least
+max(3, 2 % of the prompts) different prompts hold it, and the prompt at hand does not. The quantity of a response is the
+share of its words that lie in such 8-grams. Each side is measured against its own answers alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from afterburn_behaviour.text import split_thinking, without_code, words
+
+N = 8
+FEWEST_PROMPTS = 3
+SHARE_OF_PROMPTS = 0.02
+
+
+def grams(text: str, n: int = N) -> list[int]:
+    """Hashes of the word n-grams of a text in their order; the same in every process."""
+    spoken = [word.lower() for word in words(without_code(split_thinking(text).answer))]
+    codes = [_code(word) for word in spoken]
+    found = []
+    for start in range(len(codes) - n + 1):
+        value = 0
+        for code in codes[start : start + n]:
+            value = (value * 1_000_003 + code) & 0xFFFF_FFFF_FFFF_FFFF
+        found.append(value)
+    return found
+
+
+def shared_shares(prompts: Sequence[str], responses: Sequence[Sequence[str]]) -> list[tuple[float | None, ...]]:
+    """Share of each response's words that lie in boilerplate of its side, by prompt and sample.
+
+    Args:
+        prompts: One text per prompt.
+        responses: One side's samples of each prompt, aligned.
+
+    Returns:
+        Shares in [0, 1] in the same shape; `None` for a response of fewer than `N` words.
+    """
+    by_response = [[grams(text) for text in samples] for samples in responses]
+    homes: dict[int, int] = {}
+    for samples in by_response:
+        for gram in {gram for of_sample in samples for gram in of_sample}:
+            homes[gram] = homes.get(gram, 0) + 1
+    answered = sum(bool(samples) for samples in responses)
+    fewest = max(FEWEST_PROMPTS, math.ceil(SHARE_OF_PROMPTS * answered))
+    common = {gram for gram, n in homes.items() if n >= fewest}
+    shares = []
+    for prompt, samples in zip(prompts, by_response, strict=True):
+        own = set(grams(prompt)) if common else set()
+        shares.append(tuple(_covered(of_sample, common - own if own else common) for of_sample in samples))
+    return shares
+
+
+def _covered(of_sample: list[int], common: set[int]) -> float | None:
+    if not of_sample:
+        return None
+    length = len(of_sample) + N - 1
+    covered = reach = 0
+    for place, gram in enumerate(of_sample):
+        if gram in common:
+            covered += place + N - max(place, reach)
+            reach = place + N
+    return covered / length
+
+
+def _code(word: str) -> int:
+    value = 14_695_981_039_346_656_037  # FNV-1a: Python's own hash differs from process to process
+    for byte in word.encode():
+        value = ((value ^ byte) * 1_099_511_628_211) & 0xFFFF_FFFF_FFFF_FFFF
+    return value
