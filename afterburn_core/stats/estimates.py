@@ -118,7 +118,7 @@ def mean_intervals(columns: Mapping[str, Column], *, seed: int, level: float) ->
             if better.any():
                 s, w = sums[:, better], sizes[:, better]
                 replicates = bootstrap_means(s, w, seed=seed, resamples=RESAMPLES)
-                ends = bca_bounds(mean[better], replicates, acceleration(leave_one_out(s, w)), level)
+                ends = bca_bounds(mean[better], replicates, acceleration(leave_one_out(s, w)), level, groups[better])
                 usable = np.isfinite(ends[0]) & np.isfinite(ends[1])
                 better[better] = usable
                 low[better], high[better] = ends[0][usable], ends[1][usable]
@@ -144,3 +144,35 @@ def difference_interval(one: Column, *, level: float) -> Interval:
     gained, lost = np.maximum(one.sums, 0.0).sum() * scale, np.maximum(-one.sums, 0.0).sum() * scale
     low, high = tango(gained, lost, n, level=level)
     return Interval(low=float(low), high=float(high), level=level, method="tango")
+
+
+def clipped(interval: Interval | None, low: float, high: float) -> Interval | None:
+    """The interval without what lies beyond the possible values."""
+    if interval is None:
+        return None
+    return attrs.evolve(interval, low=max(interval.low, low), high=min(interval.high, high))
+
+
+def spreadless(one: Column) -> str:
+    """Why a column has no interval."""
+    noun = "cluster" if one.clustered else "unit"
+    return f"one {noun} shows no spread" if one.groups == 1 else f"{one.groups} equal {noun}s show no spread"
+
+
+def rates(values: npt.ArrayLike) -> FloatArray:
+    """One rate per unit, checked.
+
+    Raises:
+        ValueError: Not one-dimensional, or a rate outside [0, 1].
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise ValueError(f"one rate per unit is needed, not an array of shape {array.shape}")
+    if ((array < 0) | (array > 1)).any():
+        raise ValueError("a rate lies outside [0, 1]")
+    return array
+
+
+def is_outcomes(*sides: FloatArray) -> bool:
+    """Whether every present value is 0 or 1."""
+    return all(bool(np.isin(side[~np.isnan(side)], (0.0, 1.0)).all()) for side in sides)

@@ -107,12 +107,13 @@ def _tango_end(b: FloatArray, c: FloatArray, n: FloatArray, centre: FloatArray, 
     low, high = centre.copy(), np.ones_like(centre)
     for _ in range(60):
         middle = (low + high) / 2
-        inside = _tango_score(b, c, n, middle) > -z
+        inside = tango_score(b, c, n, middle) > -z
         low, high = np.where(inside, middle, low), np.where(inside, high, middle)
     return np.asarray((low + high) / 2)
 
 
-def _tango_score(b: FloatArray, c: FloatArray, n: FloatArray, delta: FloatArray) -> FloatArray:
+def tango_score(b: FloatArray, c: FloatArray, n: FloatArray, delta: FloatArray) -> FloatArray:
+    """Score statistic of Δ = `delta` for b pairs up and c down of n, about standard normal if Δ is the truth."""
     a2 = 2 * n
     b2 = -b - c + (2 * n - b + c) * delta
     c2 = -c * delta * (1 - delta)
@@ -140,3 +141,8 @@ def fieller(
         return None
     root = float(np.sqrt(max(b * b - a * c, 0.0)))
     return (b - root) / a, (b + root) / a
+
+
+def zero_events_bound(n: int, *, level: float = 0.95) -> float:
+    """One-sided upper bound of a rate of which no event was seen: 1 − (1 − level)^{1/n}, about 3/n."""
+    return 1.0 - float((1.0 - level) ** (1.0 / n))

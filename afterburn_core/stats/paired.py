@@ -24,12 +24,27 @@ from afterburn_core.stats.estimates import (
     REACHABLE,
     SPARSE,
     Column,
+    clipped,
     column,
     difference_interval,
+    is_outcomes,
     mean_intervals,
-    rate_interval,
+    rates,
+    spreadless,
 )
+from afterburn_core.stats.one_side import mean, means, rate
 from afterburn_core.stats.resampling import RESAMPLES, sign_flip_p
+
+__all__ = [
+    "mcnemar_p",
+    "mean",
+    "means",
+    "paired_contrast",
+    "paired_contrasts",
+    "paired_rate_contrasts",
+    "paired_rates",
+    "rate",
+]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 _NOTHING = "no unit was answered by both sides"
@@ -94,13 +109,13 @@ def paired_rate_contrasts(
     if base.keys() != trained.keys():
         raise ValueError(f"rates of one side only: {', '.join(sorted(base.keys() ^ trained.keys()))}")
     same = frozenset(base) if identical is True else frozenset(identical or ())
-    sides = {name: (_rates(base[name]), _rates(trained[name])) for name in base}
+    sides = {name: (rates(base[name]), rates(trained[name])) for name in base}
     columns: dict[str, Column] = {}
     for name, (x, y) in sides.items():
         if x.shape != y.shape:
             raise ValueError(f"{x.shape[0]} rates of the base and {y.shape[0]} of the trained model")
         columns[name] = column(y - x, (clusters or {}).get(name))
-    plain = {name for name, one in columns.items() if _outcomes(*sides[name]) and not one.clustered and one.groups}
+    plain = {name for name, one in columns.items() if is_outcomes(*sides[name]) and not one.clustered and one.groups}
     result = _contrasts(
         {name: one for name, one in columns.items() if name not in plain}, seed=seed, level=level, resamples=resamples
     )
@@ -135,66 +150,19 @@ def paired_rates(
     )[""]
 
 
-def rate(
-    values: npt.ArrayLike | tuple[int, int], *, seed: int, level: float = 0.95, clusters: Sequence[str] | None = None
-) -> Contrast:
-    """One side's rate: Wilson's interval, Clopper–Pearson's where at most two units are on one side.
+def mcnemar_p(gained: npt.ArrayLike, lost: npt.ArrayLike, *, mid: bool = False) -> FloatArray:
+    """Exact two-sided p value of McNemar's test: min(1, 2 P(Bin(b + c, ½) ≤ min(b, c))) (McNemar 1947).
 
-    Args:
-        values: One rate in [0, 1] per unit, NaN where missing; or a *tuple* of two numbers, (successes, n).
-
-    Raises:
-        ValueError: Rates outside [0, 1], or as in `paired_contrasts`.
+    `mid` takes half of the probability of what was observed away on either side (Fagerland 2013): less conservative,
+    not exact, and to be named wherever it is used.
     """
-    if isinstance(values, tuple) and len(values) == 2:
-        successes, n = int(values[0]), int(values[1])
-        if not 0 <= successes <= n:
-            raise ValueError(f"{successes} successes of {n}")
-        one = column(np.repeat([1.0, 0.0], [successes, n - successes]))
-    else:
-        one = column(_rates(values), clusters)
-    if not one.groups:
-        return undefined("no unit")
-    informative = min(np.count_nonzero(one.sums), np.count_nonzero(one.sums != one.sizes))
-    if (_outcomes(one.values) and not one.clustered) or informative < SPARSE:
-        interval: Interval | None = rate_interval(one, level=level)
-    else:
-        interval = _clipped(mean_intervals({"": one}, seed=seed, level=level)[""], 0.0, 1.0)
-    return Contrast(n=one.groups, estimate=one.mean, interval=interval)
-
-
-def means(
-    values: Mapping[str, npt.ArrayLike],
-    *,
-    seed: int,
-    clusters: Mapping[str, Sequence[str]] | None = None,
-    level: float = 0.95,
-) -> dict[str, Contrast]:
-    """One side's means of many metrics at once, with Student's or BCa intervals and without a test."""
-    columns = {name: column(array, (clusters or {}).get(name)) for name, array in values.items()}
-    intervals = mean_intervals(columns, seed=seed, level=level)
-    return {
-        name: Contrast(
-            n=one.groups,
-            estimate=one.mean,
-            interval=intervals[name],
-            reason=_caveat(one, intervals[name], tested=False),
-        )
-        if one.groups
-        else undefined("no unit")
-        for name, one in columns.items()
-    }
-
-
-def mean(values: npt.ArrayLike, *, seed: int, clusters: Sequence[str] | None = None, level: float = 0.95) -> Contrast:
-    """One side's mean, see `means`."""
-    return means({"": values}, seed=seed, clusters=None if clusters is None else {"": clusters}, level=level)[""]
-
-
-def mcnemar_p(gained: npt.ArrayLike, lost: npt.ArrayLike) -> FloatArray:
-    """Exact two-sided p value of McNemar's test: min(1, 2 P(Bin(b + c, ½) ≤ min(b, c))) (McNemar 1947)."""
     b, c = np.asarray(gained, dtype=np.float64), np.asarray(lost, dtype=np.float64)
-    return np.asarray(np.minimum(1.0, 2 * special.bdtr(np.minimum(b, c), b + c, 0.5)))
+    small, both = np.minimum(b, c), b + c
+    p = 2 * special.bdtr(small, both, 0.5)
+    if mid:
+        logs = special.gammaln(both + 1) - special.gammaln(small + 1) - special.gammaln(both - small + 1)
+        p = p - np.exp(logs - both * np.log(2))
+    return np.asarray(np.minimum(1.0, p))
 
 
 def _contrasts(columns: Mapping[str, Column], *, seed: int, level: float, resamples: int) -> dict[str, Contrast]:
@@ -250,13 +218,10 @@ def _studentised(one: Column) -> float | None:
     return one.mean / error if error > 0 else None
 
 
-def _caveat(one: Column, interval: Interval | None, *, tested: bool = True) -> str | None:
+def _caveat(one: Column, interval: Interval | None) -> str | None:
     if interval is None:
-        noun = "cluster" if one.clustered else "unit"
-        return f"one {noun} shows no spread" if one.groups == 1 else f"{one.groups} equal {noun}s show no spread"
-    if interval.method == "identical" or not tested:
-        return None
-    return _reachable(int(np.count_nonzero(one.sums)), one.groups)
+        return spreadless(one)
+    return None if interval.method == "identical" else _reachable(int(np.count_nonzero(one.sums)), one.groups)
 
 
 def _reachable(differing: int, n: int) -> str | None:
@@ -271,24 +236,4 @@ def _bounded(interval: Interval | None, one: Column, level: float) -> Interval |
     """The interval of a difference of shares: Tango's where few units differ, and never beyond ±1."""
     if np.count_nonzero(one.sums) < SPARSE and (one.clustered or one.values.any()):
         return difference_interval(one, level=level)
-    return _clipped(interval, -1.0, 1.0)
-
-
-def _clipped(interval: Interval | None, low: float, high: float) -> Interval | None:
-    if interval is None:
-        return None
-    return attrs.evolve(interval, low=max(interval.low, low), high=min(interval.high, high))
-
-
-def _rates(values: npt.ArrayLike) -> FloatArray:
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1:
-        raise ValueError(f"one rate per unit is needed, not an array of shape {array.shape}")
-    if ((array < 0) | (array > 1)).any():
-        raise ValueError("a rate lies outside [0, 1]")
-    return array
-
-
-def _outcomes(*sides: FloatArray) -> bool:
-    """Whether every present value is 0 or 1."""
-    return all(bool(np.isin(side[~np.isnan(side)], (0.0, 1.0)).all()) for side in sides)
+    return clipped(interval, -1.0, 1.0)

@@ -26,6 +26,7 @@ import attrs
 from afterburn_core.result.model import Interval, Measurement
 
 Decision = Literal["shifted", "equivalent", "inconclusive"]
+Standing = Literal["not_worse", "worse", "inconclusive"]
 POWER = 0.8
 
 
@@ -68,6 +69,26 @@ def decide(measurement: Measurement, *, margin: float, alpha: float = 0.05) -> D
         return Decided(decision="shifted", material=material, smallest=smallest)
     needed = None if interval is None else units_needed(interval, measurement.n, margin)
     return Decided(decision="inconclusive", smallest=smallest, needed=needed)
+
+
+def not_worse(measurement: Measurement, *, margin: float, higher_is_better: bool = True) -> Standing:
+    """Non-inferiority by the stored interval: whether the trained side lost less than `margin`.
+
+    *not_worse*: the interval lies above −margin (below +margin where lower is better), a one-sided test at 2.5 % for a
+    95 % interval; *worse*: it lies wholly at or beyond the margin on the bad side; else *inconclusive*.
+
+    Raises:
+        ValueError: The margin is no positive number.
+    """
+    if not (margin > 0 and math.isfinite(margin)):
+        raise ValueError(f"the margin must be a positive number, not {margin!r}")
+    interval = measurement.interval
+    if measurement.status != "ok" or interval is None:
+        return "inconclusive"
+    low, high = (interval.low, interval.high) if higher_is_better else (-interval.high, -interval.low)
+    if low > -margin:
+        return "not_worse"
+    return "worse" if high <= -margin else "inconclusive"
 
 
 def smallest_detectable(interval: Interval, n: int | None) -> float | None:
