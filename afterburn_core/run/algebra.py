@@ -27,6 +27,10 @@ Kind = Literal["base", "trained", "delta"]
 Precision = Literal["float32", "float64"]
 BLOCK = 5 << 22
 """Bytes per block: enough rows for the update to run at full speed."""
+_THIN_BLOCK = 1 << 20
+"""Bytes per block of a product with a few vectors: it is over sooner than the block could be fetched from memory."""
+_PIECE = 1 << 15
+"""Elements widened and subtracted at a time, so that what passes through a block stays in a core's own cache."""
 _SAFE = (1e-12, 1e12)
 """Root mean squares of entries whose squares, and sums of them, are far from the limits of float32."""
 
@@ -67,7 +71,7 @@ class ArrayAlgebra:
             sizes: root mean square of each, so that entries whose squares float32 cannot hold are scaled first.
         """
         order = stored.columns if tall else stored.rows
-        totals: dict[Kind, NDArray[np.float64]] = {kind: np.zeros((order, order)) for kind in sorted(kinds)}
+        totals: dict[Kind, NDArray[np.float64]] = {}
         product = self._buffer("product", order * order, self._dtype).reshape(order, order)
         scales = {} if self._dtype == np.float64 else {kind: _scale(size) for kind, size in (sizes or {}).items()}
         for blocks in self._blocks(stored, kinds, tall):
@@ -79,10 +83,13 @@ class ArrayAlgebra:
                     np.matmul(block.T, block, out=product)
                 else:
                     np.matmul(block, block.T, out=product)
-                if scale == 1.0:
-                    totals[kind] += product
+                if kind not in totals:
+                    totals[kind] = product.astype(np.float64)
                 else:
-                    totals[kind] += product.astype(np.float64) / scale**2
+                    totals[kind] += product
+        for kind, total in totals.items():
+            if scales.get(kind, 1.0) != 1.0:
+                total /= scales[kind] ** 2
         return totals
 
     def apply(
@@ -109,7 +116,7 @@ class ArrayAlgebra:
             for name, (_, factors) in vectors.items()
         }
         start = 0
-        for blocks in self._blocks(stored, kinds, True, dtype=dtype):
+        for blocks in self._blocks(stored, kinds, True, dtype=dtype, size=_THIN_BLOCK):
             stop = start + next(iter(blocks.values())).shape[0]
             for name, (kind, factors) in narrowed.items():
                 if transposed:
@@ -122,12 +129,12 @@ class ArrayAlgebra:
     def eigenvalues(self, gram: NDArray[np.float64]) -> NDArray[np.float64]:
         """All eigenvalues, descending, in this precision."""
         rounded, scale = self._rounded(gram)
-        return eigenvalues(rounded) * scale
+        return eigenvalues(rounded, overwrite=True) * scale
 
     def leading(self, gram: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """All eigenvalues and the vectors (k, count) of the largest."""
         rounded, scale = self._rounded(gram)
-        values, vectors = leading_eigenpairs(rounded, count)
+        values, vectors = leading_eigenpairs(rounded, count, overwrite=True)
         return values * scale, vectors
 
     def basis(self, gram: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -135,22 +142,30 @@ class ArrayAlgebra:
         return np.linalg.eigh(gram)[1][:, ::-1]
 
     def _rounded(self, gram: NDArray[np.float64]) -> tuple[NDArray[Any], float]:
-        """The matrix in this precision, divided by a power of two that keeps it in range, and that power."""
+        """A copy in this precision, divided by a power of two that keeps it in range, and that power."""
+        copy = self._buffer("rounded", gram.size, self._dtype).reshape(gram.shape)
         if self._dtype == np.float64:
-            return gram, 1.0
+            np.copyto(copy, gram)
+            return copy, 1.0
         largest = float(np.max(np.diagonal(gram), initial=0.0))
         scale = 2.0 ** math.frexp(largest)[1] if largest > 0 else 1.0
-        return (gram / scale).astype(self._dtype), scale
+        np.multiply(gram, 1.0 / scale, out=copy, casting="same_kind")
+        return copy, scale
 
     def _blocks(
-        self, stored: Stored, kinds: frozenset[Kind], by_rows: bool, dtype: np.dtype[Any] | None = None
+        self,
+        stored: Stored,
+        kinds: frozenset[Kind],
+        by_rows: bool,
+        dtype: np.dtype[Any] | None = None,
+        size: int = BLOCK,
     ) -> Iterator[dict[Kind, NDArray[Any]]]:
         """Blocks of the kinds asked for; what is yielded is overwritten by the next block."""
         dtype = dtype or self._dtype
         base = stored.base.reshape(stored.rows, stored.columns)
         trained = base if stored.trained is None else stored.trained.reshape(stored.rows, stored.columns)
         along, across = (stored.rows, stored.columns) if by_rows else (stored.columns, stored.rows)
-        count = max(1, -(-along * across * dtype.itemsize // BLOCK))
+        count = max(1, -(-along * across * dtype.itemsize // size))
         step = max(1, -(-along // count))  # blocks of one size: a short last one would run at a fraction of the speed
         wide = np.dtype(np.float64) if np.float64 in (base.dtype, trained.dtype) else dtype
         for start in range(0, along, step):
@@ -161,22 +176,22 @@ class ArrayAlgebra:
     def _block(
         self, base: Raw, trained: Raw, kinds: frozenset[Kind], dtype: np.dtype[Any], wide: np.dtype[Any]
     ) -> dict[Kind, NDArray[Any]]:
-        found: dict[Kind, NDArray[Any]] = {}
-        if "base" in kinds or "delta" in kinds:
-            found["base"] = self._widened("base", base, wide)
-        if "trained" in kinds or "delta" in kinds:
-            found["trained"] = self._widened("trained", trained, wide)
-        if "delta" in kinds:
-            delta = self._buffer("delta", base.size, wide).reshape(base.shape)
-            found["delta"] = np.subtract(found["trained"], found["base"], out=delta)
+        needed: list[Kind] = [kind for kind in ("base", "trained") if kind in kinds or "delta" in kinds]
+        raw: dict[Kind, Raw] = {"base": base, "trained": trained}
+        found = {
+            kind: self._buffer(kind, base.size, wide).reshape(base.shape) for kind in (*needed, *kinds - {*needed})
+        }
+        step = max(1, _PIECE // base.shape[1])
+        scratch = self._buffer("scratch", step * base.shape[1], np.dtype(np.uint32))
+        for start in range(0, base.shape[0], step):
+            piece = slice(start, start + step)
+            for kind in needed:
+                widen(raw[kind][piece], found[kind][piece], scratch)
+            if "delta" in kinds:
+                np.subtract(found["trained"][piece], found["base"][piece], out=found["delta"][piece])
         if wide != dtype:
             found = {kind: block.astype(dtype) for kind, block in found.items()}
         return {kind: found[kind] for kind in sorted(kinds)}
-
-    def _widened(self, name: str, raw: Raw, dtype: np.dtype[Any]) -> NDArray[Any]:
-        out = self._buffer(name, raw.size, dtype).reshape(raw.shape)
-        widen(raw, out, self._buffer("scratch", raw.size, np.dtype(np.uint32)))
-        return out
 
     def _buffer(self, name: str, size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         key = f"{name}-{dtype}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-VERSION = 4
+VERSION = 5
 """Raised when any of the numbers can change for equal inputs; part of every cache key."""
 VECTORS = 16
 """Singular vectors kept per matrix."""
