@@ -64,6 +64,8 @@ class Separation:
     """Share of prompts for which the classifier says right which answer is trained's; ties count half."""
     features: tuple[FeatureWeight, ...]
     """Heaviest features whose sign is the same in every fold, near-copies of a heavier one left out."""
+    margins: NDArray[np.float64] | None = attrs.field(default=None, eq=False, repr=False)
+    """Out-of-fold score of each prompt, s_i, (n,): above 0 where the classifier is right on it; `None` without a test."""
 
     @property
     def excess(self) -> Contrast:
@@ -179,7 +181,7 @@ def separate(
         same = Interval(low=CHANCE, high=CHANCE, level=level, method="identical")
         test = Test(name="classifier_swap", p_value=1.0, statistic=CHANCE)
         contrast = Contrast(n=count, estimate=CHANCE, interval=same, test=test)
-        return Separation(contrast=contrast, accuracy=CHANCE, features=())
+        return Separation(contrast=contrast, accuracy=CHANCE, features=(), margins=np.zeros(n))
     z = raw[:, moving] / size[moving]
     rng = np.random.default_rng(seed)
     fold_of = rng.permutation(count) % min(folds, count)
@@ -203,6 +205,7 @@ def separate(
         contrast=contrast,
         accuracy=float(np.mean((observed > 0) + 0.5 * (observed == 0))),
         features=_heaviest(z, raw[:, moving], weights, [names[j] for j in moving], top),
+        margins=observed,
     )
 
 
