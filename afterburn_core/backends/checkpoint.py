@@ -18,17 +18,22 @@ from afterburn_core.backends.adapter import AdapterSource, read_adapter
 from afterburn_core.backends.documents import FILES, read_documents, read_json
 from afterburn_core.backends.locate import INDEXES, locate, weight_files
 from afterburn_core.backends.tensors import FLOATING, TensorInfo, WeightFile, WeightSource
+from afterburn_core.backends.transformers_cost import can_write
 from afterburn_core.errors import SubjectError
 from afterburn_core.plugin.registry import Registry, load_factory
 from afterburn_core.result.model import Role
 from afterburn_core.run.digests import SubjectFile
 from afterburn_core.run.naming import is_buffer, module_kind
+from afterburn_core.run.needs import Capability
 from afterburn_core.run.references import SubjectReference
 from afterburn_core.run.subjects import OpenSubject, SubjectFacts
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
+
+    from afterburn_core.backends.transformers_generator import Settings
+    from afterburn_core.generation.model import Decoding, Generator
 
 NAME = "core.checkpoint"
 
@@ -85,6 +90,12 @@ class Checkpoint:
             self._parsed.update(read_documents(self.directory))
         return self._parsed
 
+    def generator(self, decoding: Decoding, settings: Settings | None = None) -> Generator:
+        """Writes with this model; its weights are loaded at the first text. Asked for only with `generate`."""
+        from afterburn_core.backends.transformers_subjects import checkpoint_generator
+
+        return checkpoint_generator(self, decoding, settings)
+
     def close(self) -> None:
         for file in self.opened:
             file.close()
@@ -108,6 +119,12 @@ class AdapterSubject:
         """The base's documents, replaced by those that stand beside the adapter."""
         own = read_documents(self.directory)
         return {name: own.get(name) or document for name, document in self.base.documents().items()}
+
+    def generator(self, decoding: Decoding, settings: Settings | None = None) -> Generator:
+        """Writes with the adapter on its base; `transformers_subjects.shared_generators` loads the base only once."""
+        from afterburn_core.backends.transformers_subjects import adapter_generator
+
+        return adapter_generator(self, decoding, settings)
 
     def close(self) -> None:
         self.adapter_file.close()
@@ -137,12 +154,15 @@ def open_subject(
     for info in tensors.values():
         dtypes[info.dtype] += info.numel
     matrices = [(info, min(info.shape)) for info in tensors.values() if len(info.shape) == 2]
+    capabilities: tuple[Capability, ...] = ("documents", "weights") if path.is_dir() else ("weights",)
+    if path.is_dir() and can_write(path, config):
+        capabilities = (*capabilities, "generate")
     facts = SubjectFacts(
         role=role,
         kind="checkpoint",
         label=reference.label,
         backend=NAME,
-        capabilities=("documents", "weights") if path.is_dir() else ("weights",),
+        capabilities=capabilities,
         bytes=sum(file.stat().st_size for file in paths),
         tensors=len(weights.tensors),
         parameters=sum(info.numel for info in tensors.values()),
@@ -296,7 +316,7 @@ def _open_adapter(
         kind="adapter",
         label=reference.label,
         backend=NAME,
-        capabilities=("documents", "weights", "lora"),
+        capabilities=("documents", "weights", "lora", *(c for c in base.facts.capabilities if c == "generate")),
         bytes=weights.stat().st_size,
         tensors=len(file.tensors),
         parameters=sum(info.numel for info in file.tensors.values()),

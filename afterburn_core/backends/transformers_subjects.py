@@ -1,0 +1,87 @@
+"""Generators of opened subjects: one model each, or base and trained from one where the trained is an adapter on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from afterburn_core.backends.transformers_generator import Settings, TransformersGenerator, open_generator
+from afterburn_core.errors import SubjectError
+
+if TYPE_CHECKING:
+    from afterburn_core.backends.checkpoint import AdapterSubject, Checkpoint
+    from afterburn_core.generation.model import Decoding, Generator
+    from afterburn_core.run.subjects import OpenSubject
+
+
+def checkpoint_generator(subject: Checkpoint, decoding: Decoding, settings: Settings | None) -> Generator:
+    """A generator with a model of its own."""
+    return open_generator(decoding, origin=_origin(subject), parameters=subject.facts.parameters, settings=settings)
+
+
+def adapter_generator(subject: AdapterSubject, decoding: Decoding, settings: Settings | None) -> Generator:
+    """A generator with the base and the adapter on it.
+
+    Raises:
+        SubjectError: the base is no model that can be loaded.
+    """
+    parameters = subject.base.facts.parameters
+    return open_generator(decoding, origin=_adapted_origin(subject), parameters=parameters, settings=settings)
+
+
+def shared_generators(
+    base: OpenSubject, trained: OpenSubject, decoding: Decoding, settings: Settings | None = None
+) -> tuple[Generator, Generator] | None:
+    """Generators for the base and the adapter on it that share one model in memory, which is freed with the later.
+
+    The base writes with the adapter switched off. `None` where that would not be the base as it was loaded alone: the
+    trained model is no adapter on this base, has other rows of embeddings, or trained biases in place.
+    """
+    from afterburn_core.backends.checkpoint import AdapterSubject
+    from afterburn_core.backends.documents import read_json
+
+    if not isinstance(trained, AdapterSubject) or trained.base is not base or "generate" not in base.facts.capabilities:
+        return None
+    from afterburn_core.backends.transformers_loading import Origin, ResidentModel, load_model, restores_base
+
+    origin = _adapted_origin(trained)
+    if origin.rows is not None or not restores_base(read_json(trained.directory / "adapter_config.json") or {}):
+        return None
+    chosen = settings or Settings()
+    resident = ResidentModel(lambda: load_model(origin, device=chosen.device, dtype=chosen.dtype), holders=2)
+
+    def generator(of: Any, adapted: bool) -> TransformersGenerator:
+        parameters = base.facts.parameters
+        return TransformersGenerator(
+            of, decoding, settings=chosen, resident=resident, parameters=parameters, adapted=adapted
+        )
+
+    own = Origin(directory=origin.directory, label=base.facts.label)
+    return generator(own, False), generator(origin, True)
+
+
+def _origin(subject: Checkpoint) -> Any:
+    from afterburn_core.backends.transformers_loading import Origin
+
+    return Origin(directory=subject.directory, label=subject.facts.label)
+
+
+def _adapted_origin(subject: AdapterSubject) -> Any:
+    from afterburn_core.backends.transformers_loading import Origin
+
+    directory = getattr(subject.base, "directory", None)
+    if directory is None or "generate" not in subject.facts.capabilities:
+        raise SubjectError(
+            f"{subject.facts.label}: its base cannot be loaded to write; merge the adapter and give that"
+        )
+    changed, stored = subject.source.tensors, subject.source.base.tensors
+    rows = {
+        changed[name].shape[0]
+        for name in subject.source.saved
+        if name in stored and "embed" in name and changed[name].shape != stored[name].shape
+    }
+    return Origin(
+        directory=directory,
+        label=subject.facts.label,
+        adapter=subject.directory,
+        rows=next(iter(rows), None),
+    )
