@@ -6,6 +6,7 @@
 | `choice` | is the letter `gold`, or that option's text alone            |                             |
 | `exact`  | is `gold`: case, punctuation, articles and spaces aside      | `accept`: other wordings    |
 | `text`   | names `gold` as whole words, and no rival                    | `accept`, `rivals`          |
+|          | or, with a pattern, ends on a match that is `gold`           | `accept`, `pattern`         |
 | `list`   | lists the items of `gold`, which commas part, in their order |                             |
 | `set`    | lists the items of `gold` in any order                       |                             |
 | `code`   | holds Python that passes the tests; run only where allowed   | `tests`, `timeout`          |
@@ -84,15 +85,20 @@ def _exact(probe: Probe, text: str) -> bool:
 
 def _text(probe: Probe, text: str) -> bool:
     variants = _variants(probe)
+    if "pattern" in probe.properties:
+        found = texts.last_match(text, str(probe.properties["pattern"]))
+        return found is not None and plain(found) in {plain(variant) for variant in variants}
     return texts.final_text(text, variants, _names(probe, "rivals")) in variants
 
 
 def _list(probe: Probe, text: str) -> bool:
-    return texts.items_of(text) == texts.items_of(str(probe.gold))
+    wanted = texts.items_of(str(probe.gold))
+    return bool(wanted) and texts.items_of(text) == wanted
 
 
 def _set(probe: Probe, text: str) -> bool:
-    return sorted(set(texts.items_of(text))) == sorted(set(texts.items_of(str(probe.gold))))
+    wanted = set(texts.items_of(str(probe.gold)))
+    return bool(wanted) and set(texts.items_of(text)) == wanted
 
 
 def _said(probe: Probe, text: str) -> str | None:
@@ -109,6 +115,9 @@ def _final_choice(probe: Probe, text: str) -> str | None:
 
 
 def _final_text(probe: Probe, text: str) -> str | None:
+    if "pattern" in probe.properties:
+        found = texts.last_match(text, str(probe.properties["pattern"]))
+        return plain(found) if found else None
     if probe.gold is not None:
         variants = _variants(probe)
         found = texts.final_text(text, variants, _names(probe, "rivals"))

@@ -42,6 +42,16 @@ def final_text(text: str, variants: tuple[str, ...], rivals: tuple[str, ...]) ->
     return None
 
 
+def last_match(text: str, pattern: str) -> str | None:
+    """The last undenied match of `pattern`: in the marked answer if it has one, else in the whole text."""
+    text = spoken(text)
+    for part in (corrected(text), boxed(text), marked(text), text):
+        found = [m.group() for m in re.finditer(pattern, part) if not denied(part, m.start(), m.end())] if part else []
+        if found:
+            return found[-1]
+    return None
+
+
 def _named(text: str, names: tuple[str, ...]) -> set[str]:
     said = f" {_keeping_clauses(text)} "
     spans = []
