@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("afterburn_core.cli.plan:plan", "Show what a diagnose would do and cost."),
     "plugin": ("afterburn_core.cli.plugin_commands:plugin", "Start a plugin, or check one."),
     "plugins": ("afterburn_core.cli.plugins:plugins", "List installed plugins and what they bring."),
+    "probes": ("afterburn_core.cli.probes:probes", "List, show, write and check sets of prompts."),
     "report": ("afterburn_core.cli.report:report", "Render a finished run in another format."),
     "schema": ("afterburn_core.cli.documents:schema", "Print the JSON Schema of the result document."),
     "validate": ("afterburn_core.cli.documents:validate", "Check a result document."),
