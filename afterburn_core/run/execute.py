@@ -25,6 +25,7 @@ from afterburn_core.run.plan import Plan, PlannedPass
 from afterburn_core.run.progress import Progress
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.run.subjects import OpenSubject, require_comparable
+from afterburn_core.run.threads import single_threaded
 
 if TYPE_CHECKING:
     from afterburn_core.backends.tensors import WeightSource
@@ -149,13 +150,14 @@ def collect(
     measurements: list[Measurement] = []
     payloads: list[ArtifactPayload] = []
     producers: dict[str, str] = {}
-    for name in plan.analyzers:
-        output, execution = finish_analyzer(specs[name], instances[name], interrupted)
-        measurements += output.measurements
-        payloads += output.artifacts
-        producers.update({payload.id: name for payload in output.artifacts})
-        executions.append(execution)
-        tell(bench, run_id, execution)
+    with single_threaded():  # what is left are small matrices
+        for name in plan.analyzers:
+            output, execution = finish_analyzer(specs[name], instances[name], interrupted)
+            measurements += output.measurements
+            payloads += output.artifacts
+            producers.update({payload.id: name for payload in output.artifacts})
+            executions.append(execution)
+            tell(bench, run_id, execution)
     for skipped in plan.skipped:
         executions.append(
             Execution(

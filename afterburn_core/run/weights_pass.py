@@ -7,11 +7,9 @@ it; instances are merged at the end. Parts are combined in a fixed order, so the
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -28,6 +26,7 @@ from afterburn_core.run.parts import PartReader, PartResult, Wanted
 from afterburn_core.run.spectra import PairSpectra, RowSums
 from afterburn_core.run.sums import PairSums, combine
 from afterburn_core.run.tensor_work import Spectral, TensorWork, finish, recalled
+from afterburn_core.run.threads import single_threaded
 from afterburn_core.run.values import Elements
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ class WeightsPass:
         """Sweeps; afterwards each tensor has been observed by exactly one worker's analyzers."""
         if self._spectral is not None:
             from scipy.linalg import cython_lapack  # noqa: F401 - its BLAS has to be there to be kept on one thread
-        with _single_threaded():  # parallel over parts, not within them
+        with single_threaded():  # parallel over parts, not within them
             self._readers = self._make_readers()
             try:
                 self._begun()
@@ -272,23 +271,6 @@ def _attention_groups(aligned: Sequence[AlignedTensor]) -> dict[int, tuple[str, 
         if prefix in prefixes:
             members[prefix].append(number)
     return {number: (prefix, len(numbers)) for prefix, numbers in members.items() for number in numbers}
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Keeps BLAS and torch on the calling thread."""
-    from threadpoolctl import threadpool_limits
-
-    torch = sys.modules.get("torch")
-    threads = torch.get_num_threads() if torch is not None else 0
-    if torch is not None:
-        torch.set_num_threads(1)
-    try:
-        with threadpool_limits(limits=1, user_api="blas"):
-            yield
-    finally:
-        if torch is not None:
-            torch.set_num_threads(threads)
 
 
 def _stored(row: Any, tensor: AlignedTensor) -> PairSums | None:

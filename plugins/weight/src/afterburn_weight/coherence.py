@@ -13,7 +13,9 @@ normalised to 1, which is exact and costs nothing for large d.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import attrs
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+
+_TOGETHER = 32
+"""Random sets whose eigenvalues are found in one call."""
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +49,10 @@ def coherence(vectors: Array, *, draws: int, seed: int) -> Coherence:
     count, dimensions = vectors.shape
     value, cosine = _statistics(vectors @ vectors.T)
     generator = np.random.default_rng((seed, count, dimensions))
-    null = np.array([_statistics(gram) for gram in _random_grams(count, dimensions, draws, generator)])
+    grams = _random_grams(count, dimensions, draws, generator)
+    with ThreadPoolExecutor(max_workers=1) as pool:  # draws the next sets while LAPACK is at the last
+        stacks = iter(lambda: list(islice(grams, _TOGETHER)), [])
+        null = np.concatenate(list(pool.map(_stack_statistics, stacks)))
     return Coherence(
         value=value,
         value_null=_above(null[:, 0], value, "random_directions"),
@@ -82,7 +90,8 @@ def cross_cosine(writers: Array, readers: Array, *, draws: int, seed: int) -> tu
 
 def _framed(vectors: Array) -> tuple[Array, int]:
     """Coordinates (N, r) in an orthonormal frame of the span, and its dimension r."""
-    left, singular, _ = np.linalg.svd(vectors, full_matrices=False)
+    triangle: Array = np.asarray(np.linalg.qr(vectors.T, mode="r"))  # of far fewer columns, with the same singular values
+    left, singular, _ = np.linalg.svd(triangle.T, full_matrices=False)
     rank = int((singular > 1e-9 * singular[0]).sum())
     return left[:, :rank] * singular[:rank], rank
 
@@ -113,7 +122,9 @@ def _bartlett(order: int, freedom: int, generator: np.random.Generator) -> Array
 
 def common_direction(vectors: Array) -> Array:
     """The unit eigenvector of Σ u uᵀ with the largest eigenvalue."""
-    direction: Array = np.linalg.svd(vectors, full_matrices=False)[2][0]
+    weights = np.linalg.eigh(vectors @ vectors.T)[1][:, -1]  # of N × N: the vectors are fewer than they are long
+    direction: Array = weights @ vectors
+    direction /= np.linalg.norm(direction)
     return oriented(direction)
 
 
@@ -124,10 +135,18 @@ def oriented(vector: Array) -> Array:
 
 
 def _statistics(gram: Array) -> tuple[float, float]:
-    count = len(gram)
-    largest = float(np.linalg.eigvalsh(gram)[-1]) / count
-    pairs = np.abs(gram[np.triu_indices(count, 1)])
-    return min(largest, 1.0), min(float(pairs.mean()), 1.0)
+    coherent, cosine = _stack_statistics([gram])[0]
+    return float(coherent), float(cosine)
+
+
+def _stack_statistics(grams: Sequence[Array]) -> Array:
+    """(B, 2): coherence and mean |cos| of each of B Gram matrices."""
+    stack = np.stack(grams)
+    count = stack.shape[1]
+    largest = np.linalg.eigvalsh(stack)[:, -1] / count
+    sums = np.abs(stack).sum(axis=(1, 2)) - np.abs(np.diagonal(stack, axis1=1, axis2=2)).sum(axis=1)
+    found: Array = np.minimum(np.stack([largest, sums / (count * (count - 1))], axis=1), 1.0)
+    return found
 
 
 def _random_grams(count: int, dimensions: int, draws: int, generator: np.random.Generator) -> Iterator[Array]:

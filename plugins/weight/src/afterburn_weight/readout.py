@@ -9,6 +9,7 @@ direction would raise if it reached the last layer as it is; nothing says that i
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _FINAL = re.compile(r"(?:^|\.)(?:norm|norm_f|ln_f|final_norm|final_layer_?norm)\.(?P<part>weight|bias)$")
-_BLOCK = 1 << 22  # elements multiplied at a time
+_BLOCK = 1 << 20  # elements multiplied at a time
+_UPPER = int(sys.byteorder == "little")  # where the upper half of a float32 is among its two uint16
 
 
 class Readout:
@@ -160,20 +162,16 @@ def _table(item: WeightPair, info: TensorInfo) -> NDArray[Any]:
     """The trained side's rows in as few bytes as hold them exactly, read in blocks."""
     height, width = info.shape
     step = max(1, _BLOCK // max(width, 1))
-    first = _packed(item.side("trained", 0, min(step, height)), info.dtype)
-    rows = np.empty((height, width), dtype=first.dtype)
-    rows[: len(first)] = first
-    for start in range(step, height, step):
+    rows: NDArray[Any] | None = None
+    for start in range(0, height, step):
         stop = min(start + step, height)
-        rows[start:stop] = _packed(item.side("trained", start, stop), info.dtype)
-    return rows
-
-
-def _packed(rows: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """The rows in as few bytes as hold them exactly: bfloat16 as the upper halves of float32."""
-    if dtype == "BF16" and rows.dtype == np.float32:
-        return (rows.view(np.uint32) >> 16).astype(np.uint16)
-    return rows.astype(np.float16) if dtype == "F16" else rows
+        block = item.side("trained", start, stop)
+        if info.dtype == "BF16" and block.dtype == np.float32:  # kept as the upper halves of float32
+            block = block.view(np.uint16)[:, _UPPER::2]
+        if rows is None:
+            rows = np.empty((height, width), dtype=np.float16 if info.dtype == "F16" else block.dtype)
+        rows[start:stop] = block
+    return np.empty((0, width), dtype=np.float32) if rows is None else rows
 
 
 def _unpacked(rows: NDArray[Any]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import attrs
 import numpy as np
@@ -34,6 +35,8 @@ from afterburn_weight.spikes import NoiseFit, fit_noise
 from afterburn_weight.whitening import whitened_noise
 
 _COUNTS = ("sign_spikes", "whitened_spikes", "rounding_spikes")
+_TABLES = frozenset({"embed", "head"})
+"""Their rows are paired by token."""
 _NOT_DRAWN = "no singular value lies beyond the Marchenko–Pastur edge, so no null was drawn"
 
 
@@ -122,11 +125,21 @@ class NullAnalyzer:
 
 
 def _difference(item: WeightPair) -> NDArray[np.float32]:
-    """Δ (m, n) in float32, from the exact difference of the stored values."""
-    base, trained = (side.reshape(side.shape[0], -1).numpy() for side in item.values())
-    delta = np.empty(base.shape, dtype=np.float32)
-    np.subtract(trained, base, out=delta, casting="same_kind")  # subtracted in float64, rounded once
+    """Δ (m, n) in float32: the exact difference of the stored values, rounded once."""
+    base, trained = _sides(item)
+    delta = np.empty((base.shape[0], base[0].size), dtype=np.float32)
+    np.subtract(trained.reshape(delta.shape), base.reshape(delta.shape), out=delta, casting="same_kind")
     return delta
+
+
+def _sides(item: WeightPair) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both sides, rows aligned, as wide as they are stored; in float64 and by way of torch where rows were paired."""
+    left, right = item.base, item.trained
+    paired = left is None or right is None or left.shape != right.shape or item.compared != left.numel
+    if left is None or paired or item.read_side is None or item.scope.module in _TABLES:
+        base, trained = item.values()
+        return base.numpy(), trained.numpy()
+    return item.side("base", 0, left.shape[0]), item.side("trained", 0, left.shape[0])
 
 
 def _rounding(spectra: PairSpectra, sums: PairSums) -> float | str:
