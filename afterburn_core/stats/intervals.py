@@ -29,6 +29,14 @@ def normal_quantile(level: float) -> float:
     return float(special.ndtri((1 + level) / 2))
 
 
+def binomial_cdf(k: npt.ArrayLike, n: npt.ArrayLike, share: npt.ArrayLike = 0.5) -> FloatArray:
+    """P(Bin(n, share) ≤ k) for whole numbers, I_{1−share}(n − k, k + 1)."""
+    low, size = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    inside = (low >= 0) & (low < size)
+    value = special.betainc(np.where(inside, size - low, 1.0), np.where(inside, low + 1, 1.0), 1 - np.asarray(share))
+    return np.where(inside, value, (low >= size).astype(np.float64))
+
+
 def t_interval(
     mean: npt.ArrayLike, standard_error: npt.ArrayLike, degrees: npt.ArrayLike, *, level: float = 0.95
 ) -> Bounds:

@@ -42,7 +42,7 @@ def rate(
     if not one.groups:
         return undefined("no unit")
     informative = min(np.count_nonzero(one.sums), np.count_nonzero(one.sums != one.sizes))
-    if (is_outcomes(one.values) and not one.clustered) or informative < SPARSE:
+    if (is_outcomes(one.values) and not one.clustered) or informative < SPARSE or one.constant:
         interval: Interval | None = rate_interval(one, level=level)
     else:
         interval = clipped(mean_intervals({"": one}, seed=seed, level=level)[""], 0.0, 1.0)
@@ -56,7 +56,7 @@ def means(
     clusters: Mapping[str, Sequence[str]] | None = None,
     level: float = 0.95,
 ) -> dict[str, Contrast]:
-    """One side's means of many metrics at once, with Student's or BCa intervals and without a test."""
+    """One side's means of many metrics at once, with the intervals of `estimates` and without a test."""
     columns = {name: column(array, (clusters or {}).get(name)) for name, array in values.items()}
     intervals = mean_intervals(columns, seed=seed, level=level)
     return {

@@ -1,6 +1,6 @@
 """Paired contrasts with the prompt as unit: d_i = trained_i − base_i, samples averaged inside the prompt first.
 
-What is computed for differences: the mean, Student's interval below 50 units and BCa from 50 on, the sign-flip test
+What is computed for differences: the mean, Student's interval (from 50 units on joined with BCa's), the sign-flip test
 (exact for few units), d_z. For 0/1 outcomes: (b − c)/n, Tango's interval, the exact McNemar test, b and c. Clusters of
 units (documents, conversations) count as one where tests and intervals are concerned. Sources and simulated error
 rates: `docs/statistics.md`.
@@ -32,6 +32,7 @@ from afterburn_core.stats.estimates import (
     rates,
     spreadless,
 )
+from afterburn_core.stats.intervals import binomial_cdf
 from afterburn_core.stats.one_side import mean, means, rate
 from afterburn_core.stats.resampling import RESAMPLES, sign_flip_p
 
@@ -97,7 +98,7 @@ def paired_rate_contrasts(
     """Contrasts of many rates at once, each unit's rate in [0, 1], NaN where a side did not answer.
 
     Outcomes that are all 0 or 1, without clusters: exact McNemar and Tango's interval. Else the sign-flip test with
-    Student's or BCa interval, or Tango's over shares where fewer than 10 units differ.
+    intervals of `paired_contrasts`, or Tango's over shares where fewer than 10 units differ or all differ alike.
 
     Rates that agree in every pair do not prove equality: with (b, c, n) = (0, 0, 30) the interval is ±.1135. Only a
     caller who has seen the same *texts* on both sides can say so, by `identical` (all names, or some): then the
@@ -158,7 +159,7 @@ def mcnemar_p(gained: npt.ArrayLike, lost: npt.ArrayLike, *, mid: bool = False) 
     """
     b, c = np.asarray(gained, dtype=np.float64), np.asarray(lost, dtype=np.float64)
     small, both = np.minimum(b, c), b + c
-    p = 2 * special.bdtr(small, both, 0.5)
+    p = 2 * binomial_cdf(small, both)
     if mid:
         logs = special.gammaln(both + 1) - special.gammaln(small + 1) - special.gammaln(both - small + 1)
         p = p - np.exp(logs - both * np.log(2))
@@ -233,7 +234,7 @@ def _reachable(differing: int, n: int) -> str | None:
 
 
 def _bounded(interval: Interval | None, one: Column, level: float) -> Interval | None:
-    """The interval of a difference of shares: Tango's where few units differ, and never beyond ±1."""
-    if np.count_nonzero(one.sums) < SPARSE and (one.clustered or one.values.any()):
+    """The interval of a difference of shares: Tango's where few units differ or all alike, and never beyond ±1."""
+    if (np.count_nonzero(one.sums) < SPARSE or one.constant) and (one.clustered or one.values.any()):
         return difference_interval(one, level=level)
     return clipped(interval, -1.0, 1.0)

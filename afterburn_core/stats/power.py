@@ -18,6 +18,7 @@ import numpy as np
 from scipy import special
 from scipy.optimize import brentq
 
+from afterburn_core.stats.intervals import binomial_cdf
 from afterburn_core.stats.paired import mcnemar_p
 
 _MOST = 10**7
@@ -66,8 +67,7 @@ def mcnemar_power(difference: float, discordant: float, n: int, *, alpha: float 
     kept = k[chance > 1e-12]
     # the test rejects with k discordant pairs where min(b, k − b) is at most the critical count
     critical = _mcnemar_critical(kept, alpha)
-    low = np.where(critical >= 0, special.bdtr(np.maximum(critical, 0), kept, share), 0.0)
-    high = np.where(critical >= 0, special.bdtrc(kept - np.maximum(critical, 0) - 1, kept, share), 0.0)
+    low, high = binomial_cdf(critical, kept, share), binomial_cdf(critical, kept, 1 - share)
     return float(np.sum(chance[kept] * (low + high)))
 
 
