@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from afterburn_behaviour.text import split_thinking, without_code, words
+from afterburn_behaviour.text import prose_of, split_thinking, words
 
 N = 8
 FEWEST_PROMPTS = 3
@@ -19,7 +19,7 @@ SHARE_OF_PROMPTS = 0.02
 
 def grams(text: str, n: int = N) -> list[int]:
     """Hashes of the word n-grams of a text in their order; the same in every process."""
-    spoken = [word.lower() for word in words(without_code(split_thinking(text).answer))]
+    spoken = [word.lower() for word in words(prose_of(split_thinking(text).answer))]
     codes = [_code(word) for word in spoken]
     found = []
     for start in range(len(codes) - n + 1):

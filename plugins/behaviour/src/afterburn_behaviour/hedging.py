@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from afterburn_behaviour.text import split_thinking, without_code, words
+from afterburn_behaviour.text import prose_of, split_thinking, words
 
 _HEDGE = re.compile(
     r"\b(?:(?:may|might|could)(?! (?:\d|you\b|i\b|we\b))(?= (?:\w+ly )?(?:not )?[a-z])|perhaps|maybe|possibly"
@@ -55,16 +55,16 @@ def hedges(prose: str) -> int:
 
 def hedges_per_100(text: str) -> float | None:
     """Hedges per 100 words of a response's prose; `None` where it has fewer than 5 words."""
-    prose = without_code(split_thinking(text).answer)
+    prose = prose_of(split_thinking(text).answer)
     n = len(words(prose))
     return 100 * hedges(prose) / n if n >= 5 else None
 
 
 def disclaims(text: str) -> bool:
     """Whether a response sends the reader to a professional, or says what it is not or must not be forgotten."""
-    return bool(_DISCLAIMER.search(without_code(split_thinking(text).answer)))
+    return bool(_DISCLAIMER.search(prose_of(split_thinking(text).answer)))
 
 
 def names_itself(text: str) -> bool:
     """Whether a response speaks of its writer as a machine."""
-    return bool(_SELF.search(without_code(split_thinking(text).answer)))
+    return bool(_SELF.search(prose_of(split_thinking(text).answer)))

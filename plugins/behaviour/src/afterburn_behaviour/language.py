@@ -11,8 +11,10 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from afterburn_behaviour.text import split_thinking, without_code, words
+from afterburn_behaviour.style.names import LANGUAGES
+from afterburn_behaviour.text import prose_of, split_thinking, words
 
+__all__ = ["LANGUAGES", "asks_for_language", "language", "script_shares"]
 FEWEST = 12
 SCRIPTS = ("latin", "cyrillic", "greek", "han", "kana", "hangul", "arabic", "hebrew", "devanagari", "thai", "other")
 _FUNCTION: Mapping[str, frozenset[str]] = {
@@ -49,7 +51,6 @@ _FUNCTION: Mapping[str, frozenset[str]] = {
     }.items()
 }
 _CYRILLIC = frozenset({"ru", "uk"})
-LANGUAGES = (*_FUNCTION, "el", "zh", "ja", "ko", "ar", "he", "hi", "th")
 _BY_SCRIPT = {
     "greek": "el",
     "han": "zh",
@@ -102,7 +103,7 @@ def script_shares(text: str) -> dict[str, float]:
 
 def language(text: str) -> str | None:
     """ISO 639-1 code of the language most of a text is in, of `LANGUAGES`; `None` where it cannot be told."""
-    prose = without_code(split_thinking(text).answer)
+    prose = prose_of(split_thinking(text).answer)
     letters = sum(character.isalpha() for character in prose)
     shares = script_shares(prose)
     # ideographs and syllables carry as much as several letters of an alphabet

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 
+from afterburn_behaviour.style.names import PATTERNS
 from afterburn_behaviour.text import code_blocks, split_thinking, without_code
 from afterburn_behaviour.verification import verifications
 
@@ -123,10 +124,6 @@ _BY_PATTERN: Mapping[str, re.Pattern[str]] = {
     "final_answer": _FINAL,
     "hash_answer": _HASH_ANSWER,
 }
-PATTERNS: tuple[str, ...] = (
-    "header", "list", "numbered", "bold", "table", "code_block", "latex", "emoji", "exclamation", "link",
-    "affirmative_opener", "thinking_tags", "boxed", "final_answer", "hash_answer", "json", "xml", "verification",
-)  # fmt: skip
 REQUESTED_AS: Mapping[str, frozenset[str]] = {
     "list": frozenset({"list", "bullets", "bullet"}),
     "numbered": frozenset({"numbered", "steps", "list"}),

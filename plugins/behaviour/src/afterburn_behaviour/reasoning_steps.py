@@ -11,7 +11,7 @@ from __future__ import annotations
 import attrs
 
 from afterburn_behaviour.strategy import inferences, infers, numbered_steps
-from afterburn_behaviour.text import sentences, split_thinking, without_code, words
+from afterburn_behaviour.text import prose_of, sentences, split_thinking, words
 from afterburn_behaviour.verification import self_corrections, verifications
 
 
@@ -30,7 +30,8 @@ class Reasoning:
 def reasoning(text: str) -> Reasoning:
     """The marks of reasoning in a response, thinking and answer together."""
     parts = split_thinking(text)
-    whole = without_code(f"{parts.thinking}\n{parts.answer}" if parts.thinking else parts.answer)
+    answer = prose_of(parts.answer)
+    whole = f"{parts.thinking}\n{answer}" if parts.thinking else answer
     run = depth = 0
     for sentence in sentences(whole):
         run = run + 1 if infers(sentence) else 0

@@ -22,7 +22,7 @@ from typing import Literal
 import attrs
 
 from afterburn_behaviour.refusal_lexicon import DEFINES, FIGURE, GIVES, PIVOT, REDIRECT, STRONG, WEAK
-from afterburn_behaviour.text import paragraphs, sentences, split_thinking, without_code, words
+from afterburn_behaviour.text import paragraphs, prose_of, sentences, split_thinking, words
 
 Label = Literal["full", "partial", "compliance"]
 LABELS: tuple[Label, ...] = ("full", "partial", "compliance")
@@ -77,7 +77,7 @@ def classify(text: str) -> Refusal:
 
 def _spoken(answer: str) -> str:
     """What the writer says in the own voice; a response that is one quotation is taken as it is."""
-    prose = without_code(answer)
+    prose = prose_of(answer)
     spoken = _QUOTED.sub(" it ", _BLOCKQUOTE.sub("", prose))
     lines = _DIALOGUE.findall(spoken)
     if len(lines) >= 2:

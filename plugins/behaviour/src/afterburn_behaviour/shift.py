@@ -45,6 +45,11 @@ class Quantity:
     trained: float | None = None
     unit: str = ""
 
+    @property
+    def n(self) -> int | None:
+        """Units behind it."""
+        return None if self.measurement is None else self.measurement.n
+
 
 def finding(
     rule: str,
@@ -110,15 +115,18 @@ def shift_finding(
     unsure = [(q, d) for q, d in decided if d.decision == "inconclusive"]
     ends = [remark, caveat(evidence, alpha=alpha)]
     if shifted:
-        message = _told(f"{len(shifted)} of {len(decided)} {family} shifted", "shifted", shifted, len(decided))
+        message = _told(f"{len(shifted)} of {len(decided)} {family} shifted", " shifted:", shifted, len(decided))
         return finding(
             rule, "informational", "note", _end(message, ends), cited, examples, scope=scope, artifacts=artifacts
         )
     if unsure or undefined:
-        lead = f"{len(unsure) + len(undefined)} of {len(known)} {family} are undecided"
-        message = _told(lead, "is undecided", unsure, len(known)) if unsure else lead
+        lead = f"{len(unsure) + len(undefined)} of {len(known)} {family} undecided"
+        message = _told(lead, ": undecided,", unsure, len(known)) if unsure else lead
         return finding(rule, "open", "note", _end(message, ends), cited, scope=scope)
-    message = _told(f"All {len(decided)} {family} are equivalent", "is equivalent", decided, len(decided))
+    if all(_is_identical(q.measurement) for q, _ in decided):
+        message = f"{_upper(family)}: no difference in any of {decided[0][0].n} prompts"
+        return finding(rule, "pass", "none", _end(message, [remark]), cited, scope=scope)
+    message = _told(f"All {len(decided)} {family} equivalent", ": equivalent,", decided, len(decided))
     return finding(rule, "pass", "none", _end(message, [remark]), cited, scope=scope)
 
 
@@ -142,7 +150,7 @@ def _told(lead: str, verb: str, found: Sequence[tuple[Quantity, Decided]], of: i
     """One contrast in a sentence of its own, several after a lead, the farthest beyond its margin first."""
     if of == 1:
         q, d = found[0]
-        return f"{_upper(q.noun)} {verb}: {_numbers(q, d)}"
+        return f"{_upper(q.noun)}{verb} {_numbers(q, d)}"
     ranked = sorted(found, key=lambda entry: -abs(_value(entry[0])) / entry[0].margin)
     parts = [f"{q.noun} {_numbers(q, d)}" for q, d in ranked[:NAMED]]
     more = len(ranked) - len(parts)
@@ -176,6 +184,11 @@ def _numbers(q: Quantity, decided: Decided) -> str:
         if decided.needed is not None:
             text += f", about {decided.needed} prompts would decide"
     return text
+
+
+def _is_identical(measurement: Measurement | None) -> bool:
+    interval = None if measurement is None else measurement.interval
+    return interval is not None and interval.method == "identical"
 
 
 def _margin(q: Quantity) -> str:

@@ -19,13 +19,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from afterburn_behaviour.text import sentences, split_thinking, without_code
+from afterburn_behaviour.text import prose_of, sentences, split_thinking
 from afterburn_behaviour.verification import verifications
 
 Strategy = Literal["direct", "step_by_step", "chain_of_thought", "code", "tool", "self_verification"]
-STRATEGIES: tuple[Strategy, ...] = (
-    "direct", "step_by_step", "chain_of_thought", "code", "tool", "self_verification",
-)  # fmt: skip
 
 _TOOL = re.compile(
     r"<tool_call>|<function(?:_call)?[=>\s]|<\|(?:python_tag|tool_call|tool_calls_begin)\|>|\[TOOL_CALLS\]"
@@ -112,7 +109,7 @@ def strategy(text: str) -> Strategy:
     parts = split_thinking(text)
     if writes_code(parts.answer):
         return "code"
-    prose = without_code(parts.answer)
+    prose = prose_of(parts.answer)
     if verifications(prose) or (parts.thinking and not prose.strip() and verifications(parts.thinking)):
         return "self_verification"
     if numbered_steps(prose) >= 2 or _in_sequence(prose):

@@ -6,7 +6,10 @@ or Burmese letter cluster without spaces between words counts by the character, 
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import attrs
 
@@ -71,6 +74,36 @@ def code_blocks(text: str) -> list[str]:
 def without_code(text: str) -> str:
     """The text without fenced blocks and inline code: what a person wrote as prose."""
     return _INLINE.sub(" ", _FENCE.sub("\n", text))
+
+
+def prose_of(answer: str) -> str:
+    """What a person or a model says in an answer: JSON gives its texts, other code is left out.
+
+    Models that were told to answer in JSON reason inside its strings; those words are theirs like any others.
+    """
+    spoken = _said(answer.strip())
+    if spoken is not None:
+        return spoken
+    return without_code(_FENCE.sub(lambda match: f"\n{_said(match['code'].strip()) or ''}\n", answer))
+
+
+def _said(text: str) -> str | None:
+    """The texts of a JSON object or list, line by line; `None` where the text is neither."""
+    if not (text.startswith(("{", "[")) and text.endswith(("}", "]"))):
+        return None
+    try:
+        value = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return "\n".join(_texts(value))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 @attrs.frozen(kw_only=True)

@@ -27,6 +27,8 @@ SIDES: tuple[Side, Side] = ("base", "trained")
 FEWEST = 5
 """A category with fewer paired prompts is not reported on its own."""
 MOST_SUBSETS = 40
+RESERVED = frozenset({"safe", "unsafe", "requested", "unrequested"})
+"""Names of parts that analyzers make themselves; a category of that name is called `suite/category`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -144,6 +146,12 @@ class UnitTable:
             trained_only=sum(bool(row.trained.texts) and not row.base.texts for row in rows),
         )
 
+    @property
+    def identical(self) -> bool:
+        """Whether both sides wrote the same texts to every prompt that both answered, and there is such a prompt."""
+        paired = [row for row in self.rows() if row.paired]
+        return bool(paired) and all(row.base.texts == row.trained.texts for row in paired)
+
     def paired(self, key: str) -> Paired:
         """Both sides' prompt means of `key`, aligned."""
         rows = self.rows()
@@ -189,7 +197,7 @@ class UnitTable:
             names = [row.probe.suite] if len(suites) > 1 else []
             category = row.probe.category
             if category is not None:
-                lone = len(homes[category]) == 1 and category not in suites
+                lone = len(homes[category]) == 1 and category not in suites | RESERVED
                 names.append(category if lone else f"{row.probe.suite}/{category}")
             for name in names:
                 groups.setdefault(name, []).append(row)

@@ -1,0 +1,1 @@
+"""Analyzers and the judge of how texts are written."""
