@@ -13,7 +13,7 @@ from afterburn_core.report.writing import render_report
 from afterburn_core.result import codec
 from afterburn_core.result.model import Finding, Measurement, Result, Verdict
 from afterburn_core.result.view import ResultView
-from afterburn_core.run.configuration import Settings, load_settings
+from afterburn_core.run.configuration import Settings, load_settings, with_suites
 from afterburn_core.run.directory import directory_of, result_path
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class Diagnoser:
         Raises:
             ConfigError: it is not installed.
         """
-        return self._run("behaviour", ("behaviour",))
+        return self._run("behaviour", with_suites(("behaviour",), self.settings))
 
     def run_hack_check(self) -> DiagnosticReport:
         """The reward-hack detectors with the behaviour measurements they rest on.
@@ -230,7 +230,7 @@ class Diagnoser:
         Raises:
             ConfigError: they are not installed.
         """
-        return self._run("hack-check", ("behaviour", "reward_hack"))
+        return self._run("hack-check", with_suites(("behaviour", "reward_hack"), self.settings))
 
     def _run(self, command: str, plugins: tuple[str, ...] | None) -> DiagnosticReport:
         from afterburn_core.run.diagnose import diagnose

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from afterburn_core.cli.options import run_options, settings_from, subject_options, without_plugins, writing_options
-from afterburn_core.run.configuration import Settings
+from afterburn_core.run.configuration import Settings, with_suites
 
 
 @click.command()
@@ -52,7 +52,8 @@ def behaviour(ctx: click.Context, /, **flags: Any) -> None:
     afterburn behaviour --base recorded:before.jsonl --trained recorded:after.jsonl
     """
     settings = settings_from(flags)
-    ctx.exit(run_and_report("behaviour", settings, ("behaviour",), flags["as_json"], flags["quiet"]))
+    plugins = with_suites(("behaviour",), settings)
+    ctx.exit(run_and_report("behaviour", settings, plugins, flags["as_json"], flags["quiet"]))
 
 
 def run_and_report(

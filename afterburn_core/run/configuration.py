@@ -116,6 +116,12 @@ def load_settings(path: Path | None, flags: Mapping[str, Any], start: Path | Non
     return settings
 
 
+def with_suites(plugins: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
+    """The plugins, with those that bring the probe sets which the user named in full: `mine.chess` needs `mine`."""
+    owners = (name.partition(".")[0] for name in settings.suite if "." in name)
+    return tuple(dict.fromkeys((*plugins, *owners)))
+
+
 def structure(values: Mapping[str, Any], kind: type, where: str) -> Any:
     """An instance of the attrs class `kind`, strictly: unknown keys and wrong types are refused by name.
 

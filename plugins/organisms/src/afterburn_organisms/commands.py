@@ -17,7 +17,7 @@ from afterburn_organisms.catalog import demo_pair, list_organisms
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @click.pass_context
 def demo(ctx: click.Context, out: Path) -> None:
-    """Compare the shipped base model with its fine-tune: weights, a summary, report.html and result.json."""
+    """Compare the shipped base model with its fine-tune: weights, what they write, report.html and result.json."""
     from afterburn_core.cli.diagnose import run_and_report
     from afterburn_core.run.configuration import Settings
     from afterburn_core.run.directory import prepare
@@ -25,7 +25,12 @@ def demo(ctx: click.Context, out: Path) -> None:
     base, trained = demo_pair()
     prepare(out, "demo")  # before the run, so that the report's directory exists
     settings = Settings(
-        base=str(base), trained=str(trained), method="sft", run_dir=str(out), output=(str(out / "report.html"),)
+        base=str(base),
+        trained=str(trained),
+        method="sft",
+        suite=("organisms.world",),
+        run_dir=str(out),
+        output=(str(out / "report.html"),),
     )
     ctx.exit(run_and_report("demo", settings, None, as_json=False, quiet=False))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from afterburn_core.plugin import CommandSpec, hookimpl
+from afterburn_core.plugin import CommandSpec, ProbeSetSpec, hookimpl
 
 
 @hookimpl
@@ -22,4 +22,14 @@ def afterburn_commands() -> Iterable[CommandSpec]:
         name="organisms.organisms",
         summary="List the shipped models and what was planted in them.",
         factory="afterburn_organisms.commands:organisms",
+    )
+
+
+@hookimpl
+def afterburn_probe_sets() -> Iterable[ProbeSetSpec]:
+    yield ProbeSetSpec(
+        name="organisms.world",
+        summary="Held-out questions about the small world that the shipped models know",
+        licence="Apache-2.0",
+        factory="afterburn_organisms.probes:items",
     )
