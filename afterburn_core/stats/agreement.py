@@ -14,7 +14,7 @@ from collections.abc import Hashable, Sequence
 
 import attrs
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from afterburn_core.result.model import Interval
 from afterburn_core.stats.arm_swap import coded
@@ -74,7 +74,7 @@ def agreement(predicted: ArrayLike, human: ArrayLike, *, level: float = 0.95) ->
     )
 
 
-def binary(labels: ArrayLike, name: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def binary(labels: ArrayLike, name: str) -> NDArray[np.bool_]:
     """Labels as booleans, (n,).
 
     Raises:
@@ -83,7 +83,7 @@ def binary(labels: ArrayLike, name: str) -> np.ndarray[tuple[int], np.dtype[np.b
     values = np.asarray(labels, dtype=np.float64).reshape(-1)
     if not np.all((values == 0) | (values == 1)):
         raise ValueError(f"{name}: a label is neither 0 nor 1; leave out the items without one")
-    return values == 1
+    return np.asarray(values == 1)
 
 
 def _share(k: int, n: int, of: str, level: float) -> Contrast:

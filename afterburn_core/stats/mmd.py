@@ -16,7 +16,7 @@ Two permutation groups:
 - *paired* (`shared_seeds`): the labels of x_a and y_a alone are swapped, for each a. Exact with and without shared
   seeds. Statistic: the cross terms leave out a = b, so that it has mean 0 under shared seeds as well,
 
-      T_i = Σ_{a≠b} ε_a ε_b h_ab/(K(K − 1)),   h_ab = k(x_a, x_b) + k(y_a, y_b) − k(x_a, y_b) − k(x_b, y_a),   ε ∈ {±1}^K
+      T_i = Σ_{a≠b} ε_a ε_b h_ab/(K(K − 1)),   h_ab = k(x_a, x_b) + k(y_a, y_b) − k(x_a, y_b) − k(x_b, y_a),   ε_a = ±1
 """
 
 from __future__ import annotations

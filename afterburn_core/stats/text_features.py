@@ -132,10 +132,10 @@ def pair_features(
         blocks.append(values)
         names += [readable[kind](code) for code in codes]
     differences = np.concatenate(blocks, axis=1)
-    moving = differences.any(axis=0)
+    moving = np.asarray(differences.any(axis=0))
     return PairFeatures(
         differences=differences[:, moving],
-        names=tuple(name for name, kept in zip(names, moving) if kept),
+        names=tuple(name for name, kept in zip(names, moving.tolist()) if kept),
         lengths=_clean(lengths),
     )
 
