@@ -8,7 +8,7 @@ With the first m samples of a side, m the smaller number of samples of the two s
     vendi            exp(−Σ λ ln λ), λ the eigenvalues of that matrix of similarities divided by m
     duplicates       share of pairs of samples with equal words
     compression      bytes after DEFLATE / bytes, of each text cut to the same number of bytes
-    loops            share of samples that end up in a loop: a phrase of up to 32 words at least 4 times in a row
+    loops            share of samples caught in a loop (`stats.diversity.loop_share` above 0)
 
 The same c and m on both sides make contrasts free of length. Sources: distinct_n expectation-adjusted as in Rethinking
 and Refining the Distinct Metric, arXiv 2202.13587, with V fixed; vendi: The Vendi Score, arXiv 2210.02410.
@@ -25,6 +25,7 @@ from scipy import sparse
 from scipy.special import gammaln
 
 from afterburn_behaviour.ngrams import LONGEST, grams, jaccard, tokens
+from afterburn_core.stats.diversity import loop_share
 
 Floats = NDArray[np.float64]
 Texts = Sequence[Sequence[str]]
@@ -33,9 +34,7 @@ VOCABULARY = 50_000
 """V: a constant, so that no number depends on the other model's or tokenizer's."""
 _FEWEST_BYTES = 200
 _MOST_BYTES = 2048
-_PERIOD = 32
-_REPEATS = 4
-_LOOP_WORDS = 16
+_MOST_WORDS = 4096
 
 
 def expectation_adjusted(distinct: Floats, drawn: Floats) -> Floats:
@@ -139,16 +138,5 @@ def compression(sides: Sequence[Texts]) -> list[Floats]:
 
 
 def loops(text: str) -> bool:
-    """Whether a phrase of 1 to 32 words stands at least 4 times in a row, 16 words or more in all."""
-    spelt = tokens(text, 4096)
-    if len(spelt) < _LOOP_WORDS:
-        return False
-    numbers: dict[str, int] = {}
-    ids = np.array([numbers.setdefault(word, len(numbers)) for word in spelt])
-    for period in range(1, min(_PERIOD, ids.size // _REPEATS) + 1):
-        needed = max((_REPEATS - 1) * period, _LOOP_WORDS - period)
-        same = np.concatenate([[False], ids[period:] == ids[:-period], [False]])
-        edges = np.flatnonzero(same[1:] != same[:-1])  # starts and ends of runs, in turn
-        if edges.size and int((edges[1::2] - edges[::2]).max()) >= needed:
-            return True
-    return False
+    """Whether the text is caught in a loop: at least three equal blocks in a row that repeat 12 words or more."""
+    return loop_share(tokens(text, _MOST_WORDS)) > 0

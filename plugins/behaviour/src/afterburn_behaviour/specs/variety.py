@@ -40,7 +40,9 @@ WITHIN = (
         None,
         None,
     ),
-    _metric("loops", "Share of texts that repeat a phrase at least 4 times in a row"),
+    _metric(
+        "loops", "Share of texts caught in a loop: at least three equal blocks in a row that repeat 12 words or more"
+    ),
 )
 ACROSS = (
     *(
