@@ -75,7 +75,8 @@ def _mentioned(text: str, letters: str) -> set[str]:
     """Letters that stand out (`(B)`, `**B**`, `option B`, `B)`) and are not denied."""
     pattern = (
         rf"\(([{letters}])\)|\*\*\(?([{letters}])[).:]?\*\*|\b(?:option|choice|answer|letter)\s+\(?([{letters}])\b"
-        rf"|(?<![\w'’(])([{letters}])\)(?=\s|$)|(?:choose|pick|select|go with|it'?s|it is)\s+([{letters}])(?![\w'’])"
+        rf"|(?<![\w'’(])([{letters}])\)(?=\s|$)"
+        rf"|(?:choose|pick|select|go with|it'?s|it is|leaves|leaving)\s+([{letters}])(?![\w'’])"
         rf"|(?<![\w'’])([B-HJ-Z])(?=\s+is\s+(?:the\s+)?(?:correct|right|best))"
     )
     found = set()

@@ -13,8 +13,8 @@ _CLOSING = re.compile(r"</(think|thinking|thought|reasoning|scratchpad)>", re.I)
 _OPENING = re.compile(r"<(think|thinking|thought|reasoning|scratchpad)>", re.I)
 _MARKER = re.compile(
     r"####"
-    r"|(?<![\w-])(?:final\s+|correct\s+|right\s+|best\s+|my\s+)*(?:answer|solution|result)\b[\s*_:`]*"
-    r"(?:is|was|equals?|=|would\s+be|will\s+be|must\s+be|should\s+be|comes?\s+to|:)*\s*[:=]?[\s*_]*",
+    r"|(?<![\w-])(?:final\s+|correct\s+|right\s+|best\s+|my\s+)*(?:answer|solution|result)\b[\s*_:`\"']*"
+    r"(?:is|was|equals?|=|would\s+be|will\s+be|must\s+be|should\s+be|comes?\s+to|:)*\s*[:=]?[\s*_\"']*",
     re.I,
 )
 _REAL_MARKER = re.compile(r"####|:|=|\b(?:is|was|equals?|be|comes?\s+to)\b", re.I)
@@ -27,10 +27,13 @@ _BEFORE = re.compile(
     re.I,
 )
 _AFTER = re.compile(
-    r"^[\s\"'”’)*_\]]*(?:(?:is|are|was|were|would be|seems?|looks?|has been|can be|must be|being)\s+)?"
+    r"^[\s\"'”’)*_\]]*(?:"
+    r"(?:is|are|was|were|would be|seems?|looks?|has been|can be|must be|being)\s+"
+    r"(?:(?:also|clearly|definitely|simply|therefore|thus)\s+)?(?:not|never|out)\b"
+    r"|(?:(?:is|are|was|were|would be|seems?|looks?|has been|can be|must be|being)\s+)?"
     r"(?:(?:also|clearly|definitely|simply|therefore|thus)\s+)?"
-    r"(?:not\b|never\b|in?correct\b(?<!correct)|incorrect\b|wrong\b|false\b|impossible\b|out\b|eliminated\b|ruled out\b"
-    r"|isn['’]t\b|aren['’]t\b|wasn['’]t\b|cannot\b|can['’]t\b|doesn['’]t\b|does not\b|fails\b)",
+    r"(?:incorrect|wrong|false|impossible|eliminated|ruled out|isn['’]t|aren['’]t|wasn['’]t|cannot|can['’]t|doesn['’]t"
+    r"|does not|fails)\b)",
     re.I,
 )
 _TURN = re.compile(r"\b(?:but|however|rather|instead|so|therefore|hence)\b", re.I)
@@ -125,7 +128,7 @@ def denied(text: str, start: int, end: int) -> bool:
 
 def plain(text: str) -> str:
     """Case, width, punctuation, articles and runs of spaces aside."""
-    text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
+    text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("−", "-")
     text = re.sub(r"[^\w\s'+\-./%]|(?<!\d)[./](?!\d)|[./](?!\w)|(?<!\w)['-](?!\w)|'(?!\w)|(?<!\w)'", " ", text)
     text = re.sub(r"\b(?:a|an|the)\b", " ", text)
     return " ".join(text.replace("_", " ").split())

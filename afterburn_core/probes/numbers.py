@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from afterburn_core.probes.claims import corrected, denied, marked, spoken, without_asides
+from afterburn_core.probes.claims import corrected, denied, marked, sentences, spoken, without_asides
 
 _DIGITS = r"(?:\d{1,3}(?:[,\u202f\u00a0' ]\d{3})+(?!\d)|\d+)"
 _DECIMAL = rf"(?:{_DIGITS}(?:\.\d+)?|\.\d+)"
@@ -32,6 +32,7 @@ _SPELLED = (
     *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
 )
 _WORDS = {word: Fraction(value) for value, word in enumerate(_SPELLED)}
+_BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _MINUS = str.maketrans({"\u2212": "-", "\u2013": "-", "\ufe63": "-", "\uff0d": "-"})
 _LONGEST = 60  # characters of a number; more is no answer, and costs time
 
@@ -90,13 +91,18 @@ def final_number(text: str) -> Value | None:
         found = _in_claim(claim, last=False)
         if found:
             return found[0] if len({_comparable(value) for value in found}) == 1 else None
-    found = _in_claim(without_asides(text), last=True)
-    return found[-1] if found else None
+    rest = without_asides(text)
+    bold = _BOLD.findall(sentences(rest)[-1]) if sentences(rest) else []
+    for part in (*reversed(bold), rest):
+        found = _in_claim(part, last=True)
+        if found:
+            return found[-1]
+    return None
 
 
 def right_number(text: str, gold: str, tolerance: Any = None) -> bool:
     """Whether the text ends on `gold`: equal, or within `tolerance`, or rounding to the decimals of a decimal gold."""
-    wanted, given = value_of(gold), final_number(text)
+    wanted, given = value_of(gold) or final_number(gold), final_number(text)
     if wanted is None or given is None:
         return False
     allowed = Fraction(1, 2 * 10**wanted.decimals) if wanted.decimals else Fraction(0)

@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -84,22 +85,36 @@ class Job:
 def code_of(text: str) -> str:
     """The Python of an answer: its fenced blocks marked as Python or not at all, joined; else the whole text.
 
-    Where several blocks define the same functions, the last block alone counts.
+    Where several blocks define the same names, the last one alone counts; of blocks that define nothing, those that
+    only import count beside others.
     """
     from afterburn_core.probes.claims import spoken
 
     text = spoken(text)
-    blocks = [match.group(3) for match in _FENCE.finditer(text) if match.group(2).lower() in _PYTHON]
+    found = [match.group(3) for match in _FENCE.finditer(text) if match.group(2).lower() in _PYTHON]
+    blocks = [(block, _defined(block)) for block in map(textwrap.dedent, found)]
     if not blocks:
         return text
+    if not any(names for _, names in blocks):
+        return blocks[-1][0]
     seen: set[str] = set()
     kept: list[str] = []
-    for block in reversed(blocks):
-        names = set(re.findall(r"^(?:async\s+)?(?:def|class)\s+(\w+)", block, re.M))
-        if not names & seen and (names or not kept):
+    for block, names in reversed(blocks):
+        if (names and not names & seen) or (not names and _imports(block)):
             kept.insert(0, block)
         seen |= names
     return "\n".join(kept)
+
+
+def _defined(block: str) -> set[str]:
+    """Names of functions and classes, and of what is assigned at the left margin."""
+    defined = re.findall(r"^(?:(?:async\s+)?def|class)\s+(\w+)", block, re.M)
+    return {*defined, *re.findall(r"^(\w+)\s*=[^=]", block, re.M)}
+
+
+def _imports(block: str) -> bool:
+    lines = [line for line in block.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return bool(lines) and all(line.startswith(("import ", "from ")) for line in lines)
 
 
 _PYTHON = {"", "python", "py", "python3", "py3"}

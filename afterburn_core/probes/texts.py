@@ -68,7 +68,7 @@ def _named(text: str, names: tuple[str, ...]) -> set[str]:
 
 def _keeping_clauses(text: str) -> str:
     """`plain`, with the marks between clauses kept: a 'not' reaches no further than its clause."""
-    return " , ".join(part for piece in re.split(r"[,;:—]\s", text) if (part := plain(piece)))
+    return " , ".join(part for piece in re.split(r"[,;:—]\s|[()]", text) if (part := plain(piece)))
 
 
 def items_of(text: str) -> tuple[str, ...]:
