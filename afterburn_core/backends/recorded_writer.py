@@ -1,4 +1,4 @@
-"""Writes recorded outputs, as `recorded:FILE` reads them: what a run's models wrote, for another run or another tool."""
+"""Writes recorded outputs as `recorded:FILE` reads them: what a run's models wrote, for another run or tool."""
 
 from __future__ import annotations
 

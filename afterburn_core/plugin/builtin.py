@@ -23,6 +23,12 @@ def afterburn_backends() -> Iterable[BackendSpec]:
         capabilities=("generate",),
         factory="afterburn_core.backends.recorded:open_subject",
     )
+    yield BackendSpec(
+        name="core.api",
+        summary="Models served behind an OpenAI-compatible endpoint",
+        capabilities=("generate",),
+        factory="afterburn_core.backends.api:open_subject",
+    )
 
 
 @hookimpl(trylast=True)

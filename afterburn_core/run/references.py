@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -20,7 +21,7 @@ class SubjectReference:
     """A parsed name of a subject."""
 
     text: str
-    """As the user wrote it."""
+    """As the user wrote it, less any password or query of a URL."""
     scheme: Scheme
     path: Path | None = None
     """For `path` and `recorded`."""
@@ -28,7 +29,8 @@ class SubjectReference:
     revision: str | None = None
     cached_only: bool = False
     """Whether a hub id may only be taken from the client's cache: the user did not type it."""
-    url: str | None = None
+    url: str | None = attrs.field(default=None, repr=False)
+    """For `api`: with its query, which may hold a secret."""
     model: str | None = None
     """For `api`: the model's name at the endpoint."""
 
@@ -37,7 +39,10 @@ class SubjectReference:
         """What reports call the subject: never an absolute path."""
         if self.path is not None:
             return self.path.resolve().name
-        return self.hub_id or self.model or "endpoint"
+        model = self.model
+        if model is not None and model.startswith(("/", "~", ".")):  # a server may name its models by their folders
+            model = model.rstrip("/").rpartition("/")[2]
+        return self.hub_id or model or "endpoint"
 
 
 def parse_reference(text: str) -> SubjectReference:
@@ -54,8 +59,7 @@ def parse_reference(text: str) -> SubjectReference:
     if text.startswith("recorded:"):
         return _recorded(text)
     if text.startswith("api:"):
-        url, _, model = text.removeprefix("api:").partition("#")
-        return SubjectReference(text=text, scheme="api", url=url, model=model or None)
+        return _api(text)
     try:
         path = Path(text).expanduser()
     except RuntimeError as error:
@@ -78,6 +82,23 @@ def _recorded(text: str) -> SubjectReference:
     except RuntimeError as error:
         raise SubjectError(f"{text}: {error} Give the whole path") from error
     return SubjectReference(text=text, scheme="recorded", path=path)
+
+
+def _api(text: str) -> SubjectReference:
+    """The URL is kept whole for the backend; `text`, which is shown, has neither password nor query."""
+    url, _, model = text.removeprefix("api:").partition("#")
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        host = None
+    if host is None or parts.scheme not in ("http", "https"):
+        raise SubjectError("api: needs a URL that begins with http:// or https://; give api:http://HOST:PORT/v1#MODEL")
+    route = "?completions" if "completions" in parts.query.split("&") else ""
+    shown = f"api:{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{route}"
+    return SubjectReference(
+        text=f"{shown}#{model}" if model else shown, scheme="api", url=url, model=model.strip() or None
+    )
 
 
 _SUFFIXES = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".json"}
