@@ -2,7 +2,7 @@
 
 Band: θ̂_k ± q se_k with q the quantile of max_k |θ*_k − θ̂_k|/se_k over bootstrap resamples of the units, so that the
 whole curve lies inside with the level's probability (pass@k over k, a dose over steps). se_k is the standard deviation
-of θ*_k times √(n/(n − 1)); q is stretched by Student's over the normal quantile.
+of θ*_k times √(n/(n − 1)); for q, a normal quantile, stands Student's of the same probability.
 
 Ratio of two means on the same units: Fieller's interval below 50 units, BCa of the ratio from 50 on; none where the
 interval of the denominator includes 0.
@@ -80,10 +80,9 @@ def simultaneous_band(
         return Band(n=n, estimate=estimate, low=estimate, high=estimate, critical=0.0)
     largest = (np.abs(replicates - estimate)[:, varies] / spread[varies]).max(axis=1)
     # the bootstrap's spread is √((n − 1)/n) of the truth's: undone in the width, not in the quantile, which is normal
-    # where Student's is due
-    tail = (1 + level) / 2
-    student = float(special.stdtrit(n - 1, tail) / special.ndtri(tail))
-    critical = float(np.quantile(largest, level) * np.sqrt(n / (n - 1))) * student
+    # where Student's is due: exchanged for the one of the same probability
+    normal = float(np.quantile(largest, level)) * np.sqrt(n / (n - 1))
+    critical = float(special.stdtrit(n - 1, min(special.ndtr(normal), 1 - 1e-15)))
     reach = np.where(varies, critical * spread, 0.0)
     return Band(n=n, estimate=estimate, low=estimate - reach, high=estimate + reach, critical=critical)
 
