@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from afterburn_core.backends.transformers_generator import Settings
-    from afterburn_core.generation.model import Decoding, Generator
+    from afterburn_core.generation.model import Decoding, Generator, Serving
 
 NAME = "core.checkpoint"
 
@@ -90,11 +89,11 @@ class Checkpoint:
             self._parsed.update(read_documents(self.directory))
         return self._parsed
 
-    def generator(self, decoding: Decoding, settings: Settings | None = None) -> Generator:
+    def generator(self, decoding: Decoding, serving: Serving | None = None) -> Generator:
         """Writes with this model; its weights are loaded at the first text. Asked for only with `generate`."""
         from afterburn_core.backends.transformers_subjects import checkpoint_generator
 
-        return checkpoint_generator(self, decoding, settings)
+        return checkpoint_generator(self, decoding, serving)
 
     def close(self) -> None:
         for file in self.opened:
@@ -120,11 +119,19 @@ class AdapterSubject:
         own = read_documents(self.directory)
         return {name: own.get(name) or document for name, document in self.base.documents().items()}
 
-    def generator(self, decoding: Decoding, settings: Settings | None = None) -> Generator:
-        """Writes with the adapter on its base; `transformers_subjects.shared_generators` loads the base only once."""
+    def generator(self, decoding: Decoding, serving: Serving | None = None) -> Generator:
+        """Writes with the adapter on a base of its own; `shared_generators` loads one base for both."""
         from afterburn_core.backends.transformers_subjects import adapter_generator
 
-        return adapter_generator(self, decoding, settings)
+        return adapter_generator(self, decoding, serving)
+
+    def shared_generators(
+        self, base: OpenSubject, decoding: Decoding, serving: Serving | None = None
+    ) -> tuple[Generator, Generator] | None:
+        """Generators of the base and of this adapter on one model in memory; `None` where that would change either."""
+        from afterburn_core.backends.transformers_subjects import shared_generators
+
+        return shared_generators(base, self, decoding, serving)
 
     def close(self) -> None:
         self.adapter_file.close()

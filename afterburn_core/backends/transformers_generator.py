@@ -16,51 +16,41 @@ from typing import Any
 import attrs
 
 from afterburn_core.backends.documents import read_documents, read_json
-from afterburn_core.backends.transformers_cost import BatchSize, batch_size, context_length
+from afterburn_core.backends.transformers_cost import BatchSize, batch_size, context_length, text_config
 from afterburn_core.backends.transformers_template import Mode, Prompts, template_mode
 from afterburn_core.errors import SubjectError
-from afterburn_core.generation.model import Completed, Decoding, GenerationFacts, Request, Sample
+from afterburn_core.generation.model import Completed, Decoding, GenerationFacts, Request, Sample, Serving
 
 _WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")
 _NOT_DECODING = ("token_id", "_from_model_config", "transformers_version", "use_cache", "output_", "return_")
 
 
-@attrs.frozen(kw_only=True)
-class Settings:
-    """How a live model is run."""
-
-    device: str = "cpu"
-    dtype: str = "auto"
-    """`auto`: the stored dtype on a GPU, float32 on a CPU."""
-    rows: int | None = None
-    """Most texts side by side; absent means what the model's size allows."""
-
-    def dtype_for(self, config: Mapping[str, Any]) -> str:
-        """The dtype in effect."""
-        if self.dtype != "auto":
-            return self.dtype
-        stored = config.get("dtype") or config.get("torch_dtype")
-        return "float32" if self.device == "cpu" else str(stored or "float32").removeprefix("torch.")
+def dtype_in_effect(serving: Serving, config: Mapping[str, Any]) -> str:
+    """`float32`, `bfloat16` or `float16`: what was asked for, or as stored on a GPU and float32 on a CPU."""
+    if serving.dtype != "auto":
+        return serving.dtype
+    stored = config.get("dtype") or config.get("torch_dtype") or text_config(config).get("dtype")
+    return "float32" if serving.device == "cpu" else str(stored or "float32").removeprefix("torch.")
 
 
 class TransformersGenerator:
     """Writes texts with one model. See `afterburn_core.generation.model.Generator`."""
 
     def __init__(
-        self, origin: Any, decoding: Decoding, *, settings: Settings, resident: Any, parameters: int, adapted: bool
+        self, origin: Any, decoding: Decoding, *, serving: Serving, resident: Any, parameters: int, adapted: bool
     ) -> None:
         """Args:
         origin: where the files lie (`transformers_loading.Origin`).
         decoding: how tokens are chosen.
-        settings: device, dtype, batch.
+        serving: device, dtype, batch.
         resident: the model, perhaps shared (`transformers_loading.ResidentModel`).
         parameters: of the model; decides the batch.
         adapted: whether the adapter is on, where the model has one.
         """
         self.origin = origin
         self.decoding = decoding
-        self.settings = settings
+        self.serving = serving
         self._resident = resident
         self._parameters = parameters
         self._adapted = adapted
@@ -83,12 +73,12 @@ class TransformersGenerator:
     @cached_property
     def facts(self) -> GenerationFacts:
         """See `GenerationFacts`; read from files alone."""
-        dtype = self.settings.dtype_for(self._config)
+        dtype = dtype_in_effect(self.serving, self._config)
         source = (self._templates or {}).get("default")
         own = read_json(self.origin.directory / "generation_config.json") or {}
         properties: dict[str, Any] = {
             "dtype": dtype,
-            "device": self.settings.device.split(":")[0],
+            "device": self.serving.device.split(":")[0],
             "torch": _version("torch"),
             "near_ties": "decided alone" if dtype == "float32" else "decided in the batch",
             "own_decoding": {key: value for key, value in sorted(own.items()) if not _is_bookkeeping(key)},
@@ -114,9 +104,9 @@ class TransformersGenerator:
     @cached_property
     def size(self) -> BatchSize:
         """Bounds of one batch."""
-        width = _WIDTHS.get(self.settings.dtype_for(self._config), 4)
-        size = batch_size(self._config, parameters=self._parameters, device=self.settings.device, width=width)
-        return size if self.settings.rows is None else attrs.evolve(size, rows=self.settings.rows)
+        width = _WIDTHS.get(dtype_in_effect(self.serving, self._config), 4)
+        size = batch_size(self._config, parameters=self._parameters, device=self.serving.device, width=width)
+        return size if self.serving.batch is None else attrs.evolve(size, rows=self.serving.batch)
 
     def groups(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
         """The requests by length of their prompt, longest first, in groups of a few batches.
@@ -231,13 +221,13 @@ def _tokenizer_digest(directory: Path) -> str | None:
 
 
 def open_generator(
-    decoding: Decoding, *, origin: Any, parameters: int, settings: Settings | None = None
+    decoding: Decoding, *, origin: Any, parameters: int, serving: Serving | None = None
 ) -> TransformersGenerator:
     """A generator with a model of its own, which is loaded at the first text."""
     from afterburn_core.backends.transformers_loading import ResidentModel, load_model
 
-    chosen = settings or Settings()
+    chosen = serving or Serving()
     resident = ResidentModel(lambda: load_model(origin, device=chosen.device, dtype=chosen.dtype))
     return TransformersGenerator(
-        origin, decoding, settings=chosen, resident=resident, parameters=parameters, adapted=True
+        origin, decoding, serving=chosen, resident=resident, parameters=parameters, adapted=True
     )

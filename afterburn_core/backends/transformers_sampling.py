@@ -32,7 +32,7 @@ from afterburn_core.generation.model import Decoding
 class Margin:
     """How far rounding may move things between batches."""
 
-    score: float = 1e-3
+    score: float = 2e-4
     """Difference of two scores, relative to the larger of 1 and the largest score."""
     mass: float = 3e-5
     """Difference of two cumulative probabilities, at temperature 1 or above."""
@@ -95,14 +95,14 @@ def filtered(scores: torch.Tensor, decoding: Decoding) -> tuple[torch.Tensor, to
         removed = probabilities < decoding.min_p * probabilities.amax(dim=-1, keepdim=True)
         removed.scatter_(-1, torch.topk(probabilities, 1, dim=-1).indices, False)
         limit = scores.amax(dim=-1, keepdim=True) + math.log(decoding.min_p)
-        near |= (scores - limit).abs() < 0.1 * margin.score
+        near |= (scores - limit).abs() < margin.score
         scores = scores.masked_fill(removed, -math.inf)
     return scores, near
 
 
 def _around(scores: torch.Tensor, limit: torch.Tensor, removed: torch.Tensor) -> torch.Tensor:
     """Tokens on either side of a limit, where a removed one is so close that rounding could swap them."""
-    width = 0.1 * Margin().score
+    width = Margin().score
     swapped = (removed & (scores > limit - width)).any(dim=-1, keepdim=True)
     return swapped & ((scores - limit).abs() < width)
 

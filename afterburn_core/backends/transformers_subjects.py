@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from afterburn_core.backends.transformers_generator import Settings, TransformersGenerator, open_generator
+from afterburn_core.backends.transformers_generator import TransformersGenerator, open_generator
 from afterburn_core.errors import SubjectError
+from afterburn_core.generation.model import Serving
 
 if TYPE_CHECKING:
     from afterburn_core.backends.checkpoint import AdapterSubject, Checkpoint
@@ -13,23 +14,23 @@ if TYPE_CHECKING:
     from afterburn_core.run.subjects import OpenSubject
 
 
-def checkpoint_generator(subject: Checkpoint, decoding: Decoding, settings: Settings | None) -> Generator:
+def checkpoint_generator(subject: Checkpoint, decoding: Decoding, serving: Serving | None) -> Generator:
     """A generator with a model of its own."""
-    return open_generator(decoding, origin=_origin(subject), parameters=subject.facts.parameters, settings=settings)
+    return open_generator(decoding, origin=_origin(subject), parameters=subject.facts.parameters, serving=serving)
 
 
-def adapter_generator(subject: AdapterSubject, decoding: Decoding, settings: Settings | None) -> Generator:
+def adapter_generator(subject: AdapterSubject, decoding: Decoding, serving: Serving | None) -> Generator:
     """A generator with the base and the adapter on it.
 
     Raises:
         SubjectError: the base is no model that can be loaded.
     """
     parameters = subject.base.facts.parameters
-    return open_generator(decoding, origin=_adapted_origin(subject), parameters=parameters, settings=settings)
+    return open_generator(decoding, origin=_adapted_origin(subject), parameters=parameters, serving=serving)
 
 
 def shared_generators(
-    base: OpenSubject, trained: OpenSubject, decoding: Decoding, settings: Settings | None = None
+    base: OpenSubject, trained: OpenSubject, decoding: Decoding, serving: Serving | None = None
 ) -> tuple[Generator, Generator] | None:
     """Generators for the base and the adapter on it that share one model in memory, which is freed with the later.
 
@@ -46,13 +47,13 @@ def shared_generators(
     origin = _adapted_origin(trained)
     if origin.rows is not None or not restores_base(read_json(trained.directory / "adapter_config.json") or {}):
         return None
-    chosen = settings or Settings()
+    chosen = serving or Serving()
     resident = ResidentModel(lambda: load_model(origin, device=chosen.device, dtype=chosen.dtype), holders=2)
 
     def generator(of: Any, adapted: bool) -> TransformersGenerator:
         parameters = base.facts.parameters
         return TransformersGenerator(
-            of, decoding, settings=chosen, resident=resident, parameters=parameters, adapted=adapted
+            of, decoding, serving=chosen, resident=resident, parameters=parameters, adapted=adapted
         )
 
     own = Origin(directory=origin.directory, label=base.facts.label)
