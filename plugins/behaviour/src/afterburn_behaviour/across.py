@@ -81,15 +81,6 @@ def _shares(side: Sequence[Sequence[tuple[str, ...]]], k: int, known: dict[tuple
     return sparse.csr_matrix((weights, (rows, columns)), shape=(len(side), len(known)), dtype=np.float64)
 
 
-def distinct_of_side(texts: Sequence[str], budget: int) -> dict[int, float]:
-    """distinct_n of one side by n, each text cut to the budget alone; NaN without an n-gram."""
-    result = {}
-    for n, found in grams([tokens(text, budget) for text in texts]).items():
-        count = np.array([float(found.document.size)])
-        result[n] = float(expectation_adjusted(np.array([float(found.kinds)]), count)[0])
-    return result
-
-
 def distinct(
     base: Sequence[str], trained: Sequence[str], units: Units, epsilon: Floats, *, budget: int, identical: bool
 ) -> dict[int, Corpus]:
@@ -137,8 +128,9 @@ def _distinct(found: Grams, prompts: int, units: Units, epsilon: Floats, *, iden
         kinds = float((count > 0).sum())
         whole.append(float(adjusted(np.array([kinds]), total)[0]))
         without.append(adjusted(kinds - only, total[0] - size))
-    rest = without[1] - without[0] if units.count > 1 and np.all(size < total) else np.zeros(0)
-    return conclude(whole[0], whole[1], np.concatenate(drawn), rest, identical=identical, n=units.count)
+    rest = (without[0], without[1]) if units.count > 1 and np.all(size < total) else (np.zeros(0), np.zeros(0))
+    under = np.concatenate([np.zeros(0), *drawn])
+    return conclude((whole[0], whole[1]), under, rest, identical=identical, n=units.count)
 
 
 def kernel(base: Sequence[str], trained: Sequence[str], budget: int) -> NDArray[np.float64]:
@@ -167,8 +159,8 @@ def vendi(similarities: Floats, units: Units, epsilon: Floats, *, identical: boo
         left.append(
             np.divide(units.prompts(units.sizes) ** 2, remaining, out=np.ones_like(remaining), where=remaining > 0)
         )
-    rest = left[1] - left[0] if units.count > 1 else np.zeros(0)
-    return conclude(float(b[0]), float(t[0]), t[1:] - b[1:], rest, identical=identical, n=units.count)
+    rest = (left[0], left[1]) if units.count > 1 else (np.zeros(0), np.zeros(0))
+    return conclude((float(b[0]), float(t[0])), t[1:] - b[1:], rest, identical=identical, n=units.count)
 
 
 def _halves(n: int) -> tuple[slice, slice]:

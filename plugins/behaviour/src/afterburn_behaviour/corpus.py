@@ -62,10 +62,10 @@ class Units:
 
 @attrs.frozen(kw_only=True)
 class Corpus:
-    """A quantity of both sides, and their contrast."""
+    """A quantity of base's texts, and its contrast with trained's."""
 
-    base: float
-    trained: float
+    own: Contrast
+    """Base's value. A side's own value is that of the side compared with itself, without swaps."""
     contrast: Contrast
 
 
@@ -80,22 +80,34 @@ def swaps(units: int, draws: int, seed: int) -> Floats:
     return np.random.default_rng(seed).integers(0, 2, size=(draws, units), dtype=np.int8).astype(np.float64)
 
 
-def conclude(base: float, trained: float, drawn: Floats, without: Floats, *, identical: bool, n: int) -> Corpus:
-    """The contrast from its values under swaps (B,) and without each unit (U,)."""
+def conclude(
+    values: tuple[float, float], drawn: Floats, without: tuple[Floats, Floats], *, identical: bool, n: int
+) -> Corpus:
+    """From the values of base and trained, their differences under swaps (B,) and the values without each unit (U,)."""
+    base, trained = values
+    own = Contrast(n=n, estimate=base, interval=_jackknife(base, without[0]))
     observed = trained - base
     if identical:
         zero = Interval(low=0.0, high=0.0, level=LEVEL, method="identical")
         same = Test(name="arm_swap", p_value=1.0, statistic=0.0)
-        return Corpus(base=base, trained=trained, contrast=Contrast(n=n, estimate=0.0, interval=zero, test=same))
-    interval = None
-    if without.size >= 2:
-        error = float(np.sqrt(without.var() * (without.size - 1)))
-        error = error if error > _TIE else 1 / without.size
-        low, high = t_interval(observed, error, without.size - 1, level=LEVEL)
-        interval = Interval(low=float(low), high=float(high), level=LEVEL, method="jackknife_t")
+        return Corpus(own=own, contrast=Contrast(n=n, estimate=0.0, interval=zero, test=same))
     extreme = int(np.count_nonzero(np.abs(drawn) >= abs(observed) - _TIE))
-    test = Test(name="arm_swap", p_value=(1 + extreme) / (drawn.size + 1), statistic=observed)
-    return Corpus(base=base, trained=trained, contrast=Contrast(n=n, estimate=observed, interval=interval, test=test))
+    contrast = Contrast(
+        n=n,
+        estimate=observed,
+        interval=_jackknife(observed, without[1] - without[0]),
+        test=Test(name="arm_swap", p_value=(1 + extreme) / (drawn.size + 1), statistic=observed),
+    )
+    return Corpus(own=own, contrast=contrast)
+
+
+def _jackknife(value: float, without: Floats) -> Interval | None:
+    if without.size < 2:
+        return None
+    error = float(np.sqrt(without.var() * (without.size - 1)))
+    error = error if error > _TIE else 1 / without.size
+    low, high = t_interval(value, error, without.size - 1, level=LEVEL)
+    return Interval(low=float(low), high=float(high), level=LEVEL, method="jackknife_t")
 
 
 def counted(
@@ -123,7 +135,7 @@ def counted(
         name: [s(c[None], o.sum(keepdims=True), *whole) for c, o in zip(total, own)] for name, s in quantities.items()
     }
     drawn: dict[str, list[Floats]] = {name: [] for name in quantities}
-    without: dict[str, list[Floats]] = {name: [] for name in quantities}
+    without: dict[str, tuple[list[Floats], list[Floats]]] = {name: ([], []) for name in quantities}
     change = sparse.csr_matrix((base - trained).T)
     for start in range(0, len(epsilon), _CHUNK):
         part = epsilon[start : start + _CHUNK]
@@ -134,15 +146,16 @@ def counted(
     for start in range(0, units.count if units.count > 1 else 0, _CHUNK):
         rows = slice(start, start + _CHUNK)
         rest = units.prompts(units.sizes[rows]), units.pairs(units.sizes[rows])
-        left = [(c - x[rows].toarray(), o.sum() - o[rows]) for c, x, o in zip(total, sides, own)]
-        for name, s in quantities.items():
-            without[name].append(s(*left[1], *rest) - s(*left[0], *rest))
+        for side, (c, x, o) in enumerate(zip(total, sides, own)):
+            left = c - x[rows].toarray()
+            for name, s in quantities.items():
+                without[name][side].append(s(left, o.sum() - o[rows], *rest))
+    nothing = np.zeros(0)
     return {
         name: conclude(
-            float(values[name][0][0]),
-            float(values[name][1][0]),
-            np.concatenate(drawn[name]),
-            np.concatenate([np.zeros(0), *without[name]]),
+            (float(values[name][0][0]), float(values[name][1][0])),
+            np.concatenate([nothing, *drawn[name]]),
+            (np.concatenate([nothing, *without[name][0]]), np.concatenate([nothing, *without[name][1]])),
             identical=identical,
             n=units.count,
         )
@@ -170,7 +183,7 @@ def mean_over_pairs(
     t, b = shift + sign * inside / pairs, shift + sign * outside / pairs
     rows = [np.bincount(units.of_prompt, weights=apart[s, s].sum(axis=1)) for s in (slice(0, n), slice(n, 2 * n))]
     rest = units.pairs(units.sizes)
-    if rest.min() <= 0:  # two units: without one of them no pair is left
-        return conclude(float(b[0]), float(t[0]), t[1:] - b[1:], np.zeros(0), identical=identical, n=units.count)
-    left = [shift + sign * (total - 2 * row) / rest for total, row in zip((outside[0], inside[0]), rows)]
-    return conclude(float(b[0]), float(t[0]), t[1:] - b[1:], left[1] - left[0], identical=identical, n=units.count)
+    left = np.zeros(0), np.zeros(0)
+    if rest.min() > 0:  # of two units, without one of them no pair is left
+        left = (shift + sign * (outside[0] - 2 * rows[0]) / rest, shift + sign * (inside[0] - 2 * rows[1]) / rest)
+    return conclude((float(b[0]), float(t[0])), t[1:] - b[1:], left, identical=identical, n=units.count)

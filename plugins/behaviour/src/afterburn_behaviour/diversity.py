@@ -23,11 +23,12 @@ from afterburn_behaviour.units import SIDES, clusters
 from afterburn_behaviour.variety_options import DiversityOptions
 from afterburn_core.generation.model import Responses
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
+from afterburn_core.probes.model import Probe
 from afterburn_core.result.model import Measurement
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.stats.contrast import Contrast, as_measurement, undefined
 from afterburn_core.stats.multiplicity import adjust
-from afterburn_core.stats.paired import means, paired_contrasts, paired_rate_contrasts
+from afterburn_core.stats.paired import means, paired_contrasts, paired_rate_contrasts, rate
 
 PREFIX = "behaviour.diversity."
 ONE_SAMPLE = "needs at least 2 samples of a prompt on both sides"
@@ -90,7 +91,8 @@ class Diversity:
         answered = Answered.of([item for item in items if item.paired])
         lost = sum(bool(item.base) != bool(item.trained) for item in items)
         per_prompt, pairs = self._per_prompt(answered)
-        corpus = self._across(answered)
+        probes = [item.probe for item in answered.items]
+        corpus = self._across(probes, *answered.equally_many(), self._options.permutations) if probes else {}
         semantic, reason = meanings(answered.items, self._options, seed=self._seed, device=self._device)
         contrasts = per_prompt | {name: found.contrast for name, found in {**corpus, **semantic.across}.items()}
         contrasts |= semantic.within
@@ -103,7 +105,7 @@ class Diversity:
         # few questions decide, so that the many descriptions beside them cost no power
         done = adjust(decisive, family=FAMILY) | adjust(others, family=f"{FAMILY}.detail")
         note = f"left out: {lost} prompts that one side alone answered" if lost else None
-        measured = self._sides(items, corpus, semantic.sides, absent)
+        measured = self._sides(items, semantic.sides, absent)
         measured += [as_measurement(_noted(done[name], note), PREFIX + name) for name in sorted(done)]
         return AnalyzerOutput(
             measurements=tuple(measured), artifacts=artifact("diversity", pairs, excerpts=self._excerpts)
@@ -160,24 +162,22 @@ class Diversity:
                 )
         return pairs
 
-    def _across(self, answered: Answered) -> dict[str, Corpus]:
-        """Contrasts of what has one value per side."""
-        if len(answered.items) < 2:
+    def _across(self, probes: Sequence[Probe], base: Texts, trained: Texts, draws: int) -> dict[str, Corpus]:
+        """What has one value per side."""
+        units = Units.of([probe.unit for probe in probes])
+        if units.count < 2:
             return {}
-        options = self._options
-        units = Units.of([item.probe.unit for item in answered.items])
-        epsilon = swaps(units.count, options.permutations, child_seed(self._seed, "across"))
-        same = answered.identical
-        base, trained = answered.equally_many()
+        options, same = self._options, base == trained
+        epsilon = swaps(units.count, draws, child_seed(self._seed, "across"))
         found = across.openings(base, trained, units, epsilon, identical=same)
         first_b, first_t = ([samples[0] for samples in side] for side in (base, trained))
         of_n = across.distinct(first_b, first_t, units, epsilon, budget=options.words, identical=same)
         found |= {f"across.distinct_{n}": corpus for n, corpus in of_n.items()}
-        chosen = subset([item.probe.id for item in answered.items], options.prompts)
-        few = Units.of([answered.items[i].probe.unit for i in chosen])
+        chosen = subset([probe.id for probe in probes], options.prompts)
+        few = Units.of([probes[i].unit for i in chosen])
         if few.count < 2:
             return found
-        swapped = swaps(few.count, options.permutations, child_seed(self._seed, "pairs"))
+        swapped = swaps(few.count, draws, child_seed(self._seed, "pairs"))
         alike = across.kernel([first_b[i] for i in chosen], [first_t[i] for i in chosen], options.words)
         found["across.self_similarity"] = mean_over_pairs(alike, few, swapped, identical=same)
         found["across.vendi"] = across.vendi(alike, few, swapped, identical=same)
@@ -186,7 +186,6 @@ class Diversity:
     def _sides(
         self,
         items: Sequence[Responses],
-        corpus: Mapping[str, Corpus],
         semantic: Mapping[str, tuple[Contrast, Contrast]],
         absent: Callable[[str], str],
     ) -> list[Measurement]:
@@ -195,10 +194,9 @@ class Diversity:
         for number, side in enumerate(SIDES):
             own = [item for item in items if (item.base, item.trained)[number]]
             texts = [[s.text for s in (item.base, item.trained)[number]] for item in own]
-            estimates = self._one_side(own, texts, side)
-            for name, both in corpus.items():
-                if not name.startswith("across.distinct_"):
-                    estimates[name] = Contrast(n=both.contrast.n, estimate=(both.base, both.trained)[number])
+            probes = [item.probe for item in own]
+            estimates = self._one_side(probes, texts, side)
+            estimates |= {name: of.own for name, of in self._across(probes, texts, texts, 0).items()}
             estimates |= {name: pair[number] for name, pair in semantic.items()}
             for metric in DIVERSITY:
                 name = metric.id.removeprefix(PREFIX)
@@ -206,7 +204,7 @@ class Diversity:
                 found.append(as_measurement(estimate, metric.id, subjects=(side,)))
         return found
 
-    def _one_side(self, own: Sequence[Responses], texts: Texts, side: str) -> dict[str, Contrast]:
+    def _one_side(self, probes: Sequence[Probe], texts: Texts, side: str) -> dict[str, Contrast]:
         if not texts:
             return {}
         several = np.array([len(samples) > 1 for samples in texts])
@@ -217,18 +215,11 @@ class Diversity:
         values |= within.similarity(texts, self._options.words)
         values["loops"] = np.array([np.mean([within.loops(text) for text in samples]) for samples in texts])
         values["compression"] = within.compression((texts,))[0]
-        of = clusters([item.probe for item in own])
-        estimates = means(
-            values,
-            clusters=None if of is None else dict.fromkeys(values, of),
-            seed=child_seed(self._seed, f"one_side/{side}"),
-        )
-        found = {name: c for name, c in estimates.items() if c.estimate is not None}
-        units = len({item.probe.unit for item in own})
-        for n, value in across.distinct_of_side([samples[0] for samples in texts], self._options.words).items():
-            if np.isfinite(value):
-                found[f"across.distinct_{n}"] = Contrast(n=units, estimate=value)
-        return found
+        of, seed = clusters(probes), child_seed(self._seed, f"one_side/{side}")
+        grouped = None if of is None else dict.fromkeys(values, of)
+        estimates = means({name: v for name, v in values.items() if name not in _RATES}, clusters=grouped, seed=seed)
+        estimates |= {name: rate(values[name], clusters=of, seed=seed) for name in _RATES}
+        return {name: contrast for name, contrast in estimates.items() if contrast.estimate is not None}
 
     def _absent(self, answered: Answered, no_encoder: str | None) -> Callable[[str], str]:
         """Why a quantity has no value."""

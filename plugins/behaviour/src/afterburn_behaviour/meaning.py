@@ -69,6 +69,8 @@ def meanings(
         first = np.stack([block[0] for side in encoded for block in side])
         epsilon = swaps(units.count, options.permutations, child_seed(seed, "meaning/across"))
         corpus = mean_over_pairs(1 - first @ first.T, units, epsilon, identical=same)
+        turned = np.roll(first, len(chosen), axis=0)  # trained's first: its own value is that of the other order
+        mirrored = mean_over_pairs(1 - turned @ turned.T, units, epsilon[:0], identical=same)
         corpus = attrs.evolve(corpus, contrast=attrs.evolve(corpus.contrast, reason=note))
         result = attrs.evolve(result, across={"across.meaning": corpus})
         result = attrs.evolve(
@@ -76,8 +78,8 @@ def meanings(
             sides={
                 **result.sides,
                 "across.meaning": (
-                    Contrast(n=units.count, estimate=corpus.base, reason=note),
-                    Contrast(n=units.count, estimate=corpus.trained, reason=note),
+                    attrs.evolve(corpus.own, reason=note),
+                    attrs.evolve(mirrored.own, reason=note),
                 ),
             },
         )

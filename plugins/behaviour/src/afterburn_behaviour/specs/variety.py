@@ -20,6 +20,8 @@ WITHIN = (
             f"distinct_{n}",
             f"Distinct {noun} among a prompt's samples over the number expected of as many random ones, at a fixed "
             "budget of words",
+            low=None,
+            high=None,
         )
         for n, noun in _GRAMS.items()
     ),
@@ -64,6 +66,8 @@ ACROSS = (
             f"across.distinct_{n}",
             f"Distinct {noun} among the answers to all prompts over the number expected of as many random ones, at a "
             "fixed budget of words",
+            low=None,
+            high=None,
         )
         for n, noun in _GRAMS.items()
     ),
