@@ -76,7 +76,7 @@ def _mentioned(text: str, letters: str) -> set[str]:
     pattern = (
         rf"\(([{letters}])\)|\*\*\(?([{letters}])[).:]?\*\*|\b(?:option|choice|answer|letter)\s+\(?([{letters}])\b"
         rf"|(?<![\w'’(])([{letters}])\)(?=\s|$)"
-        rf"|(?:choose|pick|select|go with|it'?s|it is|leaves|leaving)\s+([{letters}])(?![\w'’])"
+        rf"|(?:choose|pick|select|say|guess|go with|it'?s|it is|leaves|leaving)\s+([{letters}])(?![\w'’])"
         rf"|(?<![\w'’])([B-HJ-Z])(?=\s+is\s+(?:the\s+)?(?:correct|right|best))"
     )
     found = set()

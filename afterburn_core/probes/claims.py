@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+_LONGEST_BOX = 400  # characters
 _THINKING = re.compile(r"<(think|thinking|thought|reasoning|scratchpad)>.*?</\1>", re.S | re.I)
 _CLOSING = re.compile(r"</(think|thinking|thought|reasoning|scratchpad)>", re.I)
 _OPENING = re.compile(r"<(think|thinking|thought|reasoning|scratchpad)>", re.I)
@@ -36,6 +37,7 @@ _AFTER = re.compile(
     r"|does not|fails)\b)",
     re.I,
 )
+_ARTICLES = ("a", "an", "the")
 _TURN = re.compile(r"\b(?:but|however|rather|instead|so|therefore|hence)\b", re.I)
 
 
@@ -51,17 +53,13 @@ def spoken(text: str) -> str:
 
 def boxed(text: str) -> str | None:
     r"""The content of the last `\boxed{…}` or `\fbox{…}`."""
-    found = None
-    for match in re.finditer(r"\\f?boxed\s*\{", text):
+    for match in reversed(list(re.finditer(r"\\f?boxed\s*\{", text))):
         depth, start = 1, match.end()
-        for position in range(start, len(text)):
+        for position in range(start, min(start + _LONGEST_BOX, len(text))):
             depth += {"{": 1, "}": -1}.get(text[position], 0)
             if depth == 0:
-                found = text[start:position]
-                break
-    if found is not None:
-        found = re.sub(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}", r"\1", found)
-    return found
+                return re.sub(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}", r"\1", text[start:position])
+    return None
 
 
 def marked(text: str) -> str | None:
@@ -130,5 +128,5 @@ def plain(text: str) -> str:
     """Case, width, punctuation, articles and runs of spaces aside."""
     text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("−", "-")
     text = re.sub(r"[^\w\s'+\-./%]|(?<!\d)[./](?!\d)|[./](?!\w)|(?<!\w)['-](?!\w)|'(?!\w)|(?<!\w)'", " ", text)
-    text = re.sub(r"\b(?:a|an|the)\b", " ", text)
-    return " ".join(text.replace("_", " ").split())
+    words = text.replace("_", " ").split()
+    return " ".join([word for word in words if word not in _ARTICLES] or words)

@@ -145,11 +145,17 @@ def _in_claim(claim: str, *, last: bool) -> list[Value]:
 
 def _enumerates(text: str, match: re.Match[str]) -> bool:
     """Whether the number counts steps or lines: `2.` or `2)` at the start of a line, `step 3`."""
-    start = text.rfind("\n", 0, match.start()) + 1
-    leads = not text[start : match.start()].strip(" \t#*-")
+    start = text.rfind("\n", max(0, match.start() - 20), match.start()) + 1
+    leads = match.start() - start < 20 and not text[start : match.start()].strip(" \t#*-")
     if leads and re.match(r"(?:\.|\))\s+\S", text[match.end() :]) and "." not in match.group():
         return True
-    return bool(re.search(r"\b(?:step|question|problem|part|equation|line)\s*#?$", text[: match.start()], re.I))
+    return bool(
+        re.search(
+            r"\b(?:step|question|problem|part|equation|line)\s*#?$",
+            text[max(0, match.start() - 20) : match.start()],
+            re.I,
+        )
+    )
 
 
 def _comparable(value: Value) -> tuple[Fraction, bool]:

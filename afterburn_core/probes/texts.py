@@ -86,10 +86,11 @@ def items_of(text: str) -> tuple[str, ...]:
 
 
 def _split(text: str) -> list[str]:
-    text = text.strip().strip("`*_. ")
-    inside = re.search(r"[\[{(](.*?)[\]})]", text, re.S)
-    if inside and ("," in inside.group(1) or text.startswith(("[", "{", "("))):
-        text = inside.group(1)
+    text = re.sub(r"[ \t]+", " ", text.strip().strip("`*_. "))
+    opening, closing = re.search(r"[\[{(]", text), re.search(r"[\]})]", text)
+    if opening and closing and opening.end() <= closing.start():
+        inside = text[opening.end() : closing.start()]
+        text = inside if "," in inside or opening.start() == 0 else text
     return re.split(r"\s*(?:,\s*(?:and|then)\s+|,|;|\n|→|->|=>|<|>|\bthen\b|\band\b|&)\s*", text)
 
 
