@@ -119,8 +119,8 @@ class Client:
             headers["Authorization"] = self._address.key.header()
         until = time.monotonic() + self._patience.deadline
         connection.request(method, self._address.target(resource), body=body, headers=headers)
-        response = connection.getresponse()
-        return self._judge(response, self._read(response, until))
+        with connection.getresponse() as response:
+            return self._judge(response, self._read(response, until))
 
     def _read(self, response: http.client.HTTPResponse, until: float) -> bytes:
         """The whole body; `IncompleteRead` where the connection ends before it does."""
