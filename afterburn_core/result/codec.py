@@ -35,7 +35,7 @@ def dumps(result: Result) -> str:
     Raises:
         SchemaError: a value is none that JSON has, such as NaN.
     """
-    return _text(to_dict(result))
+    return _checked_text(to_dict(result))
 
 
 def from_dict(document: dict[str, Any]) -> Result:
@@ -88,8 +88,13 @@ def write(path: Path | str, result: Result) -> None:
     replace_file(Path(path), _text(document).encode())
 
 
-def _text(document: dict[str, Any]) -> str:
+def _checked_text(document: dict[str, Any]) -> str:
     found = strict_json.faults(document)
     if found:
         raise strict_json.refusal(*found)
+    return _text(document)
+
+
+def _text(document: dict[str, Any]) -> str:
+    """Of a document without faults."""
     return json.dumps(document, allow_nan=False, ensure_ascii=False, indent=1, sort_keys=True) + "\n"

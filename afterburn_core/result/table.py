@@ -30,6 +30,7 @@ __all__ = ["INLINE_LIMIT", "TABLE_ID", "TABLE_MEDIA_TYPE", "read_table", "read_t
 INLINE_LIMIT = 20_000
 TABLE_ID = "measurements.table"
 _TABLE_PATH = "artifacts/measurements.jsonl.gz"
+_ROW = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 _LONGEST_ROW = 1 << 20  # bytes; a compressed file must not be able to fill the memory
 
 
@@ -130,8 +131,7 @@ def _compressed(entries: Iterable[Measurement]) -> bytes:
             faults = row_faults(row)
             if faults:
                 raise strict_json.refusal(*(f"{_TABLE_PATH}: {entry.id}: {fault}" for fault in faults))
-            text = json.dumps(row, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-            stream.write(text.encode() + b"\n")
+            stream.write(_ROW.encode(row).encode() + b"\n")
     return buffer.getvalue()
 
 

@@ -61,6 +61,8 @@ def sign_null(matrix: NDArray[np.float32], values: NDArray[np.float64], *, seed:
         seed: of the signs and of the start vectors.
         draws: signed copies in the last round.
     """
+    if matrix.shape[0] < matrix.shape[1]:
+        matrix = np.ascontiguousarray(matrix.T)  # the process runs in the smaller space
     removed = 0
     margin = 1 + 2 * min(matrix.shape) ** (-2 / 3)
     most = min(_MOST, min(matrix.shape) // 2)
@@ -109,9 +111,7 @@ def _flip(matrix: NDArray[np.float32], generator: np.random.Generator) -> None:
 
 
 def _norm(matrix: NDArray[np.float32], generator: np.random.Generator, floor: float) -> float:
-    """σ₁ to 1e-3 if it exceeds `floor`, else a lower bound that does not."""
-    if matrix.shape[0] < matrix.shape[1]:
-        matrix = matrix.T  # the process runs in the smaller space
+    """σ₁ of a tall matrix to 1e-3 if it exceeds `floor`, else a lower bound that does not."""
     order = matrix.shape[1]
     steps = min(_STEPS, order)
     basis = np.empty((steps, order), dtype=np.float32)
@@ -122,7 +122,7 @@ def _norm(matrix: NDArray[np.float32], generator: np.random.Generator, floor: fl
     before = 0.0
     for step in range(steps):
         basis[step] = vector
-        image = (matrix @ vector) @ matrix
+        image = _image(matrix, vector)
         diagonal.append(float(vector @ image))
         known = basis[: step + 1]
         for _ in range(2):  # once is not enough in float32
@@ -140,6 +140,16 @@ def _norm(matrix: NDArray[np.float32], generator: np.random.Generator, floor: fl
         off.append(length)
         vector = image / np.float32(length)
     return before
+
+
+def _image(matrix: NDArray[np.float32], vector: NDArray[Any]) -> NDArray[Any]:
+    """AᵀA v by blocks of rows, each of which is read from memory once for both products."""
+    image = np.zeros(matrix.shape[1], dtype=np.float32)
+    step = max(1, _CHUNK // matrix.shape[1])
+    for start in range(0, matrix.shape[0], step):
+        block = matrix[start : start + step]
+        image += (block @ vector) @ block
+    return image
 
 
 def _ritz(diagonal: list[float], off: list[float]) -> tuple[float, float]:
