@@ -177,8 +177,9 @@ class TestDifferences:
             paired_rates([0, 1], [1], seed=0)
         with pytest.raises(ValueError, match="one side only: b"):
             paired_rate_contrasts({"a": [0]}, {"a": [0], "b": [1]}, seed=0)
-        with pytest.raises(ValueError, match="7 successes of 3"):
-            rate((7, 3), seed=0)
+        for counts in ((7, 3), (0.5, 0.75)):
+            with pytest.raises(ValueError, match="a tuple of two holds counts"):
+                rate(counts, seed=0)
 
     def test_duplicated_data_never_raise_the_p_value_of_mcnemar(self) -> None:
         p = mcnemar_p(np.array([7, 14, 28, 56]), np.array([3, 6, 12, 24]))
@@ -237,6 +238,10 @@ class TestRates:
         assert contrast.estimate == 0.0 and contrast.interval is not None and contrast.test is not None
         assert contrast.test.p_value == 1.0 and contrast.interval.method == "tango"
         assert (contrast.interval.low, contrast.interval.high) == pytest.approx((-0.1135, 0.1135), abs=5e-5)
+
+    def test_shares_that_agree_in_every_pair_do_not_prove_it_either(self) -> None:
+        shares = [0.25, 0.5, 0.0] * 10
+        assert paired_rates(shares, shares, seed=0).interval == paired_rates([0] * 30, [0] * 30, seed=0).interval
 
     @pytest.mark.parametrize("values", [[0, 1] * 15, [0.25, 0.5, 0.0] * 10, [0.0] * 5])
     @pytest.mark.parametrize("clusters", [None, ["a", "a", "b", "c", "d"]])

@@ -127,7 +127,7 @@ def mean_intervals(columns: Mapping[str, Column], *, seed: int, level: float) ->
                 high[better] = np.maximum(high[better], ends[1][usable])
             for j, name in enumerate(part):
                 method = ("cluster_" if columns[name].clustered else "") + ("bca_t" if better[j] else "t")
-                result[name] = Interval(low=float(low[j]), high=float(high[j]), level=level, method=method)
+                result[name] = _interval(low[j], high[j], level, method)
     return result
 
 
@@ -137,7 +137,7 @@ def rate_interval(one: Column, *, level: float) -> Interval:
     successes = one.mean * n
     exact = min(successes, n - successes) <= 2
     low, high = (clopper_pearson if exact else wilson)(successes, n, level=level)
-    return Interval(low=float(low), high=float(high), level=level, method="clopper_pearson" if exact else "wilson")
+    return _interval(low, high, level, "clopper_pearson" if exact else "wilson")
 
 
 def difference_interval(one: Column, *, level: float) -> Interval:
@@ -146,7 +146,12 @@ def difference_interval(one: Column, *, level: float) -> Interval:
     scale = n / float(one.sizes.sum())
     gained, lost = np.maximum(one.sums, 0.0).sum() * scale, np.maximum(-one.sums, 0.0).sum() * scale
     low, high = tango(gained, lost, n, level=level)
-    return Interval(low=float(low), high=float(high), level=level, method="tango")
+    return _interval(low, high, level, "tango")
+
+
+def _interval(low: npt.ArrayLike, high: npt.ArrayLike, level: float, method: str) -> Interval:
+    # no negative zero
+    return Interval(low=float(np.asarray(low)) + 0.0, high=float(np.asarray(high)) + 0.0, level=level, method=method)
 
 
 def clipped(interval: Interval | None, low: float, high: float) -> Interval | None:

@@ -34,8 +34,10 @@ def rate(
     """
     if isinstance(values, tuple) and len(values) == 2:
         successes, n = int(values[0]), int(values[1])
-        if not 0 <= successes <= n:
-            raise ValueError(f"{successes} successes of {n}")
+        if (successes, n) != values or not 0 <= successes <= n:
+            raise ValueError(
+                f"{values[0]} successes of {values[1]}: a tuple of two holds counts, other rates go in a list"
+            )
         one = column(np.repeat([1.0, 0.0], [successes, n - successes]))
     else:
         one = column(rates(values), clusters)

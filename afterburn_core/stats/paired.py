@@ -235,6 +235,6 @@ def _reachable(differing: int, n: int) -> str | None:
 
 def _bounded(interval: Interval | None, one: Column, level: float) -> Interval | None:
     """The interval of a difference of shares: Tango's where few units differ or all alike, and never beyond ±1."""
-    if (np.count_nonzero(one.sums) < SPARSE or one.constant) and (one.clustered or one.values.any()):
+    if np.count_nonzero(one.sums) < SPARSE or one.constant:
         return difference_interval(one, level=level)
     return clipped(interval, -1.0, 1.0)

@@ -12,6 +12,7 @@ same resamples, so that joint statements (max-T, bands) stay valid and one draw 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -50,10 +51,13 @@ def bootstrap_weights(n: int, resamples: int, seed: int) -> Iterator[FloatArray]
         yield np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
 
 
+@functools.cache
 def sign_patterns(n: int) -> FloatArray:
-    """Half of all 2^n sign patterns, (2^(n−1), n); the other half are their negatives."""
+    """Half of all 2^n sign patterns, (2^(n−1), n), read-only; the other half are their negatives."""
     codes = np.arange(1 << max(n - 1, 0), dtype=np.int64)
-    return 1 - 2 * ((codes[:, None] >> np.arange(n)) & 1).astype(np.float64)
+    patterns = 1 - 2 * ((codes[:, None] >> np.arange(n)) & 1).astype(np.float64)
+    patterns.flags.writeable = False
+    return patterns
 
 
 def sign_flip_p(values: FloatArray, *, seed: int, resamples: int = RESAMPLES) -> FloatArray:
