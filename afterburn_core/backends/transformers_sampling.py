@@ -77,7 +77,8 @@ def filtered(scores: torch.Tensor, decoding: Decoding) -> tuple[torch.Tensor, to
     near = torch.zeros_like(scores, dtype=torch.bool)
     if decoding.top_k:
         kept = torch.topk(scores, min(decoding.top_k, scores.shape[-1])).values[:, -1:]
-        near |= _around(scores, kept, scores < kept)
+        tied = (scores >= kept).sum(dim=-1, keepdim=True) > decoding.top_k  # equals of the k-th stay, all of them
+        near |= _around(scores, kept, (scores < kept) | tied)
         scores = scores.masked_fill(scores < kept, -math.inf)
     if decoding.top_p < 1.0:
         ascending, order = torch.sort(scores, descending=False)
