@@ -81,6 +81,7 @@ def lines(path: Path) -> Generator[Line, None, None]:
                 refuse(where, f"unpacks to more than {RATIO_LIMIT} times its size; refused as a decompression bomb")
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
+            line = line.rstrip(b"\r\n")
             if line.strip():
                 yield Line(where=where, text=line)
 
