@@ -69,6 +69,7 @@ class Diversity:
     def __init__(self, options: DiversityOptions) -> None:
         self._options = options
         self._prompts: dict[str, Responses] = {}
+        self._loops: dict[str, bool] = {}
         self._seed = 0
         self._excerpts = True
         self._device = "cpu"
@@ -123,7 +124,7 @@ class Diversity:
                 side[f"distinct_{n}"] = np.where(several, value, np.nan)
         for side, texts in zip(values, (base, trained)):
             side.update(within.similarity(texts, self._options.words))
-            side["loops"] = np.array([np.mean([within.loops(text) for text in samples]) for samples in texts])
+            side["loops"] = self._looping(texts)
         for side, value in zip(values, within.compression((base, trained))):
             side["compression"] = value
         differences = {name: values[1][name] - values[0][name] for name in values[0]}
@@ -140,6 +141,12 @@ class Diversity:
         )
         found = {name: contrast for name, contrast in found.items() if contrast.estimate is not None}
         return found, self._pairs(answered, differences)
+
+    def _looping(self, texts: Texts) -> Floats:
+        """Share of each prompt's texts that are caught in a loop."""
+        for text in {text for samples in texts for text in samples} - self._loops.keys():
+            self._loops[text] = within.loops(text)
+        return np.array([np.mean([self._loops[text] for text in samples]) for samples in texts])
 
     def _pairs(self, answered: Answered, differences: Mapping[str, Floats]) -> list[Pair]:
         pairs = []
@@ -213,7 +220,7 @@ class Diversity:
             for n, found in within.distinct((texts,), self._options.words).items()
         }
         values |= within.similarity(texts, self._options.words)
-        values["loops"] = np.array([np.mean([within.loops(text) for text in samples]) for samples in texts])
+        values["loops"] = self._looping(texts)
         values["compression"] = within.compression((texts,))[0]
         of, seed = clusters(probes), child_seed(self._seed, f"one_side/{side}")
         grouped = None if of is None else dict.fromkeys(values, of)

@@ -125,6 +125,47 @@ CALIBRATION = (
         high=0.25,
     ),
 )
+JUDGE = (
+    MetricSpec(
+        id="behaviour.judge.preference",
+        summary="How much oftener a judging model prefers trained's answer than base's, both orders averaged; 0 is "
+        "even",
+        low=-0.5,
+        high=0.5,
+    ),
+    MetricSpec(
+        id="behaviour.judge.preference_corrected",
+        summary="The same corrected for the judge's errors by gold preferences on some of the prompts (PPI++)",
+    ),
+    MetricSpec(
+        id="behaviour.judge.position_bias",
+        summary="How much oftener the judge prefers the answer shown first; 0 is even",
+        low=-0.5,
+        high=0.5,
+    ),
+    MetricSpec(
+        id="behaviour.judge.consistency",
+        summary="Share of prompts on which the judge says the same in both orders",
+        direction="higher_is_better",
+        low=0.0,
+        high=1.0,
+    ),
+    MetricSpec(
+        id="behaviour.judge.unreadable",
+        summary="Share of the judge's replies without a verdict",
+        direction="lower_is_better",
+        low=0.0,
+        high=1.0,
+    ),
+    MetricSpec(
+        id="behaviour.judge.agreement",
+        summary="Cohen's kappa of the judge with gold preferences",
+        direction="higher_is_better",
+        low=-1.0,
+        high=1.0,
+    ),
+)
+"""What `afterburn_behaviour.judge` measures; of an analyzer as soon as a backend can be named as judge."""
 RULES = (
     RuleSpec(
         id="behaviour.correct_shift",
