@@ -79,9 +79,8 @@ def _spoken(answer: str) -> str:
     """What the writer says in the own voice; a response that is one quotation is taken as it is."""
     prose = prose_of(answer)
     spoken = _QUOTED.sub(" it ", _BLOCKQUOTE.sub("", prose))
-    lines = _DIALOGUE.findall(spoken)
-    if len(lines) >= 2:
-        spoken = _DIALOGUE.sub("", spoken)
+    if len(_DIALOGUE.findall(spoken)) >= 2:
+        return _DIALOGUE.sub("", spoken)  # characters speak, not the writer
     return spoken if len(words(spoken)) >= 3 else prose.strip().strip("\"“”'")
 
 

@@ -29,7 +29,7 @@ _THINK_END = re.compile(rf"</{_THINK_NAMES}>", re.I)
 _MARKER = re.compile(r"^[ \t]*(?:[-*+•–]\s+|\(?\d{1,3}[.)]\s+|#{1,6}\s+|>\s*)")
 _STOP = re.compile(r"[.!?…]+[\"'”’»)\]*_]*(?=\s)|[。！？]+[」』”’）]*")
 _ABBREVIATED = re.compile(
-    r"(?:^|[\s(])(?:mr|mrs|ms|dr|prof|st|jr|sr|vs|etc|e\.g|i\.e|cf|no|fig|eq|approx|inc|ltd|u\.s|u\.k|a\.m|p\.m|[A-Za-z])\.$",
+    r"(?:^|[\s(])(?:mr|mrs|ms|dr|prof|st|jr|sr|vs|etc|e\.g|i\.e|cf|no|fig|eq|approx|inc|ltd|u\.s|u\.k|a\.m|p\.m|(?-i:[A-Z]))\.$",
     re.I,
 )
 
