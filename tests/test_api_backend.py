@@ -197,6 +197,16 @@ def test_what_fails_too_often_ends_the_run_and_loses_nothing() -> None:
     assert sum(server.question(body) == "question 5" for body in endpoint.requests) == 4
 
 
+def test_how_long_a_text_may_take_is_set_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = parse_reference("api:http://127.0.0.1:1/v1#m")
+    monkeypatch.setenv("AFTERBURN_API_TIMEOUT", "7200")
+    patience = open_subject(reference, role="base", base=None, registry=Registry([])).patience
+    assert (patience.stall, patience.deadline) == (7200.0, 7200.0)
+    monkeypatch.setenv("AFTERBURN_API_TIMEOUT", "1h")
+    with pytest.raises(SubjectError, match="AFTERBURN_API_TIMEOUT: must be a whole number of seconds from 1, not '1h'"):
+        open_subject(reference, role="base", base=None, registry=Registry([]))
+
+
 def test_a_server_that_is_not_there_is_given_up_soon() -> None:
     with server.serving() as endpoint:
         made = generator(endpoint)

@@ -23,7 +23,6 @@ from afterburn_core.run.references import SubjectReference
 from afterburn_core.run.subjects import OpenSubject, SubjectFacts
 
 NAME = "core.api"
-WORKERS = "AFTERBURN_API_WORKERS"
 TIMEOUT = "AFTERBURN_API_TIMEOUT"
 
 
@@ -40,8 +39,7 @@ class ApiSubject:
 
     def generator(self, decoding: Decoding, serving: Serving) -> ApiGenerator:
         """Asks the endpoint, at most `serving.batch` requests at once."""
-        workers = serving.batch or _number(WORKERS, None)
-        return ApiGenerator(self.address, self.model, decoding, workers=workers, patience=self.patience)
+        return ApiGenerator(self.address, self.model, decoding, workers=serving.batch, patience=self.patience)
 
     def weights(self) -> WeightSource:
         raise NeedUnavailable(f"{self.facts.label}: an endpoint shows no weights; give the model's files")
@@ -62,8 +60,7 @@ def open_subject(
         SubjectError: the URL is wrong, or the endpoint serves several models and none was named.
     """
     address = parse_address(reference.url or "")
-    stall = _number(TIMEOUT, int(Patience().stall))
-    patience = attrs.evolve(Patience(), stall=float(stall or Patience().stall))
+    patience = _patience()
     model = reference.model or _only_model(address, patience)
     facts = SubjectFacts(
         role=role,
@@ -102,10 +99,11 @@ def _only_model(address: Address, patience: Patience) -> str:
     raise SubjectError(f"{address.public}: serves {listed}; name one: api:{address.public}#{names[0]}")
 
 
-def _number(variable: str, otherwise: int | None) -> int | None:
-    text = os.environ.get(variable, "").strip()
+def _patience() -> Patience:
+    """The usual one, with the time that a server may take for a text from the environment."""
+    text = os.environ.get(TIMEOUT, "").strip()
     if not text:
-        return otherwise
+        return Patience()
     if not text.isdigit() or not int(text):
-        raise SubjectError(f"{variable}: must be a whole number from 1, not {show(text)}")
-    return int(text)
+        raise SubjectError(f"{TIMEOUT}: must be a whole number of seconds from 1, not {show(text)}")
+    return attrs.evolve(Patience(), stall=float(text), deadline=max(float(text), Patience().deadline))
