@@ -4,14 +4,14 @@ Confidence c_i ∈ [0, 1] and outcome y_i ∈ {0, 1}; bins of equal mass, equal 
 n_b items δ_b = ȳ_b − c̄_b:
 
     ECE        Σ_b (n_b/n) |δ_b|                                        too high: noise alone gives |δ_b| > 0
-    debiased   (1/n) Σ_i sign(Σ_{j ≠ i in the bin} (y_j − c_j)) (y_i − c_i)
-    squared    Σ_b (n_b/n) (δ_b² − ȳ_b(1 − ȳ_b)/(n_b − 1))     debiased; Verified Uncertainty Calibration, arXiv 1909.10155
+    debiased   Σ_b (n_b/n) [|δ_b| (2Φ(x_b) − 1) − 2 s_b φ(x_b)],   x_b = |δ_b|/s_b
+    squared    Σ_b (n_b/n) (δ_b² − ȳ_b(1 − ȳ_b)/(n_b − 1))     debiased; Verified Uncertainty Calibration, 1909.10155
 
-The debiased ECE (ours) leaves the item out of the sign of its bin, so its expectation is 0 for a calibrated model and
-Σ (n_b/n) |δ_b| (2Φ(|δ_b|/s_b) − 1) otherwise, with s_b the standard error of δ_b: never above the true binned error,
-and at most .34 s_b per bin below it (the largest value of 2xΦ(−x)). The interval is normal, and its upper end moved up
-by that much. Only then is the estimate clipped at 0. Binning itself can hide error inside a bin: every binned error is
-a lower bound of the true one.
+with s_b the standard error of δ_b. The debiased ECE (ours) is what taking the sign of δ_b from one half of the bin and
+its size from the other gives on average over all ways to halve it. Its expectation is 0 for a calibrated model and
+Σ (n_b/n) |δ_b| (2Φ(|δ_b|/(√2 s_b)) − 1) otherwise: never above the true binned error, and at most .48 s_b per bin below
+it (√2 times the largest value of 2xΦ(−x)). The interval is normal, with its upper end moved up by that much. Only then
+is the estimate clipped at 0. Bins can hide error inside them: a binned error is a lower bound of the true one.
 
 Brier score and its decomposition, with the within-bin terms that make it exact (Stephenson, Coelho and Jolliffe, Two
 extra components in the Brier score decomposition, 2008):
@@ -29,6 +29,7 @@ import math
 import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from afterburn_core.result.model import Interval
 from afterburn_core.stats.agreement import binary
@@ -37,7 +38,7 @@ from afterburn_core.stats.intervals import normal_quantile, t_interval, wilson
 
 _FEWEST = 20
 _PER_BIN = 10
-_LARGEST_BIAS = 0.3400  # max over x of 2 x Φ(−x)
+_LARGEST_BIAS = 0.4808  # √2 times the maximum over x of 2 x Φ(−x)
 
 
 @attrs.frozen(kw_only=True)
@@ -203,14 +204,17 @@ def _debiased(
     c: NDArray[np.float64], y: NDArray[np.float64], member: NDArray[np.int64], size: NDArray[np.float64], level: float
 ) -> Contrast:
     error = y - c
-    total = np.bincount(member, weights=error)
-    signs = np.sign(_rounded(total[member] - error))  # 0 where the others balance
-    estimate = float(np.mean(signs * error))
-    centred = error - (total / size)[member]
+    gap = np.bincount(member, weights=error) / size
+    centred = error - gap[member]
     spread = np.bincount(member, weights=centred**2) / np.maximum(size * (size - 1), 1)  # s_b²
+    # a bin of equal outcomes and confidences, or of one item, says nothing of its noise: at least one failure's worth
+    noise = np.sqrt(np.maximum(spread, 1 / (4 * (size + 1) ** 2)))
+    x = np.abs(gap) / noise
     share = size / c.size
-    reach = normal_quantile(level) * math.sqrt(float(np.sum(share**2 * spread)))
-    bias = _LARGEST_BIAS * float(np.sum(share * np.sqrt(spread)))
+    halved = np.abs(gap) * (2 * special.ndtr(x) - 1) - 2 * noise * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    estimate = float(np.sum(share * halved))
+    reach = normal_quantile(level) * math.sqrt(float(np.sum((share * noise) ** 2)))
+    bias = _LARGEST_BIAS * float(np.sum(share * noise))
     value = max(estimate, 0.0)
     return Contrast(
         n=c.size,
@@ -223,10 +227,6 @@ def _debiased(
         ),
         reason="below 0 before clipping: no more than noise" if estimate < 0 else None,
     )
-
-
-def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(np.abs(values) > 1e-12, values, 0.0)
 
 
 def _mean(values: NDArray[np.float64], level: float) -> Contrast:

@@ -4,7 +4,7 @@ Revisiting Classifier Two-Sample Tests, arXiv 1610.06545, in a paired form. With
 prompt i (trained − base), the training prompts give each feature its t statistic about 0, and the classifier weighs a
 feature by the cube of it:
 
-    t_j = Σ_i z_ij / √Σ_i z_ij²,     w_j = t_j³ / √(mean_i z_ij²)                              over the other folds
+    t_j = Σ_i z_ij / √Σ_i z_ij²,     w_j = t_j³ / √(mean_i z_ij²), scaled to Σ_j t_j⁶ = 1      over the other folds
     s_i = w · z_i                                            out of fold, all samples of a prompt in one fold
     AUROC = mean_{i,l} [s_i > −s_l] + ½[s_i = −s_l]
 
@@ -35,13 +35,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from afterburn_core.result.model import Interval, Test
 from afterburn_core.stats.contrast import Contrast, undefined
+from afterburn_core.stats.feature_choice import heaviest
 from afterburn_core.stats.intervals import wilson
 from afterburn_core.stats.text_features import pair_features
 
 CHANCE = 0.5
 _FEWEST = 8
 _TIE = 1e-12
-_REMAINS = 0.5
 
 
 @attrs.frozen(kw_only=True)
@@ -206,7 +206,7 @@ def separate(
     signs = np.ones((n, permutations + 1), dtype=np.float32)
     signs[:, 1:] = (rng.integers(0, 2, size=(count, permutations)) * 2 - 1)[units]
     scores, statistics, stable = _out_of_fold(z, signs, [np.flatnonzero(fold_of == f) for f in range(number)])
-    areas = np.array([_auroc(column) for column in scores.T])
+    areas = CHANCE + _leanings(scores).mean(axis=0) / 2
     p = (1 + int(np.count_nonzero(areas[1:] >= areas[0] - _TIE))) / (permutations + 1)
     observed = scores[:, 0]
     contrast = Contrast(
@@ -224,7 +224,7 @@ def separate(
             difference=float(raw[:, moving[j]].mean()),
             prompts=int(np.count_nonzero(raw[:, moving[j]])),
         )
-        for j in _heaviest(z, np.where(stable, statistics[:, 0], 0.0), [names[int(j)] for j in moving], top)
+        for j in heaviest(z, np.where(stable, statistics[:, 0], 0.0), [names[int(j)] for j in moving], top)
     )
     return Separation(
         contrast=contrast,
@@ -258,52 +258,45 @@ def _out_of_fold(
         scale = np.where(left > 1e-5 * squares, 1 / np.sqrt(np.maximum(left, 1e-30)), 0)
         t = (sums - inside.T @ signs[part]) * scale[:, None]
         stable &= t[:, 0] * sums[:, 0] > 0
-        scores[part] = signs[part] * (inside @ t**3)
+        cubes = t * t * t  # several times as fast as a power
+        # scores of all folds are compared with each other, so every fold speaks equally loud
+        loudness = np.sqrt(np.sum(cubes * cubes, axis=0))
+        scores[part] = signs[part] * (inside @ cubes) / np.where(loudness > 0, loudness, 1)
     return scores, np.asarray(sums / np.sqrt(squares)[:, None]), stable
 
 
-def _auroc(scores: NDArray[np.float32]) -> float:
-    return float(_placements(scores).mean())
+def _leanings(scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    """sign(s_i) (2 r_i − 1)/n with r the middle rank of |s_i| in its column, (n, columns).
 
-
-def _placements(scores: NDArray[np.float32]) -> NDArray[np.float64]:
-    """For each i the share of j with s_i > −s_j, ties half, (n,)."""
-    mirrored = np.sort(-scores)
-    below = np.searchsorted(mirrored, scores, side="left")
-    upto = np.searchsorted(mirrored, scores, side="right")
-    return np.asarray((below + upto) / (2 * scores.size))
+    Their mean is that of sign(s_i + s_l) over all pairs, which is 2 AUROC − 1: the signed-rank statistic.
+    """
+    n = len(scores)
+    size = np.abs(scores)
+    order = np.argsort(size, axis=0, kind="stable")
+    ordered = np.take_along_axis(size, order, axis=0)
+    place = np.arange(n)[:, None]
+    starts = np.ones(size.shape, dtype=bool)
+    starts[1:] = ordered[1:] != ordered[:-1]
+    ends = np.ones(size.shape, dtype=bool)
+    ends[:-1] = starts[1:]
+    smaller = np.maximum.accumulate(np.where(starts, place, 0), axis=0)
+    last = np.flip(np.minimum.accumulate(np.flip(np.where(ends, place, n), axis=0), axis=0), axis=0)
+    twice = np.empty(size.shape)
+    np.put_along_axis(twice, order, (smaller + last + 1).astype(np.float64), axis=0)  # 2 r − 1
+    return np.asarray(np.sign(scores) * twice / n)
 
 
 def _interval(scores: NDArray[np.float32], units: NDArray[np.intp], area: float, level: float) -> Interval:
     """Wilson's interval at the number of trials that would give the AUROC's standard error over units.
 
-    The error is that of a V-statistic, 4 var(placements)/n, summed within units.
+    The error is that of a V-statistic, 4 var(placements)/n, summed within units; the placement of i is the share of l
+    with s_i > −s_l.
     """
     count = int(units.max()) + 1
-    sums = np.bincount(units, weights=_placements(scores) - area, minlength=count)
+    mirrored = np.sort(-scores)
+    below = np.searchsorted(mirrored, scores, side="left") + np.searchsorted(mirrored, scores, side="right")
+    sums = np.bincount(units, weights=below / (2 * scores.size) - area, minlength=count)
     variance = 4 * float(np.sum(sums * sums)) / scores.size**2 * count / (count - 1)
     trials = area * (1 - area) / variance if variance > 0 else count
     low, high = wilson(area * trials, trials, level=level)
     return Interval(low=float(low), high=float(high), level=level, method="wilson_effective_n")
-
-
-def _heaviest(z: NDArray[np.float32], statistics: NDArray[np.float32], names: Sequence[str], top: int) -> list[int]:
-    """Columns by |t|; each one chosen is taken out of the others, and what loses half of its t thereby is left out."""
-    # of two names for one thing, the readable one
-    strength = np.abs(statistics) * np.array([0.8 if name.startswith("characters: ") else 1.0 for name in names])
-    candidates = np.argsort(-strength, kind="stable")[: 20 * top]
-    candidates = candidates[strength[candidates] > 0]
-    left = z[:, candidates].astype(np.float64)
-    chosen: list[int] = []
-    while len(chosen) < top:
-        squares = np.sum(left * left, axis=0)
-        t = np.where(squares > 1e-6 * len(z), left.sum(axis=0) / np.sqrt(np.maximum(squares, 1e-30)), 0.0)
-        own = t * np.sign(statistics[candidates]) >= _REMAINS * np.abs(statistics[candidates])
-        remaining = np.where(own, strength[candidates], 0.0)
-        if not remaining.any():
-            break
-        best = int(np.argmax(remaining))
-        chosen.append(int(candidates[best]))
-        direction = left[:, best] / np.sqrt(squares[best])
-        left = left - np.outer(direction, direction @ left)
-    return chosen
