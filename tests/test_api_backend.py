@@ -18,6 +18,7 @@ from afterburn_core.backends.api import open_subject
 from afterburn_core.backends.api_generator import ApiGenerator
 from afterburn_core.backends.api_retry import Patience, parse_retry_after
 from afterburn_core.errors import SubjectError
+from afterburn_core.generation.answering import Keeping, answer
 from afterburn_core.generation.model import Completed, Decoding, Request, Serving
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.probes.model import Message
@@ -195,6 +196,32 @@ def test_what_fails_too_often_ends_the_run_and_loses_nothing() -> None:
     assert "\n" not in str(error.value)
     assert_complete(asked[:5], got)
     assert sum(server.question(body) == "question 5" for body in endpoint.requests) == 4
+
+
+def test_a_run_that_failed_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Through the pass's own cache: what was finished is not asked again."""
+    faulty = True
+
+    def plan(handler: Any, number: int, body: Any) -> bool:
+        if faulty and server.question(body) in ("question 7", "question 9"):
+            handler.send_json({}, 503)
+            return True
+        return False
+
+    asked = requests(12, samples=2)
+    keeping = Keeping(root=tmp_path, identity={"subject": "x"})
+    advanced: list[int] = []
+    with server.serving(plan) as endpoint:
+        with pytest.raises(SubjectError, match="failed 4 times, last: status 503"):
+            answer(asked, generator(endpoint), keeping, advanced.append)
+        finished = sum(advanced)
+        faulty, before = False, len(endpoint.requests)
+        answered = answer(asked, generator(endpoint), keeping, advanced.append)
+        again = len(endpoint.requests) - before
+    assert 0 < finished < len(asked)
+    assert (answered.from_cache, again) == (finished, len(asked) - finished)
+    got = [Completed(request=r, sample=answered.answers[r.probe, r.index]) for r in asked]
+    assert_complete(asked, got)
 
 
 def test_how_long_a_text_may_take_is_set_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

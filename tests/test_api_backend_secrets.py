@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import pickle
+import subprocess
+import sys
 import traceback
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -79,6 +83,37 @@ def test_no_failure_repeats_the_key(status: int, monkeypatch: pytest.MonkeyPatch
     shown = "".join(traceback.format_exception(error.value))
     assert "Incorrect" in shown or status in (302, 401, 403, 429, 500)
     assert_hidden(error.value, shown, vars(error.value))
+
+
+@pytest.mark.slow
+def test_a_whole_run_leaves_the_key_in_no_file_and_on_no_screen(tmp_path: Path) -> None:
+    """The command line, first with a server that fails and repeats the key, then to the report."""
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(json.dumps({"id": f"q{n}", "prompt": f"Question {n}?"}) + "\n" for n in range(12)))
+    environment = {**os.environ, "AFTERBURN_API_KEY": KEY, "AFTERBURN_CACHE_DIR": str(tmp_path / "cache")}
+    faulty = True
+
+    def plan(handler: Any, number: int, body: Any) -> bool:
+        if faulty and number == 5:
+            handler.send_json({"error": {"message": f"no good: {KEY}"}}, 400)
+            return True
+        return False
+
+    shown = b""
+    with server.serving(plan) as endpoint:
+        url = f"api:{endpoint.url}?token={KEY}"
+        arguments = ["--base", f"{url}#one", "--trained", f"{url}#two", "--prompts", str(prompts)]
+        arguments += ["--run-dir", str(tmp_path / "run"), "-o", str(tmp_path / "report.html"), "--debug"]
+        for expected in (2, 0):
+            command = [sys.executable, "-m", "afterburn_core", "behaviour", *arguments]
+            done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=100)
+            assert done.returncode == expected, done.stderr.decode()
+            shown += done.stdout + done.stderr
+            faulty = False
+    assert len(endpoint.requests) == 2 * 12 + 1  # one refused, none asked twice
+    assert b"no good" in shown and KEY.encode() not in shown
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(files) > 4 and not [file for file in files if KEY.encode() in file.read_bytes()]
 
 
 def test_a_key_is_not_sent_over_a_network_without_encryption(monkeypatch: pytest.MonkeyPatch) -> None:
