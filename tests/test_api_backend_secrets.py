@@ -6,8 +6,10 @@ import json
 import logging
 import os
 import pickle
+import socket
 import subprocess
 import sys
+import threading
 import traceback
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -131,6 +133,33 @@ def test_a_key_is_not_sent_over_a_network_without_encryption(monkeypatch: pytest
     assert parse_address("http://models.example/v1").key is None
     with pytest.raises(SubjectError, match="over http without encryption"):
         parse_address(f"http://models.example/v1?key={KEY}")
+
+
+def test_a_proxy_sees_where_to_and_not_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERBURN_API_KEY", KEY)
+    seen: list[bytes] = []
+
+    def refuse(listening: socket.socket) -> None:
+        for _ in range(2):
+            connection, _ = listening.accept()
+            with connection:
+                seen.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv("https_proxy", f"http://me:hidden@127.0.0.1:{listening.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        thread = threading.Thread(target=refuse, args=(listening,), daemon=True)
+        thread.start()
+        reference = parse_reference("api:https://models.example/v1#m")
+        subject = attrs.evolve(open_subject(reference, role="base", base=None, registry=Registry([])), patience=HASTE)
+        with pytest.raises(SubjectError, match="failed 2 times, last: no connection") as error:
+            list(subject.generator(Decoding(), Serving()).generate(ASKED))
+        thread.join(5)
+    assert seen[0].startswith(b"CONNECT models.example:443 ") and b"Proxy-Authorization: Basic " in seen[0]
+    assert KEY.encode() not in b"".join(seen)
+    assert_hidden(error.value)
+    assert "hidden" not in str(error.value)
 
 
 def test_every_key_goes_to_its_own_host() -> None:

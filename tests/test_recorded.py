@@ -332,6 +332,15 @@ def test_neither_numpy_nor_torch_is_needed(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("2\n", "")
 
 
+def test_the_examples_of_the_manual_are_read(tmp_path: Path, root: Path) -> None:
+    page = (root / "docs" / "subjects.md").read_text(encoding="utf-8")
+    example, head = (block.split("\n```")[0] for block in page.split("```json\n")[1:])
+    subject = read(write(tmp_path / "a.jsonl", [head, example]))
+    (probe,) = subject.probes()
+    assert (probe.id, probe.gold, subject.recording.samples["q1"][0].tokens) == ("q1", "4", 1)
+    assert subject.generation.decoding == {"temperature": 0.7, "max_new_tokens": 512}
+
+
 @pytest.mark.parametrize("side", ["base", "trained"])
 def test_every_recorded_pair_is_read_whole(recorded_outputs: Path, side: str) -> None:
     """Counts, and for hosts the engines, as the cards state them."""

@@ -6,6 +6,7 @@ taken for the answer to the next request, and nothing in the protocol tells; a h
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -14,7 +15,7 @@ import ssl
 import threading
 import time
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import attrs
@@ -183,7 +184,11 @@ def _connect(address: Address, timeout: float) -> http.client.HTTPConnection:
     if via is None or via.hostname is None:
         return http.client.HTTPSConnection(address.host, address.port, timeout=timeout, context=context)
     connection = http.client.HTTPSConnection(via.hostname, via.port or 8080, timeout=timeout, context=context)
-    connection.set_tunnel(address.host, address.port)
+    headers = {}
+    if via.username is not None:
+        pair = f"{unquote(via.username)}:{unquote(via.password or '')}"
+        headers["Proxy-Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    connection.set_tunnel(address.host, address.port, headers=headers)
     return connection
 
 
