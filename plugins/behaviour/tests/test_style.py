@@ -156,9 +156,10 @@ def test_length_is_the_mean_log_ratio(responses: Fixture, analyze: Fixture, valu
 
 def test_tokens_count_where_every_answer_has_them(responses: Fixture, analyze: Fixture, value_of: Fixture) -> None:
     def item(i: int, tokens: int | None) -> Responses:
-        return responses(
+        made: Responses = responses(
             f"p{i}", [Sample(index=0, text="a b", tokens=9)], [Sample(index=0, text="a b c d e", tokens=tokens)]
         )
+        return made
 
     counted = analyze(lambda: Length(LengthOptions()), [item(i, 19) for i in range(8)])
     assert value_of(counted, "behaviour.length.log_ratio").value == pytest.approx(math.log(2))
@@ -172,7 +173,9 @@ def test_tokens_count_where_every_answer_has_them(responses: Fixture, analyze: F
 def test_cut_answers_make_lengths_censored(responses: Fixture, analyze: Fixture, value_of: Fixture) -> None:
     def item(i: int) -> Responses:
         cut = Sample(index=0, text="w " * 100, tokens=100, finish="length")
-        return responses(f"p{i}", [Sample(index=0, text="w " * 50, tokens=50, finish="stop")], [cut])
+        whole = Sample(index=0, text="w " * 50, tokens=50, finish="stop")
+        made: Responses = responses(f"p{i}", [whole], [cut])
+        return made
 
     output = analyze(lambda: Length(LengthOptions()), [item(i) for i in range(10)])
     assert "censored: 0.0 % of base and 100.0 % of trained" in value_of(output, "behaviour.length.log_ratio").reason

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 
 from afterburn_behaviour.style.names import LANGUAGES
@@ -93,10 +94,10 @@ _NAMED = re.compile(
 def script_shares(text: str) -> dict[str, float]:
     """Share of each script among the letters; empty where there are none."""
     found: dict[str, int] = {}
-    for character in text:
+    for character, n in Counter(text).items():
         if character.isalpha():
             name = _script(character)
-            found[name] = found.get(name, 0) + 1
+            found[name] = found.get(name, 0) + n
     total = sum(found.values())
     return {name: n / total for name, n in found.items()}
 

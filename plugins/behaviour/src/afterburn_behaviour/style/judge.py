@@ -160,15 +160,17 @@ class StyleJudge:
             return finding(rule, "review", "warning", message, cited, artifacts=artifacts)
         noted = evidence.get("behaviour.decoding.noted")
         cited = tuple(m for m in (*cited, noted) if m is not None)
-        if found.differing is None or found.differing.value is None:
-            why = found.differing.reason if found.differing is not None else None
-            message = f"Decoding not recorded: {why or 'nothing is known of it'}; shifts may come from serving"
+        if found.differing is None or found.unknown is None or noted is None:
+            return finding(rule, "open", "warning", "Not measured whether decoding differs", cited, artifacts=artifacts)
+        if found.differing.value is None:
+            message = f"Decoding not recorded: {found.differing.reason}; shifts may come from serving"
             return finding(rule, "informational", "note", message, cited, artifacts=artifacts)
-        missing = found.unknown.reason if found.unknown is not None and found.unknown.value else None
-        if missing:
-            message = f"What both sides recorded of decoding is equal; recorded on one side only: {missing}"
+        if found.unknown.value:
+            message = (
+                f"What both sides recorded of decoding is equal; recorded on one side only: {found.unknown.reason}"
+            )
             return finding(rule, "informational", "note", message, cited, artifacts=artifacts)
-        if noted is not None and noted.value:
+        if noted.value:
             message = f"Decoding is equal on both sides; the models themselves bring other settings: {noted.reason}"
             return finding(rule, "informational", "note", message, cited, artifacts=artifacts)
         message = f"Decoding is equal on both sides in all {found.differing.n} recorded facts"
