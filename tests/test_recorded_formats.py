@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from afterburn_core.backends.recorded import RecordedSubject, open_subject
 from afterburn_core.backends.recorded_formats import inspect_log
@@ -292,3 +296,47 @@ def test_a_size_that_an_archive_understates_does_not_fill_the_memory(tmp_path: P
     path.write_bytes(content.replace(size.to_bytes(4, "little"), (500).to_bytes(4, "little")))
     with pytest.raises(SubjectError, match="damaged|not JSON"):
         read(path)
+
+
+VALID: dict[str, list[Any]] = {
+    "a.jsonl": [{"prompt_id": "p", "prompt": [{"role": "user", "content": "x"}], "output": "y", "choices": ["a", "b"]}],
+    "alpaca.jsonl": ALPACA,
+    f"samples_sums_{TIME}.jsonl": [harness_row(0, "1"), harness_row(1, "2", arguments=[["Q", {"temperature": 1}]])],
+    "log.json": [{**HEADER, "samples": [log_sample(1, input=[{"role": "user", "content": "x"}]), log_sample(2)]}],
+}
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 2**70) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def paths(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where every value inside a JSON value is."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path for key, inner in items for path in ((*above, key), *paths(inner, (*above, key)))]
+
+
+@pytest.mark.parametrize("name", VALID)
+@settings(max_examples=150)
+@given(data=st.data())
+def test_a_wrong_value_anywhere_is_refused_or_passed_over_and_never_a_crash(
+    tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    rows = copy.deepcopy(VALID[name])
+    *above, last = data.draw(st.sampled_from(paths(rows)))
+    place: Any = rows
+    for key in above:
+        place = place[key]
+    if data.draw(st.booleans()):
+        place[last] = data.draw(VALUES)
+    elif isinstance(place, dict):
+        del place[last]
+    path = tmp_path_factory.mktemp("wrong") / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    try:
+        subject = read(path)
+    except SubjectError:
+        return
+    json.dumps([subject.facts.properties, [attrs.asdict(sample) for sample in samples(subject)]], allow_nan=False)
+    json.dumps([attrs.asdict(probe) for probe in subject.probes()], allow_nan=False).encode()

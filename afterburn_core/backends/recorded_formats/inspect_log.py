@@ -141,7 +141,7 @@ class _Header:
             engine, _, name = model.partition("/")
             about.note_model(path_free(name or engine), where)
             about.engine = engine if name else about.engine
-        host = urlsplit(spec["model_base_url"]).hostname if isinstance(spec.get("model_base_url"), str) else None
+        host = _host(spec.get("model_base_url"))
         if host is not None:
             about.properties["host"] = host
         for decoding in (spec.get("model_generate_config"), plan.get("config")):
@@ -161,7 +161,8 @@ class _Header:
         if isinstance(name, bool) or not isinstance(name, (int, str)):
             refuse(where, f"'id' must be text or a number, not {show(name)}")
         output = sample.get("output")
-        choice = next(iter(output.get("choices") or ()), None) if isinstance(output, dict) else None
+        choices = output.get("choices") if isinstance(output, dict) else None
+        choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(output, dict) or not isinstance(choice, dict) or sample.get("error") is not None:
             self.about.properties["failed_samples"] = self.about.properties.get("failed_samples", 0) + 1
             return
@@ -181,6 +182,14 @@ class _Header:
             },
             probe={"suite": self.task, **_question(sample)},
         )
+
+
+def _host(url: Any) -> str | None:
+    """Who served the model: the URL's host, without the password that may stand before it."""
+    try:
+        return urlsplit(url).hostname if isinstance(url, str) else None
+    except ValueError:
+        return None
 
 
 def _prompt(value: Any, attached: Mapping[str, Any], where: str) -> str | tuple[Message, ...]:

@@ -67,8 +67,8 @@ class Rows:
         number = read_count(row, "doc_id", where)
         if number is None:
             refuse(where, "has no 'doc_id'; every sample of lm-evaluation-harness has one")
-        texts = self._texts(row["resps"], where)
-        prompt, decoding = _arguments(row["arguments"], where)
+        texts = self._texts(row.get("resps"), where)
+        prompt, decoding = _arguments(row.get("arguments"), where)
         name = str(row.get("filter", "none"))
         self.filter = self.filter or name
         if name != self.filter:
