@@ -13,7 +13,6 @@ import pytest
 from scipy import sparse
 
 from afterburn_behaviour import across, within
-from afterburn_behaviour.corpus import Units, counted, mean_over_pairs, swaps
 from afterburn_behaviour.diversity import Diversity
 from afterburn_behaviour.ngrams import grams, tokens
 from afterburn_behaviour.specs.variety import DIVERSITY
@@ -21,6 +20,7 @@ from afterburn_behaviour.variety_judge import VarietyJudge
 from afterburn_behaviour.variety_options import DiversityOptions, VarietyRules
 from afterburn_core.generation.model import Responses
 from afterburn_core.stats import diversity as reference
+from afterburn_core.stats.unit_swap import Units, counted, mean_over_pairs, swaps
 
 D = "behaviour.diversity."
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "lmnrst"]  # 360 words that nobody speaks
@@ -325,3 +325,20 @@ def test_every_measurement_is_declared_and_within_its_bounds(written: Any, analy
         if m.value is not None:
             assert (low is None or m.value >= low) and (high is None or m.value <= high), m.id
             assert m.interval is None or m.interval.low <= m.value <= m.interval.high, m.id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("base", "trained"), [(0.2, 0.5), (0.05, 0.95), (0.4, 0.4)])
+def test_intervals_across_prompts_cover_the_truth(base: float, trained: float) -> None:
+    """Share of prompts with the template: its template mass is known, and n shrinks nothing but the interval."""
+    rng = np.random.default_rng([31, int(100 * base)])
+    n, runs, covered = 100, 600, 0
+    units = Units.of([str(i) for i in range(n)])
+    for _ in range(runs):
+        sides = []
+        for share in (base, trained):
+            kind = np.where(rng.random(n) < share, 0, 1 + np.arange(n))
+            sides.append(sparse.csr_matrix((np.ones(n), (np.arange(n), kind)), shape=(n, n + 1)))
+        found = counted(*sides, units, {"mass": across.mass}, np.zeros((0, n)), identical=False)["mass"].contrast
+        covered += found.interval.low <= trained - base <= found.interval.high
+    assert 0.93 <= covered / runs <= 0.985

@@ -21,7 +21,7 @@ from afterburn_behaviour.variety_options import DiversityOptions, OmnibusOptions
 from afterburn_core.generation.model import Responses
 
 RUNS = 200
-PROMPTS = 24
+PROMPTS = 16
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "lmnrst"]
 OPENINGS = ("sure, here you are", "the answer to that", "let me think about", "well, as far as")
 

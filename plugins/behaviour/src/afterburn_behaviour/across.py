@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from afterburn_behaviour.corpus import Corpus, Floats, Quantity, Units, conclude, counted
 from afterburn_behaviour.ngrams import Grams, grams, jaccard_matrix, tokens, unit_sum
 from afterburn_behaviour.within import expectation_adjusted
+from afterburn_core.stats.unit_swap import Corpus, Floats, Quantity, Units, conclude, counted
 
 PREFIXES = (4, 8, 16)
 Samples = Sequence[Sequence[str]]

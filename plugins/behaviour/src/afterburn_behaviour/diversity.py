@@ -15,7 +15,6 @@ import attrs
 import numpy as np
 
 from afterburn_behaviour import across, within
-from afterburn_behaviour.corpus import Corpus, Floats, Units, mean_over_pairs, swaps
 from afterburn_behaviour.examples import Pair, artifact
 from afterburn_behaviour.meaning import meanings
 from afterburn_behaviour.specs.variety import DECISIVE, DIVERSITY, FAMILY
@@ -29,6 +28,7 @@ from afterburn_core.run.seeds import child_seed
 from afterburn_core.stats.contrast import Contrast, as_measurement, undefined
 from afterburn_core.stats.multiplicity import adjust
 from afterburn_core.stats.paired import means, paired_contrasts, paired_rate_contrasts, rate
+from afterburn_core.stats.unit_swap import Corpus, Floats, Units, mean_over_pairs, swaps
 
 PREFIX = "behaviour.diversity."
 ONE_SAMPLE = "needs at least 2 samples of a prompt on both sides"

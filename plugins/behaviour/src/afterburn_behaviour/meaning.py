@@ -12,7 +12,6 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from afterburn_behaviour.corpus import Corpus, Units, mean_over_pairs, swaps
 from afterburn_behaviour.semantic import Encoder, find_encoder
 from afterburn_behaviour.units import clusters
 from afterburn_behaviour.variety_options import DiversityOptions
@@ -20,6 +19,7 @@ from afterburn_core.generation.model import Responses
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.stats.contrast import Contrast
 from afterburn_core.stats.paired import mean, paired_contrast
+from afterburn_core.stats.unit_swap import Corpus, Units, mean_over_pairs, swaps
 
 
 @attrs.frozen(kw_only=True)
