@@ -150,3 +150,17 @@ def test_without_excerpts_no_text_is_kept(marked: Any, analyze: Any) -> None:
     output = analyze(correct, marked([1] * 10, [0] * 10), excerpts=False)
     kept = b"".join(a.content for a in output.artifacts)
     assert b"sha256:" in kept and b"b 0 0" not in kept and b"Question" not in kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_rule_is_silent_where_both_sides_are_alike(marked: Any, analyze: Any, judged: Any, k: int) -> None:
+    runs, shifted = 400, 0
+    for seed in range(runs):
+        rng = np.random.default_rng([23, k, seed])
+        easy = rng.beta(0.6, 0.6, 40)
+        sides = [rng.binomial(k, easy).tolist() for _ in range(2)]
+        found = judged(QualityJudge(QualityRules()), analyze(correct, marked(*sides, k=k), seed=seed))
+        shifted += found["behaviour.correct_shift"].kind == "informational"
+    print(f"\nnull | behaviour.correct_shift | {k} samples | {shifted / runs:.3f}")
+    assert shifted <= 0.05 * runs + 2 * np.sqrt(runs * 0.05 * 0.95)
