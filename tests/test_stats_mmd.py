@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +135,23 @@ def test_embeddings() -> None:
         assert np.allclose(np.diag(kernels[0]), 1) and np.all(np.linalg.eigvalsh(kernels[0]) > -1e-9)
         test = mmd(kernels, [(4, 4)] * 30, seed=7).contrast.test
         assert test is not None and low <= test.p_value <= high
+
+
+def test_random_halves_of_recorded_answers_differ_at_the_nominal_rate(recorded_outputs: Path) -> None:
+    """Ten answers of one model to each of a hundred prompts, split in two at random, 200 times."""
+    pool: dict[str, list[list[str]]] = {}
+    for name in ("base", "trained"):
+        file = next((recorded_outputs / "noveltybench_null_split").glob(f"{name}.jsonl*"))
+        raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        for line in raw.decode().splitlines():
+            row = json.loads(line)
+            pool.setdefault(row["prompt_id"], []).append(row["output"].split())
+    kernels = [hamming_kernel(samples) for samples in pool.values()]
+    rng, alarms = np.random.default_rng(8), 0
+    for seed in range(200):
+        orders = [rng.permutation(len(kernel)) for kernel in kernels]
+        mixed = [kernel[np.ix_(order, order)] for kernel, order in zip(kernels, orders)]
+        test = mmd(mixed, [(5, 5)] * len(mixed), seed=seed, permutations=199).contrast.test
+        assert test is not None
+        alarms += test.p_value <= 0.05
+    assert alarms / 200 <= 0.05 + 2 * (0.05 * 0.95 / 200) ** 0.5
