@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_LONGEST_BOX = 400  # characters
+_LONGEST_BOX, _MOST_BOXES = 400, 10  # characters of one, and how many unclosed ones are looked into
 _THINKING = re.compile(r"<(think|thinking|thought|reasoning|scratchpad)>.*?</\1>", re.S | re.I)
 _CLOSING = re.compile(r"</(think|thinking|thought|reasoning|scratchpad)>", re.I)
 _OPENING = re.compile(r"<(think|thinking|thought|reasoning|scratchpad)>", re.I)
@@ -43,7 +43,8 @@ _TURN = re.compile(r"\b(?:but|however|rather|instead|so|therefore|hence)\b", re.
 
 def spoken(text: str) -> str:
     """The text without thinking; empty where a text was cut while it thought."""
-    text = _THINKING.sub(" ", text)
+    if _CLOSING.search(text):
+        text = _THINKING.sub(" ", text)
     closed = list(_CLOSING.finditer(text))
     if closed:  # the opening tag was part of the template
         text = text[closed[-1].end() :]
@@ -53,7 +54,7 @@ def spoken(text: str) -> str:
 
 def boxed(text: str) -> str | None:
     r"""The content of the last `\boxed{…}` or `\fbox{…}`."""
-    for match in reversed(list(re.finditer(r"\\f?boxed\s*\{", text))):
+    for match in reversed(list(re.finditer(r"\\f?boxed\s*\{", text))[-_MOST_BOXES:]):
         depth, start = 1, match.end()
         for position in range(start, min(start + _LONGEST_BOX, len(text))):
             depth += {"{": 1, "}": -1}.get(text[position], 0)

@@ -1,7 +1,7 @@
 """How generated suites are drawn: item `i` comes from family `i mod F` and a random stream of its own.
 
 So a suite is balanced between its families, the first items of a larger set are those of a smaller one, and nothing
-depends on what else was drawn. A prompt that was drawn before is drawn again from the next stream.
+depends on what else was drawn. An item that was drawn before is drawn again from the next stream.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Item:
     checker: str
     choices: tuple[str, ...] = ()
     properties: dict[str, Any] = attrs.field(factory=dict)
+    key: str | None = None
+    """What makes it the same item under other words; the prompt where that is `None`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +46,7 @@ def draw(suite: str, families: Sequence[Family], seed: int, n: int) -> Iterator[
     for index in range(n):
         family = families[index % len(families)]
         item = _fresh(suite, family, seed, index, seen)
-        seen.add(item.prompt)
+        seen |= {item.prompt, item.key or item.prompt}
         yield Probe(
             id=f"{suite}-s{seed}-{index:05d}",
             prompt=item.prompt,
@@ -58,9 +60,14 @@ def draw(suite: str, families: Sequence[Family], seed: int, n: int) -> Iterator[
 
 
 def _fresh(suite: str, family: Family, seed: int, index: int, seen: set[str]) -> Item:
+    reworded: Item | None = None
     for attempt in range(ATTEMPTS):
         # a text as seed is hashed by `random` itself, the same in every process
         item = family.draw(random.Random(f"{suite}/{family.category}/{seed}/{index}/{attempt}"))
         if item.prompt not in seen:
-            return item
+            if item.key is None or item.key not in seen:
+                return item
+            reworded = reworded or item
+    if reworded is not None:
+        return reworded
     raise ConfigError(f"suite {suite!r} has no more than {index} different items; ask for fewer")

@@ -147,7 +147,7 @@ TASKS: tuple[Task, ...] = (
             "        window = numbers[start:start + <k>]\n        found.append(max(window))\n    return found\n"
         ),
         expected=lambda values, numbers: _windows(numbers, values["k"]),
-        case=lambda rng: (_numbers(rng),), cases=(([],), ([3, 1, 2, 9, 8, 7, 1],)), slip=("max(", "min("),
+        case=lambda rng: (_numbers(rng),), cases=(([],), ([3, 1, 2, 9, 8, 7, 1],)), slip=("append(max(", "append(min("),
     ),
     Task(
         name="in_base", signature="in_base(value)", parameters={"b": (2, 3, 4, 5, 6, 7, 8, 9, 11, 12)},
