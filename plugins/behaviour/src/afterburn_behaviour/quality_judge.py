@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from afterburn_behaviour.examples import attached
 from afterburn_behaviour.quality_options import QualityRules
 from afterburn_behaviour.shift import Quantity, Scale, shift_finding
+from afterburn_behaviour.variety_judge import open_where_missing
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.model import Finding, Measurement
 
@@ -69,7 +70,7 @@ class QualityJudge:
         remark = (
             f"calibration error {values[0]:.3f} for base, {values[1]:.3f} for trained" if len(values) == 2 else None
         )
-        return shift_finding(
+        found = shift_finding(
             "behaviour.calibration_shift",
             evidence,
             quantities,
@@ -79,6 +80,8 @@ class QualityJudge:
             also=ece,
             remark=remark,
         )
+        deciding = [f"behaviour.calibration.{name}" for name in ("brier", "overconfidence")]
+        return open_where_missing(found, evidence, deciding)
 
 
 def _quantity(evidence: Evidence, metric: str, noun: str, scale: Scale, margin: float) -> Quantity:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+import attrs
 
 from afterburn_behaviour.examples import attached
 from afterburn_behaviour.features import in_words
@@ -52,7 +54,7 @@ class VarietyJudge:
         remark = None
         if within is not None and within.value is None:
             remark = f"within prompts nothing can be said: {within.reason}"
-        return shift_finding(
+        found = shift_finding(
             "behaviour.diversity_shift",
             evidence,
             quantities,
@@ -62,6 +64,7 @@ class VarietyJudge:
             artifacts=_present(evidence, "behaviour.diversity_examples"),
             remark=remark,
         )
+        return open_where_missing(found, evidence, DECIDING)
 
     def _anything(self, evidence: Evidence) -> Finding:
         rule, options = "behaviour.any_shift", self._options
@@ -90,7 +93,8 @@ class VarietyJudge:
         margin = options.auroc_margin
         if interval is not None and _CHANCE - margin < interval.low and interval.high < _CHANCE + margin:
             lead = f"Nothing changed that a classifier could tell: its interval lies within {_CHANCE} ± {margin:.3g}"
-            return finding(rule, "pass", "none", f"{lead}; {facts}", cited)
+            passed = finding(rule, "pass", "none", f"{lead}; {facts}", cited)
+            return open_where_missing(passed, evidence, (MMD, AUROC))
         lead = "Whether anything changed is undecided"
         if auroc is not None and interval is not None:
             smallest = smallest_detectable(interval, auroc.n)
@@ -104,6 +108,18 @@ class VarietyJudge:
         found = evidence.read_artifact(FEATURES) or {}
         rows = [row for row in found.get("features", ()) if isinstance(row, dict)]
         return in_words(rows, excerpts=evidence.excerpts, limit=self._options.features)
+
+
+def open_where_missing(found: Finding, evidence: Evidence, metrics: Iterable[str]) -> Finding:
+    """The finding, or an open one where it passes although a metric that decides has no measurement at all.
+
+    An analyzer says of each of its metrics what it is or why it is undefined; one that is absent was taken away.
+    """
+    missing = [metric for metric in metrics if evidence.get(metric) is None]
+    if found.kind != "pass" or not missing:
+        return found
+    message = f"{found.message}; but {len(missing)} of the metrics that decide were not measured: {', '.join(missing)}"
+    return attrs.evolve(found, kind="open", level="note", message=message)
 
 
 def _p(measurement: Measurement) -> float:
