@@ -86,6 +86,8 @@ class GenerationPass:
                         interrupted = True
                         break
                 facts[role] = generator.facts
+            except KeyboardInterrupt:  # while a model was being loaded
+                interrupted = True
             finally:
                 self.progress.end()
                 generator.close()

@@ -114,7 +114,7 @@ def nothing_shifted(*, why: str) -> Expectation:
     """No shift rule of the plugin says that anything shifted."""
 
     def check(report: DiagnosticReport) -> Row:
-        shifted = [f.rule for f in report.findings if f.rule.startswith("behaviour.") and f.kind == "informational"]
+        shifted = [f.rule for f in report.findings if f.rule.endswith("_shift") and f.kind == "informational"]
         return Row(expected=f"nothing shifted ({why})", found=", ".join(shifted) or "nothing", met=not shifted)
 
     return check
