@@ -16,7 +16,7 @@ import pytest
 
 from afterburn_core.backends.api import open_subject
 from afterburn_core.backends.api_generator import ApiGenerator
-from afterburn_core.backends.api_retry import Patience, parse_retry_after
+from afterburn_core.backends.api_retry import Patience
 from afterburn_core.errors import SubjectError
 from afterburn_core.generation.answering import Keeping, answer
 from afterburn_core.generation.model import Completed, Decoding, Request, Serving
@@ -96,7 +96,10 @@ def test_greedy_is_asked_as_temperature_zero() -> None:
 
 def test_as_many_requests_are_under_way_as_asked_for() -> None:
     def slow(handler: Any, number: int, body: Any) -> bool:
-        time.sleep(0.05)
+        until = time.monotonic() + 2
+        while number and handler.server.most_active < 6 and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.02)
         return False
 
     with server.serving(slow) as endpoint:
@@ -116,8 +119,9 @@ def test_a_pause_that_the_server_asks_for_holds_back_everybody() -> None:
     with server.serving(busy) as endpoint:
         got = list(generator(endpoint, workers=2).generate(asked))
     assert_complete(asked, got)
-    later = [moment - endpoint.times[3] for moment in endpoint.times if moment > endpoint.times[3] + 0.1]
-    assert len(later) >= 8 and min(later) >= 1.0  # what was under way may end, and nobody begins anew
+    after = [moment - endpoint.times[3] for moment in endpoint.times if moment > endpoint.times[3]]
+    assert sum(moment < 1.0 for moment in after) <= 2  # what was on its way when the pause was asked for
+    assert sum(moment >= 1.0 for moment in after) >= 7
 
 
 @pytest.mark.parametrize(
@@ -374,7 +378,13 @@ def test_a_subject_is_known_by_where_it_is_and_what_it_is_called() -> None:
 
 
 def test_ctrl_c_ends_it_within_two_seconds_and_keeps_what_is_finished() -> None:
+    interrupted_at = math.inf
+
     def plan(handler: Any, number: int, body: Any) -> bool:
+        nonlocal interrupted_at
+        if number == 7:  # all three workers wait, so five samples are finished
+            interrupted_at = time.monotonic()
+            _thread.interrupt_main()
         if number >= 5:
             time.sleep(4)
         return False
@@ -383,30 +393,9 @@ def test_ctrl_c_ends_it_within_two_seconds_and_keeps_what_is_finished() -> None:
     patience = attrs.evolve(HASTE, stall=30.0, deadline=60.0)
     with server.serving(plan) as endpoint:
         made = generator(endpoint, workers=3, patience=patience)
-        timer = threading.Timer(0.5, _thread.interrupt_main)
-        timer.start()
-        begun = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             got.extend(made.generate(requests(20)))
-        took = time.monotonic() - begun
+        took = time.monotonic() - interrupted_at
     assert took < 2.0
     assert len(got) == 5 and len({c.request.probe for c in got}) == 5
     assert not [thread for thread in threading.enumerate() if thread.name == "afterburn-api"]
-
-
-def test_the_schedule_can_be_repeated() -> None:
-    patience = Patience(first_delay=1.0, longest_delay=8.0)
-    delays = [patience.delay(attempt, seed=3) for attempt in range(1, 8)]
-    assert delays == [patience.delay(attempt, seed=3) for attempt in range(1, 8)]
-    for attempt, delay in enumerate(delays):
-        whole = min(8.0, 2.0**attempt)
-        assert whole / 2 <= delay <= whole
-    assert delays != [patience.delay(attempt, seed=4) for attempt in range(1, 8)]
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("3", 3.0), ("0.5", 0.5), ("-1", 0.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0), ("soon", None), (None, None)],
-)
-def test_a_pause_is_read_in_either_form(text: str | None, seconds: float | None) -> None:
-    assert parse_retry_after(text) == seconds
