@@ -61,8 +61,8 @@ class ArrayAlgebra:
 
     def grams(
         self, stored: Stored, kinds: frozenset[Kind], tall: bool, sizes: Mapping[Kind, float] | None = None
-    ) -> dict[Kind, NDArray[np.float64]]:
-        """Gram matrices (k, k) of the kinds asked for, in float64.
+    ) -> dict[Kind, NDArray[Any]]:
+        """Gram matrices (k, k) of the kinds asked for: sums over blocks in float64, one block's product as it is.
 
         Args:
             stored: rows of the matrix.
@@ -71,7 +71,7 @@ class ArrayAlgebra:
             sizes: root mean square of each, so that entries whose squares float32 cannot hold are scaled first.
         """
         order = stored.columns if tall else stored.rows
-        totals: dict[Kind, NDArray[np.float64]] = {}
+        totals: dict[Kind, NDArray[Any]] = {}
         product = self._buffer("product", order * order, self._dtype).reshape(order, order)
         scales = {} if self._dtype == np.float64 else {kind: _scale(size) for kind, size in (sizes or {}).items()}
         for blocks in self._blocks(stored, kinds, tall):
@@ -79,17 +79,20 @@ class ArrayAlgebra:
                 scale = scales.get(kind, 1.0)
                 if scale != 1.0:
                     block = block * self._dtype.type(scale)
+                known = totals.get(kind)
+                out = np.empty((order, order), dtype=self._dtype) if known is None else product
                 if tall:
-                    np.matmul(block.T, block, out=product)
+                    np.matmul(block.T, block, out=out)
                 else:
-                    np.matmul(block, block.T, out=product)
-                if kind not in totals:
-                    totals[kind] = product.astype(np.float64)
+                    np.matmul(block, block.T, out=out)
+                if known is None:
+                    totals[kind] = out
                 else:
-                    totals[kind] += product
-        for kind, total in totals.items():
-            if scales.get(kind, 1.0) != 1.0:
-                total /= scales[kind] ** 2
+                    totals[kind] = known = known.astype(np.float64, copy=False)
+                    known += out
+        for kind, scale in scales.items():
+            if scale != 1.0 and kind in totals:
+                totals[kind] = totals[kind].astype(np.float64) / scale**2
         return totals
 
     def apply(
