@@ -465,3 +465,22 @@ def test_an_opened_checkpoint_gives_a_generator(model_at: Callable[[str], Path])
     with pytest.raises(SubjectError, match="closed"):
         list(generator.generate(requests_for(2)))
     subject.close()
+
+
+def test_near_ties_at_every_step_are_decided_the_same_in_any_batch(tmp_path: Path) -> None:
+    """Every token has a twin whose score differs by rounding: left to the batch, companions would decide."""
+    from safetensors.torch import load_file, save_file
+
+    path = make_model(tmp_path / "twins", "llama", ends=(1413,))
+    tensors = load_file(path / "model.safetensors")
+    head = tensors["lm_head.weight"]
+    order = torch.from_numpy(np.random.default_rng(2).permutation(32))
+    embedding = tensors["model.embed_tokens.weight"]
+    head[707:] = head[:707]
+    head[707:, order[0]] += 1e-7
+    embedding[707:] = embedding[:707].flip(1)  # so that a twin chosen once changes all that follows
+    save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
+    requests, decoding = requests_for(12), Decoding(max_new_tokens=12)
+    alone = written(writer(path, decoding, rows=1), requests)
+    for rows in (3, 8):
+        assert tokens_of(written(writer(path, decoding, rows=rows), requests)) == tokens_of(alone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,9 +86,12 @@ def _with_adapter(model: Any, origin: Origin) -> Any:
     if origin.rows is not None and origin.rows != model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(origin.rows, mean_resizing=False)
     # the factors are cast to the model's dtype where that is narrower, so that nothing is computed twice
-    return PeftModel.from_pretrained(
-        model, origin.adapter, is_trainable=False, autocast_adapter_dtype=False, local_files_only=True
-    ).to(model.dtype)
+    with warnings.catch_warnings():
+        # what one library's next release will say to the other; nothing that a user could do
+        warnings.simplefilter("ignore", FutureWarning)
+        return PeftModel.from_pretrained(
+            model, origin.adapter, is_trainable=False, autocast_adapter_dtype=False, local_files_only=True
+        ).to(model.dtype)
 
 
 @contextmanager
