@@ -168,6 +168,7 @@ class Diagnoser:
         template: str | None = None,
         dtype: str | None = None,
         batch_size: int | None = None,
+        judge: str | Path | None = None,
         allow_code_execution: bool | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
         progress: Progress | None = None,
@@ -202,6 +203,7 @@ class Diagnoser:
             "template": template,
             "dtype": dtype,
             "batch_size": batch_size,
+            "judge": _text(judge),
             "allow_code_execution": allow_code_execution,
             "options": None if options is None else {name: dict(values) for name, values in options.items()},
         }

@@ -71,6 +71,7 @@ def writing_options(command: Command) -> Command:
         click.option("--template", type=click.Choice(TEMPLATES), help="Chat template [default: auto]."),
         click.option("--dtype", type=click.Choice(DTYPES), help="Precision in which models write [default: auto]."),
         click.option("--batch-size", type=int, metavar="N", help="Most texts written at once [default: what fits]."),
+        click.option("--judge", metavar="MODEL", help="Third model that compares answers, in both orders."),
         click.option(
             "--allow-code-execution", is_flag=True, default=None, help="Run code that models wrote, to check it."
         ),

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import attrs
 
 from afterburn_core.judge.evidence import Evidence
+from afterburn_core.probes.model import Message
 from afterburn_core.result.model import Finding, Measurement, Notification, Subject
 
 T = TypeVar("T")
@@ -38,6 +39,9 @@ class AnalyzerContext:
     """False when texts of files, prompts and outputs must appear in no measurement and no artifact."""
     allow_code_execution: bool = False
     """Whether the user permits running code that models wrote."""
+    ask: Callable[[Sequence[Sequence[Message]]], Sequence[str]] | None = attrs.field(default=None, eq=False)
+    """The judge that the user named: from conversations to replies in their order, all in one call. Only for use in
+    `finish`, and only by analyzers whose need says `judge`."""
     documents: Callable[[str, str], Mapping[str, Any] | None] = attrs.field(default=lambda role, name: None, eq=False)
     """A parsed document by role and name (`run.needs.DOCUMENTS`), `None` where the subject has none:
     `context.documents("base", "config")`."""

@@ -77,6 +77,7 @@ def begin_analyzer(
             device=bench.device,
             excerpts=bench.excerpts,
             allow_code_execution=bench.allow_code_execution,
+            ask=bench.judge,
             documents=documents,
         )
     )

@@ -73,6 +73,8 @@ class Settings:
     """Precision in which models write; `auto`: as stored on a GPU, float32 on a CPU."""
     batch_size: int | None = None
     """Most texts written at once; halved when memory runs out."""
+    judge: str | None = None
+    """A third model that compares answers, named like the others; nobody is asked without it."""
     allow_code_execution: bool = False
     """Whether code that models wrote may be run, in a child process without network."""
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
@@ -225,7 +227,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _resolve_paths(values: dict[str, Any], directory: Path) -> dict[str, Any]:
     """Relative paths in a file mean relative to that file."""
     resolved = dict(values)
-    for key in ("base", "trained"):
+    for key in ("base", "trained", "judge"):
         value = resolved.get(key)
         if isinstance(value, str) and (directory / value).exists():
             resolved[key] = str(directory / value)

@@ -10,6 +10,7 @@ import attrs
 from afterburn_core import __version__
 from afterburn_core.errors import AfterburnError, ConfigError
 from afterburn_core.generation.generation_pass import GenerationPass
+from afterburn_core.generation.judging import Judge, open_judge
 from afterburn_core.generation.model import Serving
 from afterburn_core.judge.detect import detect, rule_descriptors
 from afterburn_core.judge.evidence import Evidence
@@ -105,6 +106,7 @@ def _run(
             "probes": [asked.sha256 for asked in opened.asking.sets],
             "samples": opened.asking.samples,
             "decoding": attrs.asdict(decoding_of(settings)),
+            "judge": settings.judge,
             "seed": settings.seed,
             "versions": {plugin.name: plugin.version for plugin in registry.plugins.values()},
         }
@@ -112,6 +114,8 @@ def _run(
     cache = open_caches(settings, subjects, device, registry)
     executor = load_factory(registry.get("executor", settings.executor).spec.factory)(threads)
     registry.notify(RunStarted(run_id=run_id, components=opened.plan.components))
+    generation = _generation(settings, opened, device, progress)
+    judge = _judge(settings, registry, subjects, generation, threads)
     bench = Bench(
         registry=registry,
         executor=executor,
@@ -123,7 +127,8 @@ def _run(
         cache=cache,
         excerpts=settings.excerpts,
         allow_code_execution=settings.allow_code_execution,
-        generation=_generation(settings, opened, device, progress),
+        generation=generation,
+        judge=judge,
     )
     forget = cache.discard if cache else lambda: None
     try:
@@ -135,7 +140,11 @@ def _run(
     finally:
         if cache:
             cache.close()
+        if judge:
+            judge.close()
     require_unchanged(before, forget)
+    if judge:
+        collected = attrs.evolve(collected, inputs=(judge.to_input(),))
     return conclude(
         run_id, started, command, executor.workers, device, subjects, collected, directory, registry, opened, settings,
         policy,
@@ -155,6 +164,27 @@ def _generation(settings: Settings, opened: Opened, device: str, progress: Progr
         choices=need.choices,
         cache=root if settings.cache else None,
         progress=progress,
+    )
+
+
+def _judge(
+    settings: Settings,
+    registry: Registry,
+    subjects: tuple[Subject, ...],
+    generation: GenerationPass | None,
+    threads: int,
+) -> Judge | None:
+    if settings.judge is None or generation is None:
+        return None
+    return open_judge(
+        settings.judge,
+        registry,
+        subjects,
+        serving=generation.serving,
+        cache=generation.cache,
+        seed=settings.seed,
+        threads=threads,
+        progress=generation.progress,
     )
 
 
@@ -235,6 +265,7 @@ def assemble(
         inputs=(
             Input(id="policy", kind="policy", label=reference.name, sha256=reference.sha256),
             *(asked.to_input() for asked in opened.asking.sets),
+            *collected.inputs,
         ),
         descriptors=Descriptors(
             metrics=_metric_descriptors(opened.analyzers),

@@ -10,10 +10,11 @@ import attrs
 
 from afterburn_core.generation.export import sample_files
 from afterburn_core.generation.generation_pass import GenerationPass, Side, facts_to_properties
+from afterburn_core.generation.judging import Judge
 from afterburn_core.plugin.registry import Registered, Registry
 from afterburn_core.plugin.roles import ArtifactPayload, Executor
 from afterburn_core.plugin.specs import ComponentFinished
-from afterburn_core.result.model import Execution, ExecutionStatus, Measurement, Notification, Produced, Subject
+from afterburn_core.result.model import Execution, ExecutionStatus, Input, Measurement, Notification, Produced, Subject
 from afterburn_core.run import align as alignment
 from afterburn_core.run.align import AlignedTensor, Refusal, align, states
 from afterburn_core.run.analyzers import DocumentReader, Guarded, begin_analyzer, finish_analyzer
@@ -44,6 +45,8 @@ class Collected:
     interrupted: bool
     properties: Mapping[str, Any] = attrs.field(factory=dict)
     """What passes add to the document's properties."""
+    inputs: tuple[Input, ...] = ()
+    """What shaped the numbers besides subjects, probes and policy."""
 
 
 @attrs.frozen(kw_only=True)
@@ -74,6 +77,7 @@ class Bench:
     allow_code_execution: bool = False
     generation: GenerationPass | None = None
     """What is asked; `None` where nobody writes."""
+    judge: Judge | None = None
 
 
 def execute(

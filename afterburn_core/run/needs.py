@@ -85,12 +85,14 @@ class GenerationNeed:
 
     - `probe_sets`: sets that this analyzer needs asked besides those that the user chose, by name.
     - `choices`: for multiple-choice probes, the log-probability of every option's label as the first token.
+    - `judge`: a third model that compares answers; without one, the analyzer is skipped as not applicable.
     """
 
     kind: ClassVar[PassKind] = "generation"
     capability: ClassVar[Capability] = "generate"
     probe_sets: tuple[str, ...] = ()
     choices: bool = False
+    judge: bool = False
 
 
 Need = DocumentsNeed | FactorsNeed | WeightsNeed | SeriesNeed | GenerationNeed
@@ -113,6 +115,7 @@ def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
         merged["generation"] = GenerationNeed(
             probe_sets=tuple(sorted({name for need in generation for name in need.probe_sets})),
             choices=any(need.choices for need in generation),
+            judge=any(need.judge for need in generation),
         )
     series = [need for need in needs if isinstance(need, SeriesNeed)]
     if series:

@@ -80,6 +80,11 @@ def _planned(settings: Settings, registry: Registry, base: OpenSubject, trained:
         detectors,
         preset=settings.preset,
         threads=settings.threads or available_cores(),
-        writing=Writing(prompts=asking.prompts, samples=asking.samples, max_new_tokens=decoding.max_new_tokens),
+        writing=Writing(
+            prompts=asking.prompts,
+            samples=asking.samples,
+            max_new_tokens=decoding.max_new_tokens,
+            judge=settings.judge is not None,
+        ),
     )
     return Opened(base=base, trained=trained, plan=plan, analyzers=analyzers, detectors=detectors, asking=asking)

@@ -41,6 +41,8 @@ class Writing:
     prompts: int = 0
     samples: int = 1
     max_new_tokens: int = 0
+    judge: bool = False
+    """Whether a third model compares answers."""
 
     @property
     def detail(self) -> str:
@@ -138,6 +140,7 @@ def make_plan(
     never dropped. `writing` is what the generation pass would ask; without it, or with no prompts, nobody is asked.
     """
     ordered = sorted(analyzers, key=lambda registered: registered.spec.name)
+    written = writing or Writing()
     running: list[AnalyzerSpec] = []
     skipped: list[Skipped] = []
     for registered in ordered:
@@ -151,8 +154,11 @@ def make_plan(
         elif lacking:
             reason = f"needs {' and '.join(lacking)}, which {' and '.join(who)} cannot offer"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
-        elif any(isinstance(need, GenerationNeed) for need in spec.needs) and not (writing and writing.prompts):
+        elif any(isinstance(need, GenerationNeed) for need in spec.needs) and not written.prompts:
             reason = "needs prompts, and there are none; name some with --suite or --prompts"
+            skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
+        elif any(isinstance(need, GenerationNeed) and need.judge for need in spec.needs) and not written.judge:
+            reason = "needs a judge, and none is named; --judge names one"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
         elif PRESETS.index(spec.preset) > PRESETS.index(preset):
             reason = f"takes part from preset {spec.preset} on; this run's is {preset}"
@@ -162,7 +168,6 @@ def make_plan(
     merged = merge_needs(need for spec in running for need in spec.needs)
     size = sum(facts.bytes for facts in subjects)
     reads = {"documents": 0, "factors": sum(facts.bytes for facts in subjects if facts.role != "base")}
-    written = writing or Writing()
     passes = tuple(
         PlannedPass(
             kind=kind,

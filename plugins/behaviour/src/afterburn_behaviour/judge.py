@@ -175,7 +175,7 @@ def measurements(judging: Judging, *, seed: int, gold: Mapping[str, float] | Non
     truth = {c.probe.id: gold[c.probe.id] for c in readable if gold and c.probe.id in gold}
     found = {
         PREFERENCE: _preference(readable, wins, seed, corrected=bool(truth)),
-        CORRECTED: _corrected(readable, wins, truth),
+        CORRECTED: _corrected(readable, wins, truth, seed),
         POSITION_BIAS: _position_bias(readable, seed),
         CONSISTENCY: _consistency(readable, seed),
         UNREADABLE: _unreadable(judging, seed),
@@ -217,11 +217,13 @@ def _preference(readable: Sequence[Comparison], wins: np.ndarray, seed: int, *, 
     return attrs.evolve(contrast, reason="; ".join(notes) or None)
 
 
-def _corrected(readable: Sequence[Comparison], wins: np.ndarray, truth: Mapping[str, float]) -> Contrast:
+def _corrected(readable: Sequence[Comparison], wins: np.ndarray, truth: Mapping[str, float], seed: int) -> Contrast:
     if not truth:
         return undefined("no gold preferences", len(readable))
     labelled = np.array([c.probe.id in truth for c in readable])
     y = np.array([truth[c.probe.id] for c in readable if c.probe.id in truth])
+    if labelled.all():  # nothing is left for the judge to say
+        return paired_contrast(y - 0.5, clusters=clusters([c.probe for c in readable]), seed=child_seed(seed, "gold"))
     return prediction_powered(y - 0.5, wins[labelled] - 0.5, wins[~labelled] - 0.5, shift=True)
 
 

@@ -165,7 +165,6 @@ JUDGE = (
         high=1.0,
     ),
 )
-"""What `afterburn_behaviour.judge` measures; of an analyzer as soon as a backend can be named as judge."""
 RULES = (
     RuleSpec(
         id="behaviour.correct_shift",
@@ -209,6 +208,13 @@ ANALYZERS: tuple[AnalyzerSpec, ...] = (
         metrics=CALIBRATION,
         factory="afterburn_behaviour.calibration:Calibration",
         options=CalibrationOptions,
+    ),
+    AnalyzerSpec(
+        name="behaviour.judge",
+        summary="Which side's answers a third model prefers, asked in both orders",
+        needs=(GenerationNeed(judge=True),),
+        metrics=JUDGE,
+        factory="afterburn_behaviour.judging:JudgedPairs",
     ),
 )
 DETECTORS: tuple[DetectorSpec, ...] = (
