@@ -105,12 +105,13 @@ def test_a_judge_that_misjudges_is_corrected_by_gold(
     tmp_path: Path, endpoint: ThreadingHTTPServer, labelled: int
 ) -> None:
     """The judge likes reasons; where answers can be checked, those with reasons are the wrong ones."""
-    right, wrong = ([truth] * labelled + [None] * (COUNT - labelled) for truth in (True, False))
+    right, wrong = ([True, *[truth] * (labelled - 1), *[None] * (COUNT - labelled)] for truth in (True, False))
     base = write(tmp_path / "a.jsonl", [f"So it is, {n}." for n in range(COUNT)], is_correct=right)
     trained = write(tmp_path / "b.jsonl", [f"It is because of {n}." for n in range(COUNT)], is_correct=wrong)
     report = judged(tmp_path, endpoint, base, trained)
     assert preference(report) == 0.5
-    assert preference(report, "behaviour.judge.preference_corrected") == pytest.approx(-0.5)
+    expected = -0.5 * (labelled - 1) / labelled  # one tie, else base's answer is the right one
+    assert preference(report, "behaviour.judge.preference_corrected") == pytest.approx(expected)
 
 
 def test_a_second_run_asks_nobody_again(tmp_path: Path, endpoint: ThreadingHTTPServer) -> None:
