@@ -209,7 +209,12 @@ def test_plugins_import_public_modules_of_the_core_only() -> None:
             for module in modules:
                 exact = module in {"afterburn_core", *PUBLIC} | PRIVATE_USE.get(relative(file), set())
                 below = module.startswith(
-                    ("afterburn_core.probes.", "afterburn_core.result.", "afterburn_core.stats.", "afterburn_core.testing.")
+                    (
+                        "afterburn_core.probes.",
+                        "afterburn_core.result.",
+                        "afterburn_core.stats.",
+                        "afterburn_core.testing.",
+                    )
                 )
                 if module.startswith("afterburn_core") and not exact and not below:
                     found.append(f"{relative(file)}: {module}")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from afterburn_behaviour.style.names import LANGUAGES, PATTERNS, STRATEGIES
 from afterburn_behaviour.style.options import LengthOptions, StyleOptions
-from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, MetricSpec, RuleSpec
-from afterburn_core.run.needs import GenerationNeed
+from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, GenerationNeed, MetricSpec, RuleSpec
 
 NEEDS = (GenerationNeed(),)
 _CONTRAST = "; each side's own value, and trained - base paired by prompt"
