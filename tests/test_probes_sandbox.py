@@ -92,6 +92,17 @@ def test_forking_is_bounded_and_nothing_survives() -> None:
         assert not alive
 
 
+def test_the_number_of_processes_is_limited() -> None:
+    code = (
+        "import os, time\nstarted = 0\nfor _ in range(60):\n    try:\n        if os.fork() == 0:\n"
+        "            time.sleep(20)\n            os._exit(0)\n        started += 1\n"
+        "    except OSError:\n        break\nprint(started)\n"
+    )
+    outcome = go(code + GOOD)
+    assert outcome.kind == "passed"
+    assert int(outcome.output) <= Limits().processes
+
+
 def test_a_process_that_leaves_the_group_does_not_survive() -> None:
     if not isolated():
         pytest.skip("needs namespaces")

@@ -18,7 +18,8 @@ from typing import Any
 
 _NEWUSER, _NEWNET, _NEWPID, _NEWIPC = 0x10000000, 0x40000000, 0x20000000, 0x08000000
 _PDEATHSIG, _NO_NEW_PRIVS = 1, 38
-_NOBODY = 65534
+_NOBODY, _USERS = 65534, 1 << 30
+_KEEPCAPS, _CAPABILITIES, _READ_SEARCH = 8, 0x20080522, 1 << 2
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same on every architecture
 # writing, removing and making of every kind: access rights 1 and 4 to 12 of Landlock's first version
 _LANDLOCK_WRITES = (1 << 1) | sum(1 << bit for bit in range(4, 13))
@@ -121,13 +122,26 @@ def _separate(job: dict[str, Any]) -> bool:
     if os.geteuid() == 0:
         if libc.unshare(_NEWNET | _NEWPID | _NEWIPC) != 0:
             return False
-        if job["open_to_all"]:  # root is bound by no limit on processes, and may write everywhere
-            os.chown(job["directory"], _NOBODY, _NOBODY)
-            os.setgroups([])
-            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        _become_nobody(libc, job["directory"], reads_all=not job["open_to_all"])
         return True
     return bool(libc.unshare(_NEWUSER | _NEWNET | _NEWPID | _NEWIPC) == 0)
+
+
+def _become_nobody(libc: Any, directory: str, *, reads_all: bool) -> None:
+    """From root to a user that nothing belongs to: root is bound by no limit on processes, and may write everywhere.
+
+    Where others may not read the interpreter's library, the right to read what root may read is kept, and no other.
+    """
+    user = _USERS + os.getpid()  # one for each job, so that the limit on processes counts its own alone
+    os.chown(directory, user, _NOBODY)
+    os.setgroups([])
+    os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+    libc.prctl(_KEEPCAPS, int(reads_all), 0, 0, 0)
+    os.setresuid(user, user, user)
+    kept = _READ_SEARCH if reads_all else 0
+    header, rights = struct.pack("Ii", _CAPABILITIES, 0), struct.pack("6I", kept, kept, 0, 0, 0, 0)
+    if libc.capset(header, rights) != 0:
+        raise OSError(ctypes.get_errno(), "the rights of root could not be given up")
 
 
 def _own_processes(job: dict[str, Any]) -> None:
