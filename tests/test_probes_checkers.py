@@ -44,7 +44,7 @@ def errors(checker: str) -> dict[tuple[str, bool], tuple[int, int]]:
     """`(half, label)` to wrong decisions and answers."""
     counts: dict[tuple[str, bool], tuple[int, int]] = {}
     rows = labelled(checker)
-    asked = [probe(r["gold"], checker, tuple(r.get("choices", ())), **r.get("properties", {})) for r in rows]
+    asked = [probe(r.get("gold", "-"), checker, tuple(r.get("choices", ())), **r.get("properties", {})) for r in rows]
     if checker == "code":
         answers = [(one, row["answer"]) for one, row in zip(asked, rows, strict=True)]
         decided = [outcome.kind == "passed" for outcome in run_all(answers, allow=True)]
@@ -148,9 +148,16 @@ def test_fractions_are_read_back_and_have_one_spelling(value: Fraction) -> None:
     assert again is not None and again.value == value
 
 
+def simple(checker: str) -> Probe:
+    choices = ("one", "two") if checker == "choice" else ()
+    every = [{"kind": "sentences", "max": 9}, {"kind": "json", "keys": ["a"]}, {"kind": "bold", "min": 1}]
+    every += [{"kind": "numbered", "count": 2}, {"kind": "language", "code": "de"}, {"kind": "equals", "text": "a"}]
+    return probe("A" if checker == "choice" else "4", checker, choices, constraints=every)
+
+
 @given(st.text(max_size=60), st.sampled_from([c for c in CHECKERS if c != "code"]))
 def test_no_text_breaks_a_checker(text: str, checker: str) -> None:
-    asked = probe("A" if checker == "choice" else "4", checker, ("one", "two") if checker == "choice" else ())
+    asked = simple(checker)
     assert check(asked, text) in (True, False)
     assert extract(asked, text) is None or isinstance(extract(asked, text), str)
 
@@ -171,7 +178,7 @@ def test_no_text_breaks_a_checker(text: str, checker: str) -> None:
     ],
 )
 def test_long_texts_take_no_long_time(checker: str, text: str) -> None:
-    asked = probe("A" if checker == "choice" else "4", checker, ("one", "two") if checker == "choice" else ())
+    asked = simple(checker)
     started = time.perf_counter()
     check(asked, text)
     assert time.perf_counter() - started < 3

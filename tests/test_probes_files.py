@@ -40,6 +40,8 @@ def probes(draw: st.DrawFn, name: str) -> Probe:
     properties = draw(st.dictionaries(words, json_values, max_size=3))
     if checker == "code":
         properties["tests"] = draw(words)
+    if checker == "constraints":
+        properties["constraints"] = [{"kind": "words", "max": draw(st.integers(0, 99))}]
     gold = draw(st.sampled_from(LETTERS[: len(choices)]) if checker == "choice" else words)
     return Probe(
         id=name,

@@ -28,6 +28,10 @@ def items(seed: int, n: int | None) -> Iterable[Probe]:
         )
 
 
+def other(seed: int, n: int | None) -> Iterable[Probe]:
+    return [Probe(id=f"other-{index}", prompt=f"Name {index}.") for index in range(3)][:n]
+
+
 def few(seed: int, n: int | None) -> Iterable[Probe]:
     return [Probe(id=f"few-{index}", prompt=f"Say {index}.") for index in range(3)][:n]
 
@@ -53,7 +57,13 @@ def plugin(name: str, **factories: str) -> Plugin:
 
     def afterburn_probe_sets() -> Iterable[ProbeSetSpec]:
         for short, factory in factories.items():
-            yield ProbeSetSpec(name=f"{name}.{short}", summary="x", licence="CC0-1.0", factory=f"{__name__}:{factory}")
+            yield ProbeSetSpec(
+                name=f"{name}.{short}",
+                summary="x",
+                licence="CC0-1.0",
+                factory=f"{__name__}:{factory}",
+                default=short == "usual",
+            )
 
     module.afterburn_probe_sets = hookimpl(afterburn_probe_sets)  # type: ignore[attr-defined]
     return Plugin(name=name, distribution=name, version="1", module=module)
@@ -65,7 +75,8 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     return Registry([
         plugin("one", sums="items", few="few", words="few"),
         plugin("two", words="items", bad="faulty", none="nothing", twice="repeated", clash="clashing"),
-        plugin("behaviour", default="items"),
+        plugin("behaviour", seldom="items"),
+        plugin("three", usual="other", rare="items"),
     ])  # fmt: skip
 
 
@@ -136,14 +147,14 @@ def test_a_twin_that_is_left_out_is_forgotten(registry: Registry, tmp_path: Path
     assert all(probe.twin is None or probe.twin in kept for probe in used.probes)
 
 
-def test_a_run_asks_the_default_plugin_and_what_analyzers_need(registry: Registry) -> None:
+def test_a_run_asks_the_default_sets_and_what_analyzers_need(registry: Registry) -> None:
     def names(suites: list[str], needed: list[str]) -> list[str]:
         sets = choose_sets(registry, suites=suites, files=[], needed=needed, seed=0, limit=4)
         assert all(len(one.probes) <= 4 for one in sets)
         return [one.name for one in sets]
 
-    assert names([], []) == ["behaviour.default"]
-    assert names([], ["one.few"]) == ["behaviour.default", "one.few"]
+    assert names([], []) == ["three.usual"]
+    assert names([], ["one.few"]) == ["one.few", "three.usual"]
     assert names(["few:2"], ["one.few"]) == ["one.few"]
     assert names(["sums"], ["one.few"]) == ["one.few", "one.sums"]
 

@@ -10,6 +10,7 @@
 | `list`   | lists the items of `gold`, which commas part, in their order |                             |
 | `set`    | lists the items of `gold` in any order                       |                             |
 | `code`   | holds Python that passes the tests; run only where allowed   | `tests`, `timeout`          |
+| `constraints` | keeps to the form asked for; needs no `gold`            | `constraints`               |
 
 Thinking between tags is set aside. An answer that decides for nothing is wrong. Imports neither NumPy nor torch.
 """
@@ -23,6 +24,7 @@ from afterburn_core.errors import ConfigError
 from afterburn_core.probes import numbers, texts
 from afterburn_core.probes.choices import final_choice
 from afterburn_core.probes.claims import plain
+from afterburn_core.probes.constraints import constraint_faults, keeps
 from afterburn_core.probes.model import Probe
 from afterburn_core.probes.rows import CHECKERS, nearest
 
@@ -31,11 +33,11 @@ def check(probe: Probe, text: str, *, allow_code: bool = False) -> bool | None:
     """Whether `text` is a right answer to `probe`.
 
     Returns:
-        `None` where the probe has no checker or no gold answer, or where its code may not be run. For code problems in
-        numbers, `sandbox.run_all` runs several at once.
+        `None` where the probe has no checker or nothing to compare with, or where its code may not be run. For code
+        problems in numbers, `sandbox.run_all` runs several at once.
 
     Raises:
-        ConfigError: the checker does not exist.
+        ConfigError: the checker does not exist, or the constraints are faulty.
     """
     if probe.checker is None:
         return None
@@ -49,6 +51,8 @@ def check(probe: Probe, text: str, *, allow_code: bool = False) -> bool | None:
         from afterburn_core.probes.sandbox import run_answer
 
         return run_answer(probe, text, allow=True).kind == "passed"
+    if probe.checker == "constraints":
+        return _keeps(probe, text)
     if probe.gold is None:
         return None
     return _RIGHT[probe.checker](probe, text)
@@ -60,6 +64,16 @@ def extract(probe: Probe, text: str) -> str | None:
     Without a checker, the text's marked answer counts, or the text itself where it is short.
     """
     return _EXTRACT.get(probe.checker or "exact", _said)(probe, text)
+
+
+def _keeps(probe: Probe, text: str) -> bool | None:
+    wanted = probe.properties.get("constraints")
+    if wanted is None:
+        return None
+    faults = constraint_faults(wanted)
+    if faults:
+        raise ConfigError(f"probe {probe.id!r}: {faults[0]}")
+    return keeps(wanted, text)
 
 
 def _variants(probe: Probe) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import attrs
 
+from afterburn_core.probes.constraints import constraint_faults
 from afterburn_core.probes.model import Message, Probe, Speaker, prompt_digest
 from afterburn_core.result.strict_json import faults as json_faults
 from afterburn_core.result.strict_json import is_text, show
@@ -28,7 +29,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 }
 """Other people's names for a field, the first that occurs counts. They are read in lists and data sets; in a JSONL
 file the fields have their own names."""
-CHECKERS = ("choice", "code", "exact", "list", "number", "set", "text")
+CHECKERS = ("choice", "code", "constraints", "exact", "list", "number", "set", "text")
 LETTERS = string.ascii_uppercase
 
 _TEXTS = ("suite", "category", "twin", "group")
@@ -265,6 +266,8 @@ def _checker(row: Mapping[str, Any], gold: str | None, choices: tuple[str, ...],
     tests = row.get("properties")
     if checker == "code" and not (isinstance(tests, Mapping) and isinstance(tests.get("tests"), str)):
         problems.append("no tests; the checker 'code' needs Python in properties.tests")
-    if named not in (None, "code") and gold is None:
+    if checker == "constraints":
+        problems += constraint_faults(tests.get("constraints") if isinstance(tests, Mapping) else None)
+    if named not in (None, "code", "constraints") and gold is None:
         problems.append(f"checker is {show(named)} without gold; write the right answer, or leave the checker out")
     return checker

@@ -25,9 +25,6 @@ from afterburn_core.probes.rows import probe_of, row_of
 if TYPE_CHECKING:
     from afterburn_core.generation.asking import AskedSet
 
-DEFAULT_PLUGIN = "behaviour"
-"""Whose sets are asked where the user names none."""
-
 _WANTED = re.compile(
     r"(?P<name>[^:@\s]+)(?:(?P<first>:\d{1,9})?(?P<second>@\d{1,18})?|(?P<third>@\d{1,18})(?P<last>:\d{1,9}))"
 )
@@ -86,7 +83,7 @@ def choose_sets(
     seed: int,
     limit: int | None,
 ) -> tuple[AskedSet, ...]:
-    """The sets of a run: what the user named, else those of the plugin `behaviour`; and what analyzers need.
+    """The sets of a run: what the user named, else those that are asked by default; and what analyzers need.
 
     Raises:
         ConfigError, ProbeError: as `select`.
@@ -95,7 +92,7 @@ def choose_sets(
 
     names = list(suites)
     if not names and not files:
-        names = [one.spec.name for one in registry.specs("probe_set") if one.plugin.name == DEFAULT_PLUGIN]
+        names = [one.spec.name for one in registry.specs("probe_set") if one.spec.default]
     named = {full_name(_parts(name)[0], registry) for name in names}
     names += sorted({full_name(name, registry) for name in needed} - named)
     used = select(names, files, seed=seed, n=limit, registry=registry)

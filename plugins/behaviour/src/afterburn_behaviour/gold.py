@@ -30,6 +30,7 @@ from afterburn_core.probes.model import Probe
 
 Source = Literal["label", "parsed", "checker"]
 CODE = "code"
+FORM = "constraints"  # marked by the form of the whole answer: there is no final one
 NO_GOLD = "no gold answer"
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 # tolerates broken JSON: line breaks inside strings, no closing brace
@@ -55,7 +56,7 @@ def mark(probe: Probe, sample: Sample, *, allow_code_execution: bool = False) ->
     labelled = _truth(sample.labels.get("is_correct"))
     if labelled is not None:
         return Marked(right=labelled, source="label")
-    if probe.gold is None and probe.checker != CODE:
+    if probe.gold is None and probe.checker not in (CODE, FORM):
         return Marked(right=None, reason=NO_GOLD)
     if "parsed_answer" in sample.labels and probe.gold is not None:
         parsed = _parsed(sample)
@@ -89,7 +90,7 @@ def has_answers(probe: Probe, samples: tuple[Sample, ...]) -> bool:
     """Whether final answers of this prompt can be looked for at all: a checker that extracts, or labels."""
     if any("parsed_answer" in sample.labels for sample in samples):
         return True
-    return probe.checker is not None and probe.checker != CODE
+    return probe.checker not in (None, CODE, FORM)
 
 
 def same_answer(answer: str, gold: str) -> bool:

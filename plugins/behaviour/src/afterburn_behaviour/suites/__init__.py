@@ -24,6 +24,7 @@ PROBE_SETS = tuple(
         summary=summary,
         licence="Apache-2.0",
         factory=f"afterburn_behaviour.suites.{name}:items",
+        default=True,
     )
     for name, summary in sorted(_SUMMARIES.items())
 )
