@@ -209,7 +209,8 @@ def test_a_planted_collapse_is_found_within_and_across_prompts(
     assert value_of(output, D + "vendi", "trained").value == pytest.approx(1.0)
     found = judged(VarietyJudge(VarietyRules()), output)[RULE]
     assert found.kind == "informational" and "share of the commonest 4-word opening +" in found.message
-    assert found.examples and "[2]" in found.examples[0].base
+    assert "[2]" in found.examples[1].base and found.examples[1].note.startswith("self similarity +")
+    assert found.examples[0].note == "trained's answer opens as 0.0 % of base's and 100.0 % of trained's do"
 
 
 def test_a_template_that_opens_every_answer_is_found_with_one_sample_per_prompt(
@@ -224,6 +225,12 @@ def test_a_template_that_opens_every_answer_is_found_with_one_sample_per_prompt(
     assert value_of(output, D + "self_similarity").reason == "needs at least 2 samples of a prompt on both sides"
     found = judged(VarietyJudge(VarietyRules()), output)[RULE]
     assert found.kind == "informational" and "within prompts nothing can be said" in found.message
+
+
+def test_without_excerpts_no_text_is_kept(written: Any, analyze: Any) -> None:
+    output = analyze(diversity, written(free, lambda rng, i, j: "As you wish: " + WORDS[0]), excerpts=False)
+    kept = b"".join(a.content for a in output.artifacts)
+    assert b"sha256:" in kept and b"wish" not in kept and b"Question" not in kept
 
 
 def test_synonyms_are_varied_words(written: Any, analyze: Any, value_of: Any, judged: Any) -> None:

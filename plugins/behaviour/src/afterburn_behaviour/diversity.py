@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 
 from afterburn_behaviour import across, within
+from afterburn_behaviour.diversity_examples import Answered, Texts, changed, opened
 from afterburn_behaviour.examples import Pair, artifact
 from afterburn_behaviour.meaning import meanings
 from afterburn_behaviour.specs.variety import DECISIVE, DIVERSITY, FAMILY
@@ -35,32 +36,6 @@ ONE_SAMPLE = "needs at least 2 samples of a prompt on both sides"
 _RATES = ("duplicates", "loops")
 _SHORT = "no text is long enough"
 _FEW = "needs at least 2 prompts that both sides answered"
-Texts = list[list[str]]
-
-
-@attrs.frozen(kw_only=True)
-class Answered:
-    """The prompts that both sides answered, in the order of their ids, with all texts."""
-
-    items: tuple[Responses, ...]
-    base: Texts
-    trained: Texts
-    identical: bool
-    """Whether both sides wrote the same texts."""
-
-    @classmethod
-    def of(cls, items: Sequence[Responses]) -> Answered:
-        """From the prompts that have answers of both sides."""
-        base, trained = (
-            [[s.text for s in side] for side in sides]
-            for sides in ([i.base for i in items], [i.trained for i in items])
-        )
-        return cls(items=tuple(items), base=base, trained=trained, identical=base == trained)
-
-    def equally_many(self) -> tuple[Texts, Texts]:
-        """The first samples of each prompt, as many as the side with fewer has."""
-        sizes = [min(len(b), len(t)) for b, t in zip(self.base, self.trained)]
-        return [b[:m] for b, m in zip(self.base, sizes)], [t[:m] for t, m in zip(self.trained, sizes)]
 
 
 class Diversity:
@@ -140,34 +115,16 @@ class Diversity:
             identical=answered.identical,
         )
         found = {name: contrast for name, contrast in found.items() if contrast.estimate is not None}
-        return found, self._pairs(answered, differences)
+        return found, [
+            *changed(answered, differences, self._options.examples),
+            *opened(answered, self._options.examples),
+        ]
 
     def _looping(self, texts: Texts) -> Floats:
         """Share of each prompt's texts that are caught in a loop."""
         for text in {text for samples in texts for text in samples} - self._loops.keys():
             self._loops[text] = within.loops(text)
         return np.array([np.mean([self._loops[text] for text in samples]) for samples in texts])
-
-    def _pairs(self, answered: Answered, differences: Mapping[str, Floats]) -> list[Pair]:
-        pairs = []
-        for name in ("self_similarity", "loops"):
-            d = differences[name]
-            sign = -1.0 if np.nansum(d) < 0 else 1.0
-            order = [int(i) for i in np.argsort(-sign * np.nan_to_num(d), kind="stable") if d[i] * sign > 0]
-            for i in order[: self._options.examples]:
-                item = answered.items[i]
-                pairs.append(
-                    Pair(
-                        probe=item.probe.id,
-                        suite=item.probe.suite,
-                        prompt=item.probe.text,
-                        base=_listed(answered.base[i]),
-                        trained=_listed(answered.trained[i]),
-                        note=f"{name.replace('_', ' ')} {d[i]:+.2f}",
-                        about=name,
-                    )
-                )
-        return pairs
 
     def _across(self, probes: Sequence[Probe], base: Texts, trained: Texts, draws: int) -> dict[str, Corpus]:
         """What has one value per side."""
@@ -249,12 +206,6 @@ def subset(names: Sequence[str], most: int) -> list[int]:
     """Positions of at most so many names, chosen by their digests and so by neither side."""
     order = sorted(range(len(names)), key=lambda i: hashlib.sha256(names[i].encode()).digest())
     return sorted(order[:most])
-
-
-def _listed(texts: Sequence[str]) -> str:
-    if len(texts) == 1:
-        return texts[0]
-    return "\n\n".join(f"[{k + 1}] {text}" for k, text in enumerate(texts))
 
 
 def _noted(contrast: Contrast, note: str | None) -> Contrast:

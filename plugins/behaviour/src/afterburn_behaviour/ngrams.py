@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from afterburn_behaviour.text import words
+from afterburn_behaviour.text import first_words
 
 Ints = NDArray[np.int64]
 LONGEST = 5
@@ -22,7 +22,7 @@ LONGEST = 5
 
 def tokens(text: str, budget: int) -> tuple[str, ...]:
     """The first `budget` words of a text in lower case."""
-    return tuple(word.casefold() for word in words(text)[:budget])
+    return tuple(word.casefold() for word in first_words(text, budget))
 
 
 @attrs.frozen(kw_only=True)
@@ -36,7 +36,8 @@ class Grams:
 
     def incidence(self) -> sparse.csr_matrix:
         """1 where a text holds an n-gram, (documents, kinds)."""
-        pairs = np.unique(self.document * max(self.kinds, 1) + self.kind)
+        pairs = np.sort(self.document * max(self.kinds, 1) + self.kind)
+        pairs = pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])] if pairs.size else pairs
         rows, columns = pairs // max(self.kinds, 1), pairs % max(self.kinds, 1)
         return sparse.csr_matrix(
             (np.ones(pairs.size), (rows, columns)), shape=(self.documents, self.kinds), dtype=np.float64

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -37,6 +38,11 @@ _ABBREVIATED = re.compile(
 def words(text: str) -> list[str]:
     """The words in their order, as they are spelt."""
     return _WORD.findall(text)
+
+
+def first_words(text: str, count: int) -> list[str]:
+    """The first `count` of its words; what comes after is not read."""
+    return [match.group() for match in islice(_WORD.finditer(text), count)]
 
 
 def sentences(text: str) -> list[str]:

@@ -21,6 +21,7 @@ AUROC = "behaviour.omnibus.auroc"
 WITHOUT_LENGTH = "behaviour.omnibus.auroc_without_length"
 FEATURES = "behaviour.omnibus_features"
 _CHANCE = 0.5
+_SHOWN = ("opening", "self_similarity", "loops")
 _OPTIONAL = ("behaviour.diversity.meaning", "behaviour.diversity.across.meaning")
 
 
@@ -60,7 +61,7 @@ class VarietyJudge:
             quantities,
             family="measures of diversity",
             alpha=self._options.alpha,
-            examples=attached(evidence, "diversity", limit=self._options.examples),
+            examples=attached(evidence, "diversity", about=_SHOWN, limit=self._options.examples),
             artifacts=_present(evidence, "behaviour.diversity_examples"),
             remark=remark,
         )
