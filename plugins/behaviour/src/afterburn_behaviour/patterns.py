@@ -16,20 +16,22 @@ from afterburn_behaviour.verification import verifications
 
 _HEADER = re.compile(r"^ {0,3}#{1,6}[ \t]+\S.*$|^\S.*\n={3,}[ \t]*$", re.M)
 _HASH_ANSWER = re.compile(r"^#{4}[ \t]*[-+$€£]?\d[\d,.]*(?:[ \t]*[/%][ \t]*\d*)?[ \t]*$", re.M)
-_BULLET = re.compile(r"^[ \t]*[-*+•‣◦][ \t]+(?![-*_ \t]+$)\S", re.M)
+_BULLET = re.compile(r"^[ \t]*[-*+•‣◦][ \t]{1,20}(?![-*_ \t]{1,40}$)\S", re.M)
 _NUMBERED = re.compile(
     r"^[ \t]*(?:#{1,6}[ \t]+)?(?:\*\*|__)?(?:\(?\d{1,3}[.)](?=[ \t*_])|step[ \t]+\d{1,3}\b)(?:\*\*|__)?[ \t:.)-]*\S",
     re.M | re.I,
 )
 _BOLD = re.compile(r"(?<![0-9A-Za-z*])\*\*(?=[^\s*])[^*\n]*(?<=\S)\*\*(?![0-9A-Za-z*])|<(b|strong)>[^<]+</\1>", re.I)
 _TABLE = re.compile(
-    r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)+\|?[ \t]*$|^[ \t]*\|[ \t]*:?-{2,}:?[ \t]*\|[ \t]*$"
+    r"^[ \t]{0,9}\|?[ \t]{0,9}:?-{2,}:?[ \t]{0,9}(?:\|[ \t]{0,9}:?-{2,}:?[ \t]{0,9})+\|?[ \t]{0,9}$"
+    r"|^[ \t]{0,9}\|[ \t]{0,9}:?-{2,}:?[ \t]{0,9}\|[ \t]{0,9}$"
     r"|<table\b",
     re.M | re.I,
 )
 _LATEX = re.compile(
-    r"\\\(.+?\\\)|\\\[.+?\\\]|\$\$.+?\$\$|\\begin\{\w+\*?\}|\\(?:frac|sqrt|sum|int|times|cdot|boxed|text|left)\b"
-    r"|(?<![\\$\w])\$(?=[^\s$])(?:[^$\n]*?[\\^_{}=+*/<>][^$\n]*?|[A-Za-z])(?<=\S)\$(?![\w$])",
+    r"\\\(.{1,2000}?\\\)|\\\[.{1,2000}?\\\]|\$\$.{1,2000}?\$\$|\\begin\{\w+\*?\}|\\(?:frac|sqrt|sum|int|times|cdot"
+    r"|boxed|text|left)\b"
+    r"|(?<![\\$\w])\$(?=[^\s$])(?:[^$\n]{0,300}?[\\^_{}=+*/<>][^$\n]{0,300}?|[A-Za-z])(?<=\S)\$(?![\w$])",
     re.S,
 )
 _EMOJI = re.compile(
@@ -39,7 +41,11 @@ _EMOJI = re.compile(
     "\u2795-\u2797\u27b0\u2b50\u2b55]|[\u2600-\u27bf\u2b05-\u2b07\u2194-\u21aa]\ufe0f"
 )
 _EXCLAMATION = re.compile(r"！+|(?<![\d!(\[])(?<!\b[A-Za-z])!+(?![=\[\w])")
-_LINK = re.compile(r"\[[^\]\n]+\]\((?!#)[^)\s]+\)|<a\s+href|(?<![(\w])(?:https?://|www\.)[^\s<>)\]]+", re.I)
+_LINK = re.compile(
+    r"\[[^\]\n]{1,300}\]\((?!#)[^)\s]{1,600}\)|<a\s+href|(?<![(\w])(?:https?://"
+    r"|www\.)[^\s<>)\]]+",
+    re.I,
+)
 _AFFIRMATIVE = re.compile(
     r"^\W*(?:(?:oh|yes|yeah|ok|okay|alright|well|wow)[,!.\s]+)?"
     r"(?:sure(?: thing)?\b(?! enough)|certainly\b(?! not)|absolutely\b(?! not)|of course\b(?! not)"
@@ -55,10 +61,10 @@ _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _FINAL = re.compile(
     r"\bfinal answer\b(?! (?:is )?(?:not|yet))|\bthe (?:correct )?answer is\b(?! (?:not|no longer|complicated"
     r"|complex|that it|it depends))"
-    r"|^\W*answer\W*:",
+    r"|^\W{0,8}answer\W{0,8}:",
     re.I | re.M,
 )
-_XML = re.compile(r"<([A-Za-z][\w.-]*)(?:\s[^<>]*)?>.*?</\1\s*>", re.S)
+_XML = re.compile(r"<(/?)([A-Za-z][\w.-]{0,60})(?:\s[^<>]{0,300})?>")
 _JSON_FENCE = re.compile(r"^[ \t]*`{3,}[ \t]*(?:json|jsonc?5?)[ \t]*$", re.M | re.I)
 _THINK_NAMES = frozenset({"think", "thinking", "thought", "thoughts", "reasoning", "scratchpad"})
 _LISTED_FORMATTING = "a b i u p br hr em strong code pre sub sup span table tr td th ul ol li"
@@ -87,7 +93,18 @@ def _at_least(two: int, count: int) -> int:
 
 
 def _xml(prose: str) -> int:
-    return sum(m[1].lower() not in _THINK_NAMES | _FORMATTING for m in _XML.finditer(prose))
+    """Opening tags that are closed somewhere after; tags of HTML's formatting and of thinking do not count."""
+    opened: dict[str, int] = {}
+    closed = 0
+    for mark, name in _XML.findall(prose):
+        if name.lower() in _THINK_NAMES | _FORMATTING:
+            continue
+        if not mark:
+            opened[name] = opened.get(name, 0) + 1
+        elif opened.get(name):
+            opened[name] -= 1
+            closed += 1
+    return closed
 
 
 def counts(text: str) -> dict[str, int]:

@@ -59,7 +59,7 @@ _STRONG_LINE = re.compile(
     r"|print\(.*\)\s*$|console\.log\(.*\);?\s*$|for \w+ in .+:\s*$|fn \w+\s*\(|public (?:static|class)\b"
     r"|return \w.*;\s*$)"
 )
-_STEP_WORD = re.compile(r"^\W*(?:step|stage|phase)\s+(?:\d{1,2}|one|two|three|four|five)\b", re.I | re.M)
+_STEP_WORD = re.compile(r"^\W{0,8}(?:step|stage|phase)\s+(?:\d{1,2}|one|two|three|four|five)\b", re.I | re.M)
 _STEP_LEAD = re.compile(r"\bstep[- ]by[- ]step\b|\b(?:follow|these|the following|here are the) steps\b", re.I)
 _ITEM = re.compile(r"^[ \t]*(?:\*\*)?\(?\d{1,2}[.)](?:\*\*)?[ \t]+(?P<item>\S.*)$", re.M)
 _LISTED_VERBS = (
@@ -75,11 +75,11 @@ _LISTED_VERBS = (
     "transfer trim try turn type unplug update use verify wait wash whisk wipe work wrap write"
 )
 _VERBS = frozenset(_LISTED_VERBS.split())
-_CALCULATION = re.compile(r"\d\s*[-+*/×÷^%]\s*[($€£]*\d[^=\n]*=|=\s*[-$€£]?\d|\d\s*=\s*\d")
+_CALCULATION = re.compile(r"\d\s*[-+*/×÷^%]\s*[($€£]*\d[^=\n]{0,80}=|=\s*[-$€£]?\d|\d\s*=\s*\d")
 _FIRST = re.compile(
-    r"(?:^|[.!?:\n]\s*)\W*(?:first(?:ly)?|to (?:start|begin)|start by|begin by)\b,?(?! of all, i | place)", re.I
+    r"(?:^|[.!?:\n])\W{0,8}(?:first(?:ly)?|to (?:start|begin)|start by|begin by)\b,?(?! of all, i | place)", re.I
 )
-_NEXT = re.compile(r"(?:^|[.!?;\n]\s*)\W*(?:second(?:ly)?|third(?:ly)?|next|then|after (?:that|this|which)"
+_NEXT = re.compile(r"(?:^|[.!?;\n])\W{0,8}(?:second(?:ly)?|third(?:ly)?|next|then|after (?:that|this|which)"
 r"|afterwards|once (?:that|this)"
                    r"|finally|lastly|last)\b,?", re.I)  # fmt: skip
 _INFERENCE = re.compile(

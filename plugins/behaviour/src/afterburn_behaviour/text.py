@@ -28,11 +28,15 @@ _THINK_NAMES = r"(?:think|thinking|thought|thoughts|reasoning|scratchpad)"
 _THINK = re.compile(rf"<(?P<tag>{_THINK_NAMES})>(?P<inner>.*?)(?:</(?P=tag)>|\Z)", re.S | re.I)
 _THINK_END = re.compile(rf"</{_THINK_NAMES}>", re.I)
 _MARKER = re.compile(r"^[ \t]*(?:[-*+•–]\s+|\(?\d{1,3}[.)]\s+|#{1,6}\s+|>\s*)")
-_STOP = re.compile(r"[.!?…]+[\"'”’»)\]*_]*(?=\s)|[。！？]+[」』”’）]*")
+_STOP = re.compile(r"[.!?…]{1,8}[\"'”’»)\]*_]{0,6}(?=\s)|[。！？]+[」』”’）]*")
 _ABBREVIATED = re.compile(
     r"(?:^|[\s(])(?:mr|mrs|ms|dr|prof|st|jr|sr|vs|etc|e\.g|i\.e|cf|no|fig|eq|approx|inc|ltd|u\.s|u\.k|a\.m|p\.m|(?-i:[A-Z]))\.$",
     re.I,
 )
+
+
+_WINDOW = 12
+"""Longer than every abbreviation."""
 
 
 def words(text: str) -> list[str]:
@@ -55,9 +59,11 @@ def sentences(text: str) -> list[str]:
         line = _MARKER.sub("", line).strip()
         start = 0
         for stop in _STOP.finditer(line):
-            piece = line[start : stop.end()].strip()
-            if stop.group().startswith(".") and _ABBREVIATED.search(line[start : stop.start() + 1]):
+            if stop.group().startswith(".") and _ABBREVIATED.search(
+                line[max(start, stop.start() - _WINDOW) : stop.start() + 1]
+            ):
                 continue
+            piece = line[start : stop.end()].strip()
             if _WORD.search(piece):
                 found.append(piece)
             start = stop.end()
@@ -127,13 +133,12 @@ def split_thinking(text: str) -> Parts:
     A tag that is never closed reaches to the end: the model was cut while thinking. A text that only closes one had
     its opening in the prompt, so everything before is thinking.
     """
-    end = _THINK_END.search(text)
     first = _THINK.search(text)
-    if end is not None and (first is None or end.start() < first.start()):
-        rest = split_thinking(text[end.end() :])
-        inner = text[: end.start()] + (f"\n{rest.thinking}" if rest.thinking else "")
-        return Parts(thinking=inner.strip(), answer=rest.answer)
-    if first is None:
+    opening = len(text) if first is None else first.start()
+    stray = list(_THINK_END.finditer(text, 0, opening))
+    if first is None and not stray:
         return Parts(thinking=None, answer=text)
-    inner = "\n".join(match["inner"].strip() for match in _THINK.finditer(text))
-    return Parts(thinking=inner.strip(), answer=_THINK.sub("", text).strip())
+    inner = [text[: stray[-1].start()]] if stray else []
+    rest = text[stray[-1].end() :] if stray else text
+    inner += [match["inner"] for match in _THINK.finditer(rest)]
+    return Parts(thinking="\n".join(part.strip() for part in inner).strip(), answer=_THINK.sub("", rest).strip())

@@ -18,7 +18,8 @@ _VERIFICATION = re.compile(
     rf"|should|may|could|must|will)"
     rf"(?: also| now| quickly)?|i (?:can|need to|want to)|allow me to)\s+(?:also |now |quickly |just |briefly )*"
     rf"{_CHECK}\b(?!-in)(?! (?:in|out|with (?:my|your|the (?:team|manager|doctor)))\b)"
-    rf"|(?:^|[.!?:;\n])\W*(?:to (?:{_CHECK}|make sure|be (?:sure|safe|certain)),?\s+(?:(?:this|that|the|our|my|we|i"
+    rf"|(?:^|[.!?:;\n])\W{{0,8}}(?:to (?:{_CHECK}|make sure|be (?:sure|safe|certain)),?\s+(?:(?:this|that|the|our|my"
+    rf"|we|i"
     rf"|it|let)\b|,)"
     rf"|{_CHECKING}\b(?! (?:in|out|account)\b)|(?:quick |sanity[- ]|double[- ])?check(?:ed)?\s*:|verification\s*:"
     rf"|proof check\b)"
@@ -36,7 +37,7 @@ _NOT = re.compile(
 )
 _CORRECTION = re.compile(
     r"\b(?:wait|hold on|hmm|oops|hang on)\b\s*[,.!—–:-]"
-    r"|(?:^|[.!?\n]\s*)(?:no|actually|sorry|correction)\s*[,:—–-]\s*(?:that|this|it|i|let|the|we)\b"
+    r"|(?:^|[.!?\n]\s{0,5})(?:no|actually|sorry|correction)\s*[,:—–-]\s*(?:that|this|it|i|let|the|we)\b"
     r"|\bi (?:made|have made|(?:'|’)?ve made) (?:a|an|another) (?:mistake|error|slip)\b|\bi (?:was wrong|misread"
     r"|miscounted|miscalculated|misspoke)\b"
     r"|\bthat(?:'|’)?s? (?:is )?(?:not right|wrong|incorrect|a mistake|an error)\b[^.\n]{0,30}\b(?:let me|i |so )"

@@ -7,7 +7,7 @@ from math import exp
 
 from afterburn_behaviour.examples import attached
 from afterburn_behaviour.serving import serving
-from afterburn_behaviour.shift import Quantity, finding, level, shift_finding
+from afterburn_behaviour.shift import Quantity, change, finding, level, shift_finding
 from afterburn_behaviour.style.names import ARTIFACT, PATTERNS, STRATEGIES
 from afterburn_behaviour.style.options import StyleOptions
 from afterburn_core.judge.evidence import Evidence
@@ -131,6 +131,12 @@ class StyleJudge:
         if agreed:
             told = " and ".join(f"{m.value:.2f} on {m.subjects[0]}" for m in agreed)
             remark = f"agreement of the rules with human labels: kappa {told}"
+            whole = next((m for m in corrected if m.scope == Scope() and m.interval is not None), None)
+            if whole is not None and whole.value is not None and whole.interval is not None:
+                low, high = (
+                    change(end, "rate").removesuffix(" points") for end in (whole.interval.low, whole.interval.high)
+                )
+                remark += f"; corrected for the rules' errors {change(whole.value, 'rate')} [{low}, {high}]"
         return shift_finding(
             "behaviour.refusal_shift",
             evidence,
