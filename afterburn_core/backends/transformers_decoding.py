@@ -127,7 +127,7 @@ def write(
     waiting = deque(sorted(rows, key=lambda row: -row.length))
     longest = max((len(row.prompt) + row.room for row in rows), default=1)
     while waiting:
-        batch = Batch(network, decoding, ends, limit.rows_for(longest))
+        batch = Batch(network, decoding, ends, min(limit.rows_for(longest), len(waiting)))
         lacking: str | None = None
         while lacking is None and (waiting or batch.rows):
             try:
@@ -244,10 +244,11 @@ class Batch:
         picked = pick(logits, self.decoding, draws=self._draws(rows), seen=seen)
         table = torch.stack([picked.tokens.double(), picked.logprobs.double(), picked.undecided.double()])
         for row, token, logprob, undecided in zip(rows, *table.tolist(), strict=True):
-            token, logprob = self._alone(row) if undecided and self.network.exact else (int(token), logprob)
+            token, logprob = self.alone(row) if undecided and self.network.exact else (int(token), logprob)
             extend(row, token, logprob, self.ends)
 
-    def _alone(self, row: Row) -> tuple[int, float]:
+    def alone(self, row: Row) -> tuple[int, float]:
+        """The next token of a row and its ln p, from a pass over its whole sequence in no company."""
         logits = self.network.alone((*row.prompt, *row.tokens))
         seen = None if self.decoding.repetition_penalty == 1.0 else _seen([row], logits)
         picked: Picked = pick(logits, self.decoding, draws=self._draws([row]), seen=seen)
@@ -326,7 +327,7 @@ def _without_cache(network: Network, rows: Sequence[Row], decoding: Decoding, en
             with torch.inference_mode():
                 if row.labels and row.label_logprobs is None:
                     row.label_logprobs = label_logprobs(network.alone(row.prompt)[0], row.labels)
-                token, logprob = batch._alone(row)
+                token, logprob = batch.alone(row)
             extend(row, token, logprob, ends)
         yield row
 
