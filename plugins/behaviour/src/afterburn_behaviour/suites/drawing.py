@@ -33,11 +33,32 @@ class Item:
 
 
 @attrs.frozen(kw_only=True)
+class Open:
+    """What a family without gold answers draws."""
+
+    prompt: str
+    checker: str | None = None
+    requests: tuple[str, ...] = ()
+    properties: dict[str, Any] = attrs.field(factory=dict)
+    key: str | None = None
+    """As of `Item`."""
+
+
+@attrs.frozen(kw_only=True)
 class Family:
     """One kind of item. `draw` uses no randomness besides the generator it is given."""
 
     category: str
-    draw: Callable[[random.Random], Item]
+    draw: Callable[[random.Random], Item | Open]
+
+
+def refuse_more(suite: str, n: int, most: int) -> None:
+    """
+    Raises:
+        ConfigError: more items are asked for than the suite is sure to have.
+    """
+    if n > most:
+        raise ConfigError(f"suite {suite!r} has no more than {most} different items; ask for fewer")
 
 
 def draw(suite: str, families: Sequence[Family], seed: int, n: int) -> Iterator[Probe]:
@@ -52,15 +73,16 @@ def draw(suite: str, families: Sequence[Family], seed: int, n: int) -> Iterator[
             prompt=item.prompt,
             suite=f"behaviour.{suite}",
             category=family.category,
-            gold=item.gold,
+            gold=item.gold if isinstance(item, Item) else None,
             checker=item.checker,
-            choices=item.choices,
+            choices=item.choices if isinstance(item, Item) else (),
+            requests=item.requests if isinstance(item, Open) else (),
             properties=item.properties,
         )
 
 
-def _fresh(suite: str, family: Family, seed: int, index: int, seen: set[str]) -> Item:
-    reworded: Item | None = None
+def _fresh(suite: str, family: Family, seed: int, index: int, seen: set[str]) -> Item | Open:
+    reworded: Item | Open | None = None
     for attempt in range(ATTEMPTS):
         # a text as seed is hashed by `random` itself, the same in every process
         item = family.draw(random.Random(f"{suite}/{family.category}/{seed}/{index}/{attempt}"))
