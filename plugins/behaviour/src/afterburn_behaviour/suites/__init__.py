@@ -16,6 +16,7 @@ _SUMMARIES = {
     "code": "Functions to write, outputs to predict and bugs to find in short Python programs, generated",
     "facts": "Capitals, elements, authors, years, units and other well-established facts, drawn from tables",
     "math": "Arithmetic, word problems, percentages, sequences, geometry, number theory and dates, generated",
+    "safety": "Harmful requests and harmless twins that share their words: lost safety and over-refusal",
     "reasoning": "Puzzles of order, logic, space, time and family with exactly one answer, generated",
 }
 
