@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from afterburn_core.report import numbers
+from afterburn_core.report.behaviour_questions import answers
 from afterburn_core.report.evidence import COVERAGE, FLOOR, FLOOR_RATIO, RELATIVE, Evidence
 from afterburn_core.report.presentation import kind_counts, place, shown
 from afterburn_core.result.model import Result
@@ -29,7 +30,28 @@ def cards(result: Result, evidence: Evidence, own: tuple[Card, ...] | None = Non
         return (*own, _exactness(evidence), _rules(result))
     weights = "weight" in evidence.families or evidence.tallies or any(e.plugin == "weight" for e in result.executions)
     builders = (_relative, _tensors, _coverage, _largest, _floor) if weights else ()
-    return (*(build(evidence) for build in builders), _exactness(evidence), _rules(result))
+    behaviour = _behaviour(result, evidence, alone=not weights)
+    return (*(build(evidence) for build in builders), *behaviour, _exactness(evidence), _rules(result))
+
+
+def _behaviour(result: Result, evidence: Evidence, *, alone: bool) -> tuple[Card, ...]:
+    """How many questions about behaviour shifted; without weights beside them also the length of answers."""
+    asked = answers(result, evidence)
+    known = [answer for answer in asked.answers if answer.decision is not None]
+    if not known:
+        return ()
+    shifted = [answer.title.lower() for answer in known if answer.decision == "shifted"]
+    rest = ", ".join(f"{n} {word.lower()}" for word, n in asked.counts.items() if word != "Shifted")
+    note = "; ".join(part for part in (", ".join(shifted), rest) if part)
+    label = "Behaviour shifted"
+    found = [Card(label=label, value=f"{len(shifted)} of {len(known)} questions", note=note)]
+    row = next((a.rows[0] for a in known if a.rule == "behaviour.length_shift"), None)
+    if alone and row is not None:
+        unit = row.label.rpartition(" ")[2]
+        found.append(
+            Card(label="Length of answers", value=row.change, note=f"{row.bounds} in {unit}, {row.n:,} prompts")
+        )
+    return tuple(found)
 
 
 def _relative(evidence: Evidence) -> Card:

@@ -11,6 +11,10 @@ from afterburn_core.report.evidence import Evidence
 from afterburn_core.report.presentation import details, place, shown, who
 from afterburn_core.result.model import Measurement
 
+OPEN = 40
+"""Lines of a table that stands open."""
+WHOLE = "whole model"
+
 
 @attrs.frozen(kw_only=True)
 class Entry:
@@ -29,6 +33,20 @@ class Line:
     place: str
     entries: tuple[Entry | None, ...]
 
+    @property
+    def whole(self) -> bool:
+        """Whether it speaks of the whole model."""
+        return self.place == WHOLE
+
+
+@attrs.frozen(kw_only=True)
+class Group:
+    """The lines of metrics that share two words, those on the whole model apart."""
+
+    name: str
+    whole: tuple[Line, ...]
+    parts: tuple[Line, ...]
+
 
 @attrs.frozen(kw_only=True)
 class Family:
@@ -40,6 +58,23 @@ class Family:
     lines: tuple[Line, ...]
     total: int
     """Lines there would be without the limit."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The lines by the metric's second word, for a table too long to stand open; empty for a short one."""
+        if len(self.lines) <= OPEN:
+            return ()
+        found: dict[str, list[Line]] = {}
+        for line in self.lines:
+            found.setdefault(".".join(line.metric.split(".")[:2]), []).append(line)
+        return tuple(
+            Group(
+                name=name,
+                whole=tuple(line for line in lines if line.whole),
+                parts=tuple(line for line in lines if not line.whole),
+            )
+            for name, lines in found.items()
+        )
 
     @property
     def title(self) -> str:
@@ -62,9 +97,10 @@ def _family(name: str, evidence: Evidence, limit: int) -> Family:
         subjects[item.subjects] = None
     # Single subjects before contrasts; base comes before trained because documents list it first.
     columns = sorted(subjects, key=lambda ids: (len(ids), [_rank(i, evidence) for i in ids]))
+    first = sorted(groups.items(), key=lambda group: group[0][1] != WHOLE)  # stable: else the document's order
     lines = (
         Line(metric=metric, place=where, entries=tuple(_entry(found.get(ids), evidence) for ids in columns))
-        for (metric, where), found in list(groups.items())[:limit]
+        for (metric, where), found in first[:limit]
     )
     return Family(name=name, columns=tuple(who(ids) for ids in columns), lines=tuple(lines), total=len(groups))
 

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from afterburn_core.report import numbers, presentation
+from afterburn_core.report.behaviour_views import BehaviourLimits, behaviour_views
 from afterburn_core.report.cards import cards
 from afterburn_core.report.contrast import contrast
 from afterburn_core.report.drawings import Drawing, drawings
@@ -30,7 +31,7 @@ from afterburn_core.resources import template_dir
 if TYPE_CHECKING:
     from afterburn_core.result.view import ResultView
 
-_SCRIPTS = ("format", "document", "theme", "table", "tables", "charts", "weights", "series", "page")
+_SCRIPTS = ("format", "document", "theme", "table", "tables", "charts", "weights", "behaviour", "series", "page")
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +54,7 @@ class HtmlOptions:
     files: int = 200
     """Files listed for one subject."""
     views: ViewLimits = ViewLimits()
+    behaviour: BehaviourLimits = BehaviourLimits()
 
 
 def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
@@ -63,6 +65,7 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
     spilled = pick(view, limit=chosen.spilled)
     charts = drawings(result, view.directory, limit=chosen.charts, max_bytes=chosen.chart_bytes)
     views = weight_views(view, evidence, chosen.views)
+    behaviour = behaviour_views(view, evidence, chosen.behaviour)
     library = _script((template_dir("report") / "vendor" / "plotly-cartesian.min.js").read_text(encoding="utf-8"))
     program = _script(_program(template_dir("report")))
     series = series_of(view, evidence)
@@ -88,6 +91,7 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
             drawings=charts,
             spilled=spilled,
             views=views,
+            behaviour=behaviour,
             unfinished=presentation.unfinished(result),
             policy=_policy(library, program),
             library=library,
@@ -97,7 +101,7 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
                 json_island(
                     _figures(evidence, spilled, charts)
                     | views.figures(evidence)
-                    | {"series": series.figure() if series else None}
+                    | {"series": series.figure() if series else None, "behaviour": behaviour.figures()}
                 ),
             ),
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from afterburn_core.report import numbers, presentation
+from afterburn_core.report.behaviour_questions import answers
 from afterburn_core.report.cards import cards
 from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.inert import code, markdown
@@ -39,6 +40,7 @@ def render(view: ResultView, options: MarkdownOptions | None = None) -> bytes:
     blocks = [
         *_answer(result),
         *_figures(result, evidence, series),
+        *_behaviour(result, evidence),
         *_findings(result, evidence, chosen),
         *_most_changed(evidence, chosen),
         *_weights(view, evidence),
@@ -76,6 +78,35 @@ def _series(series: Series) -> list[str]:
     for heads, rows, label in labelled_tables(series):
         blocks += [f"### {label}", _table(heads, [tuple(map(markdown, row)) for row in rows])]
     return blocks
+
+
+def _behaviour(result: Result, evidence: Evidence) -> list[str]:
+    """One row per contrast that stands for a question; questions without an answer say why."""
+    asked = answers(result, evidence)
+    if not asked:
+        return []
+    rows = []
+    for answer in asked.answers:
+        for place, row in enumerate(answer.rows):
+            title = f"**{answer.title}**" if place == 0 else ""
+            what = markdown(row.label if place or not answer.tally else f"{row.label} ({answer.tally})")
+            change = markdown(f"{row.change} {row.bounds}".strip() if row.decision else row.note)
+            n = f"{row.n:,}" if row.n is not None else "–"
+            cells = (
+                title,
+                what,
+                markdown(row.base or "–"),
+                markdown(row.trained or "–"),
+                change,
+                row.margin,
+                n,
+                row.word,
+            )
+            rows.append(cells)
+            if row.decision is None:
+                break
+    heads = ("Question", "What", "Base", "Trained", "Change, 95 %", "Margin", "n", "Decision")
+    return ["### Behaviour", _table(heads, rows)]
 
 
 def _findings(result: Result, evidence: Evidence, options: MarkdownOptions) -> list[str]:

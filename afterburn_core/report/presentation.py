@@ -197,6 +197,12 @@ def details(item: Measurement, evidence: Evidence) -> tuple[str, ...]:
     return tuple(found)
 
 
+def verdict_text(result: Result) -> str:
+    """The verdict's summary without its first word, for places that show the word beside it."""
+    summary = result.verdict.summary
+    return summary.removeprefix(f"{VERDICT_WORDS[result.verdict.status]}: ") or summary
+
+
 def waiver(suppression: Suppression) -> str:
     """Who waived a finding, why and until when."""
     return f"{suppression.justification} ({suppression.owner}, until {suppression.expires})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -10,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from afterburn_core.report import numbers, presentation
+from afterburn_core.report.behaviour_questions import answers
+from afterburn_core.report.behaviour_terminal import behaviour_block
 from afterburn_core.report.cards import cards
 from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.inert import one_line
@@ -47,11 +50,14 @@ def summary(view: ResultView, console: Console, *, findings: int = 12, top: int 
     evidence = collect(view, top=top)
     wide = console.width >= _WIDE
     series = series_of(view, evidence)
+    asked = answers(result, evidence)
+    told = {answer.rule for answer in asked.answers}
     figures = [_figures(result, evidence, wide), _most_changed(evidence)] if series is None else [series_block(series)]
     parts = [
         _verdict(result),
         *figures,
-        _findings(result, findings, wide),
+        behaviour_block(asked, console.width),
+        _findings(result, findings, wide, told),
         _unfinished(result),
     ]
     for part in parts:
@@ -63,7 +69,9 @@ def _verdict(result: Result) -> Group:
     status = result.verdict.status
     badge = Text(f" {presentation.VERDICT_WORDS[status].upper()} ", style=_VERDICT_STYLES[status])
     lines = [
-        badge.append_text(Text(f" {one_line(result.verdict.summary)}", style="bold not reverse default on default"))
+        badge.append_text(
+            Text(f" {one_line(presentation.verdict_text(result))}", style="bold not reverse default on default")
+        )
     ]
     if any(subject.role != "control" for subject in result.subjects):
         lines.append(Text(one_line(presentation.title(result)), style="dim"))
@@ -102,17 +110,24 @@ def _most_changed(evidence: Evidence) -> Group | None:
     return Group(Text("\nWhat changed most", style="bold"), table)
 
 
-def _findings(result: Result, limit: int, wide: bool) -> Group:
+def _findings(result: Result, limit: int, wide: bool, told: Collection[str]) -> Group:
     heading = Text("\nFindings", style="bold")
     if not result.findings:
         return Group(heading, Text("No rule was judged. This is not a pass."))
     ordered = presentation.order_findings(result.findings)
-    pressing = [finding for finding in ordered if finding.kind not in ("pass", "not_applicable")]
+    loud = [finding for finding in ordered if finding.kind not in ("pass", "not_applicable")]
+    # Shifts and open questions stand above, in a line each; everything that asks for a person stays.
+    pressing = [f for f in loud if f.rule not in told or f.kind in ("fail", "review") or f.suppression is not None]
     parts: list[Text | Table] = [heading, Text(presentation.counted(ordered))]
     if pressing:
         parts.append(_table(pressing[:limit]) if wide else _stacked(pressing[:limit]))
     if len(pressing) > limit:
         parts.append(Text(f"{len(pressing) - limit} more findings are in the report.", style="dim"))
+    if len(pressing) < len(loud):
+        text = (
+            f"{numbers.count(len(loud) - len(pressing), 'rule')} on behaviour: see above; the report has the details."
+        )
+        parts.append(Text(text, style="dim"))
     return Group(*parts)
 
 

@@ -52,3 +52,4 @@ wireMaps();
 wireDrawings();
 wireSpectral(wireSpectrum());
 wireHeads();
+wireBehaviour();

@@ -1,0 +1,298 @@
+"""Prompts and answers for the page: the pairs that analyzers chose, and, where they fit, all that both sides wrote.
+
+Texts are a stranger's. They are cut to a length that keeps the page small, and read only while the run kept texts at
+all; a run told to keep texts out of its files has digests in their place, which are shown as they are.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from afterburn_core.report import numbers
+from afterburn_core.report.attachments import Unusable, check_digest, locate
+from afterburn_core.report.behaviour_curves import read
+from afterburn_core.result.model import Artifact
+
+if TYPE_CHECKING:
+    from afterburn_core.result.view import ResultView
+
+SAMPLES = ("core.samples_base", "core.samples_trained")
+_PREFIX, _SUFFIX = "behaviour.", "_examples"
+_CUTS = (4000, 2000, 1000, 600)
+"""Characters of a text, the longest that fits."""
+_PROMPT = 1500
+_LARGEST = 64_000_000
+"""Bytes of samples of one side that are unpacked."""
+_STATIC = 12
+"""Chosen pairs on a page without scripts."""
+
+
+@attrs.frozen(kw_only=True)
+class Shown:
+    """One prompt with the answers of both sides."""
+
+    probe: str
+    prompt: str
+    part: str
+    """Category, else suite."""
+    pairs: tuple[tuple[str, str], ...]
+    """Base and trained, sample by sample; the samples that both sides have."""
+    chosen: str = ""
+    """Analyzer that chose the pair; empty for a row of the samples."""
+    about: str = ""
+    note: str = ""
+
+    def packed(self) -> list[Any]:
+        """For the page's scripts."""
+        return [self.probe, self.prompt, self.part, [list(p) for p in self.pairs], self.chosen, self.about, self.note]
+
+    @property
+    def label(self) -> str:
+        """For the caption of the pair."""
+        return f"{self.chosen.replace('_', ' ')} · {self.probe}: {self.prompt}"
+
+
+@attrs.frozen(kw_only=True)
+class Texts:
+    """What there is to browse, and what was left out."""
+
+    chosen: tuple[Shown, ...] = ()
+    samples: tuple[Shown, ...] = ()
+    limits: tuple[str, ...] = ()
+    """Sentences on what the page leaves out."""
+    withheld: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.chosen or self.samples)
+
+    @property
+    def static(self) -> tuple[Shown, ...]:
+        """A few pairs for a page without scripts, one of each analyzer before the second of any."""
+        depth: dict[str, int] = {}
+        ranked = []
+        for place, one in enumerate(self.chosen):
+            depth[one.chosen] = depth.get(one.chosen, 0) + 1
+            ranked.append((depth[one.chosen], place, one))
+        return tuple(one for _, _, one in sorted(ranked, key=lambda entry: entry[:2])[:_STATIC])
+
+    def packed(self) -> list[Any]:
+        """For the page's scripts."""
+        return [one.packed() for one in (*self.chosen, *self.samples)]
+
+
+@attrs.frozen(kw_only=True)
+class Feature:
+    """One mark that tells the sides' answers apart."""
+
+    text: str
+    more: bool
+    """Whether trained has more of it."""
+    prompts: str
+    chance: str
+    share: float
+    """Weight over the largest weight, for a bar."""
+
+
+@attrs.frozen(kw_only=True)
+class Fact:
+    """One fact of how the texts came about."""
+
+    name: str
+    base: str
+    trained: str
+    state: str
+
+
+def texts(view: ResultView, *, max_bytes: int) -> Texts:
+    """Chosen pairs, and every prompt's answers within `max_bytes` of the page."""
+    withheld = view.result.run.configuration.get("excerpts", True) is False
+    limits: list[str] = []
+    chosen = tuple(_chosen(view, limits))
+    if withheld:
+        limits.append("The run keeps texts out of its files: digests and lengths stand in their place.")
+        return Texts(chosen=chosen, limits=tuple(limits), withheld=True)
+    room = max_bytes - sum(_size(one) for one in chosen)
+    try:
+        sides = [_side(view, view.artifact(identifier)) for identifier in SAMPLES]
+    except Unusable as reason:
+        limits.append(f"Of all other prompts the answers are not shown: {reason}.")
+        return Texts(chosen=chosen, limits=tuple(limits))
+    if not all(sides):
+        return Texts(chosen=chosen, limits=tuple(limits))
+    samples = _fitting(sides, room, limits)
+    return Texts(chosen=chosen, samples=samples, limits=tuple(limits))
+
+
+def features(view: ResultView) -> tuple[tuple[Feature, ...], str | None]:
+    """What tells the sides' answers apart, heaviest first, or why it cannot be shown."""
+    content, problem = read(view, "behaviour.omnibus_features")
+    rows = content.get("features") if isinstance(content, Mapping) else None
+    good = [row for row in rows or () if isinstance(row, Mapping) and _number(row.get("difference"))]
+    heaviest = max((abs(_number(row.get("weight")) or 0.0) for row in good), default=0.0) or 1.0
+    found = []
+    for row in good:
+        kind, _, what = str(row.get("name", "")).partition(": ")
+        p, n = _number(row.get("p_adjusted")), _number(row.get("prompts"))
+        found.append(
+            Feature(
+                text=_PHRASES.get(kind, "{kind}: {what}").format(kind=kind, what=what[:80]),
+                more=(_number(row.get("difference")) or 0.0) > 0,
+                prompts="–" if n is None else f"{n:,.0f}",
+                chance="–" if p is None else numbers.number(p),
+                share=round(100 * abs(_number(row.get("weight")) or 0.0) / heaviest, 1),
+            )
+        )
+    return tuple(found), problem
+
+
+def facts(view: ResultView) -> tuple[tuple[Fact, ...], str | None]:
+    """How both sides' texts came about, differing facts first, or why it cannot be shown."""
+    content, problem = read(view, "behaviour.decoding_facts")
+    rows = content.get("facts") if isinstance(content, Mapping) else None
+    found = [
+        Fact(
+            name=str(row.get("name", "–")).replace("_", " "),
+            base=_value(row.get("base")),
+            trained=_value(row.get("trained")),
+            state=str(row.get("state", "")),
+        )
+        for row in rows or ()
+        if isinstance(row, Mapping)
+    ]
+    order = ("differs", "noted", "unknown", "equal")
+    found.sort(key=lambda fact: order.index(fact.state) if fact.state in order else len(order))
+    return tuple(found), problem
+
+
+def _chosen(view: ResultView, limits: list[str]) -> Iterator[Shown]:
+    for artifact in view.result.artifacts:
+        if not (artifact.id.startswith(_PREFIX) and artifact.id.endswith(_SUFFIX)):
+            continue
+        analyzer = artifact.id[len(_PREFIX) : -len(_SUFFIX)]
+        content, problem = read(view, artifact.id)
+        if problem:
+            limits.append(f"The pairs that {analyzer} chose are not shown: {problem}.")
+        rows = content.get("examples") if isinstance(content, Mapping) else None
+        for row in rows or ():
+            if isinstance(row, Mapping):
+                base, trained = (_cut(str(row.get(side, "")), _CUTS[0]) for side in ("base", "trained"))
+                yield Shown(
+                    probe=str(row.get("probe", "–")),
+                    prompt=_cut(str(row.get("prompt", "")), _PROMPT),
+                    part=str(row.get("suite") or ""),
+                    pairs=((base, trained),),
+                    chosen=analyzer,
+                    about=str(row.get("about") or "").replace("_", " "),
+                    note=str(row.get("note") or ""),
+                )
+
+
+Side = dict[str, tuple[str, str, list[str]]]
+
+
+def _side(view: ResultView, artifact: Artifact | None) -> Side:
+    """Prompt, part and answers by prompt id; empty where the run kept no samples."""
+    if artifact is None:
+        return {}
+    with locate(artifact, view.directory).open("rb") as stream:
+        check_digest(stream, artifact)
+        stream.seek(0)
+        try:
+            content = (
+                gzip.GzipFile(fileobj=stream).read(_LARGEST + 1) if artifact.path.endswith(".gz") else stream.read()
+            )
+        except (OSError, EOFError, zlib.error):
+            raise Unusable("the file of samples cannot be unpacked") from None
+    if len(content) > _LARGEST:
+        raise Unusable(f"the samples of one side have more than {numbers.size(_LARGEST)}")
+    side: Side = {}
+    for line in content.splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            raise Unusable("the file of samples is not valid JSON, line by line") from None
+        if isinstance(row, dict) and "output" in row:
+            name = str(row.get("prompt_id", len(side)))
+            part = str(row.get("category") or row.get("suite") or "")
+            side.setdefault(name, (_prompt(row.get("prompt")), part, []))[2].append(str(row["output"]))
+    return side
+
+
+def _fitting(sides: list[Side], room: int, limits: list[str]) -> tuple[Shown, ...]:
+    """All prompts at the longest texts that fit; samples beyond the first, then prompts, are the first to go."""
+    both = [name for name in sides[0] if name in sides[1]]
+    most = max((min(len(side[name][2]) for side in sides) for name in both), default=0)
+    rows: list[Shown] = []
+    for count, cut in [(n, cut) for n in dict.fromkeys((most, 1)) for cut in _CUTS]:
+        rows, used = [], 0
+        for name in both:
+            prompt, part, base = sides[0][name]
+            pairs = zip(base[:count], sides[1][name][2][:count], strict=False)
+            cut_pairs = tuple((_cut(a, cut), _cut(b, cut)) for a, b in pairs)
+            one = Shown(probe=name, prompt=_cut(prompt, _PROMPT), part=part, pairs=cut_pairs)
+            used += _size(one)
+            if used > room:
+                break
+            rows.append(one)
+        if len(rows) == len(both):
+            break
+    if len(rows) < len(both):
+        limits.append(f"To keep the page small it has the answers to {len(rows):,} of {len(both):,} prompts.")
+    if count < most:
+        limits.append(f"Of up to {most} samples per prompt it shows the first.")
+    longest = max((len(text) for side in sides for name in both for text in side[name][2][:count]), default=0)
+    if longest > cut:
+        limits.append(f"Texts are cut at {cut:,} characters.")
+    names = [f"{artifact}.jsonl.gz" for artifact in SAMPLES]
+    if limits:
+        limits.append(f"Everything is in {' and '.join(names)} in the run directory.")
+    return tuple(rows)
+
+
+def _prompt(value: Any) -> str:
+    """A prompt as one text; of a conversation, each message after its role."""
+    if isinstance(value, list):
+        messages = (m for m in value if isinstance(m, Mapping))
+        return "\n\n".join(f"{m.get('role', '')}: {m.get('content', '')}" for m in messages)
+    return str(value or "")
+
+
+def _cut(text: str, longest: int) -> str:
+    # Half a pair of surrogates is a character of JSON and none of UTF-8.
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters)"
+
+
+def _size(one: Shown) -> int:
+    """Bytes on the page, with the escapes of its data island."""
+    texts = (one.probe, one.prompt, one.part, one.note, one.about, *(text for pair in one.pairs for text in pair))
+    return sum(len(t.encode()) + t.count("\n") + t.count('"') + 5 * sum(map(t.count, "<>&")) + 4 for t in texts) + 24
+
+
+def _number(value: Any) -> float | None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    return float(value) if good else None
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "not recorded"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+_PHRASES = {
+    "word": "“{what}”",
+    "words": "“{what}”",
+    "characters": "the characters “{what}”",
+    "opens with": "“{what}” as first word",
+    "closes with": "“{what}” as last word",
+    "style": "{what}",
+    "length": "length in {what}",
+}
