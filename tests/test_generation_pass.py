@@ -239,3 +239,23 @@ def test_recorded_outputs_are_asked_their_own_prompts_alone(tmp_path: Path) -> N
     )
     with pytest.raises(SubjectError, match="'2' is not the same text"):
         choose(Settings(), registry, (base, other), ())
+
+
+def test_programs_run_once_and_only_where_that_is_allowed() -> None:
+    class Programmer(Dice):
+        def generate(self, requests: Sequence[Request]) -> Iterator[Completed]:
+            for request in requests:
+                body = "a + b" if self.bias else "a - b"
+                text = f"```python\ndef add(a, b):\n    return {body}\n```"
+                yield Completed(request=request, sample=Sample(index=request.index, text=text))
+
+    probe = Probe(id="add", prompt="Write add(a, b).", checker="code", properties={"tests": "assert add(2, 3) == 5\n"})
+    asked = AskedSet(name="test", probes=(probe,), sha256=probes_digest([probe]))
+    fenced = attrs.evolve(make_pass(), asking=Asking(sets=(asked,), samples=1))
+    sides = (side("base", Programmer(0)), side("trained", Programmer(1)))
+    (unmarked,) = fenced.run(sides).responses
+    assert not unmarked.base[0].labels and not unmarked.trained[0].labels
+    (marked,) = attrs.evolve(fenced, allow_code_execution=True).run(sides).responses
+    assert marked.base[0].labels["is_correct"] is False
+    assert marked.trained[0].labels["is_correct"] is True
+    assert marked.trained[0].labels["execution"] == "passed"

@@ -162,7 +162,7 @@ class TransformersGenerator:
 
     def _write(self, group: Sequence[tuple[Request, tuple[int, ...]]]) -> Iterator[Completed]:
         from afterburn_core.backends import transformers_decoding as decoding
-        from afterburn_core.backends.transformers_loading import end_marks, network_of
+        from afterburn_core.backends.transformers_loading import end_marks, network_of, threads_for
 
         model = network_of(self._resident.model())
         network = decoding.Network(model, lambda: self._resident.use(self._adapted))
@@ -177,8 +177,9 @@ class TransformersGenerator:
             )
             for request, ids in group
         ]
-        for row in decoding.write(network, rows, self.decoding, ends, self._limit):
-            yield Completed(request=row.request, sample=self._sample(row))
+        with threads_for(model):
+            for row in decoding.write(network, rows, self.decoding, ends, self._limit):
+                yield Completed(request=row.request, sample=self._sample(row))
 
     def _sample(self, row: Any) -> Sample:
         ids = tuple(row.tokens[:-1] if row.ended else row.tokens)

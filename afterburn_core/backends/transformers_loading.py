@@ -18,6 +18,7 @@ from afterburn_core.errors import SubjectError
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt")
+_SMALL = 1 << 20
 _TUNED_BIASES = ("all", "lora_only")
 
 
@@ -188,3 +189,23 @@ class ResidentModel:
 def restores_base(settings: Mapping[str, Any]) -> bool:
     """Whether switching an adapter off gives back its base exactly: not where it has trained biases in place."""
     return settings.get("bias", "none") not in _TUNED_BIASES
+
+
+@contextmanager
+def threads_for(model: Any) -> Iterator[None]:
+    """One thread per product while a model writes whose matrices are all small; afterwards what was configured.
+
+    Products of a million weights and less are done before a second thread has woken, and where other processes want
+    the cores, waiting for it makes them ten times slower. The rule looks at sizes and not at the clock, because the
+    number of threads can touch the last digits of what is computed.
+    """
+    largest = max((p.numel() for p in model.parameters() if p.dim() > 1), default=0)
+    configured = torch.get_num_threads()
+    if largest > _SMALL or configured == 1 or next(model.parameters()).device.type != "cpu":
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(configured)

@@ -14,6 +14,7 @@ import attrs
 
 from afterburn_core.generation.answering import Answers, Keeping, answer
 from afterburn_core.generation.asking import Asking
+from afterburn_core.generation.execution import executed
 from afterburn_core.generation.model import Decoding, GenerationFacts, Generator, Responses, Sample, Serving
 from afterburn_core.generation.requests import make_requests
 from afterburn_core.probes.model import Probe
@@ -54,6 +55,7 @@ class GenerationPass:
     cache: Path | None
     """Root of the cache; `None` keeps nothing."""
     progress: Progress
+    allow_code_execution: bool = False
 
     def run(self, sides: Sequence[Side]) -> Generated:
         """Lets every side answer.
@@ -96,6 +98,8 @@ class GenerationPass:
                 stopped = f"stopped by the user after {len(own)} of {wanted} samples of {role}; run again to go on"
                 break
         probes = [probe for asked in self.asking.sets for probe in asked.probes]
+        if self.allow_code_execution and not stopped:
+            answers = executed(answers, probes)
         responses = () if stopped else tuple(_responses(probe, answers, facts) for probe in probes)
         return Generated(
             responses=responses,

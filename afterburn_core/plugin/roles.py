@@ -37,8 +37,6 @@ class AnalyzerContext:
     device: str = "cpu"
     excerpts: bool = True
     """False when texts of files, prompts and outputs must appear in no measurement and no artifact."""
-    allow_code_execution: bool = False
-    """Whether the user permits running code that models wrote."""
     ask: Callable[[Sequence[Sequence[Message]]], Sequence[str]] | None = attrs.field(default=None, eq=False)
     """The judge that the user named: from conversations to replies in their order, all in one call. Only for use in
     `finish`, and only by analyzers whose need says `judge`."""

@@ -76,7 +76,6 @@ def begin_analyzer(
             seed=child_seed(bench.seed, spec.name),
             device=bench.device,
             excerpts=bench.excerpts,
-            allow_code_execution=bench.allow_code_execution,
             ask=bench.judge,
             documents=documents,
         )

@@ -126,7 +126,6 @@ def _run(
         progress=progress,
         cache=cache,
         excerpts=settings.excerpts,
-        allow_code_execution=settings.allow_code_execution,
         generation=generation,
         judge=judge,
     )
@@ -164,6 +163,7 @@ def _generation(settings: Settings, opened: Opened, device: str, progress: Progr
         choices=need.choices,
         cache=root if settings.cache else None,
         progress=progress,
+        allow_code_execution=settings.allow_code_execution,
     )
 
 

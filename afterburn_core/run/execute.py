@@ -74,7 +74,6 @@ class Bench:
     preset: Preset = "full"
     cache: Caches | None = None
     excerpts: bool = True
-    allow_code_execution: bool = False
     generation: GenerationPass | None = None
     """What is asked; `None` where nobody writes."""
     judge: Judge | None = None

@@ -108,9 +108,8 @@ class AnswerVariety:
         return AnalyzerOutput(measurements=(*found, *self._curves(prompts)))
 
     def _attempts(self, probe: Probe, samples: tuple[Sample, ...]) -> Attempts:
-        options = self._options
         answers = tuple(final_answer(probe, s) for s in samples) if has_answers(probe, samples) else ()
-        marks = tuple(mark(probe, s, allow_code_execution=options.allow_code_execution).right for s in samples)
+        marks = tuple(mark(probe, s).right for s in samples)
         return Attempts(answers=answers, marks=marks, texts=tuple(sample.text for sample in samples))
 
     def _side(self, metric: str, prompts: Sequence[Asked], number: int, side: str, scope: Scope, k: int) -> Measurement:

@@ -56,7 +56,7 @@ class Correct:
         side_of = {id(sample): side for side, samples in item.sides() for sample in samples}
 
         def values(sample: Sample) -> Mapping[str, float | None]:
-            marked = mark(probe, sample, allow_code_execution=self._options.allow_code_execution)
+            marked = mark(probe, sample)
             if marked.right is None:
                 self._reasons[marked.reason or "nothing says what is right"] += 1
                 return {"right": None, "none": None}

@@ -47,10 +47,7 @@ class JudgedPairs:
     def _gold(self) -> Mapping[str, float]:
         gold = {}
         for name, item in self._items.items():
-            right = [
-                mark(item.probe, samples[0], allow_code_execution=self._context.allow_code_execution).right
-                for _, samples in item.sides()
-            ]
+            right = [mark(item.probe, samples[0]).right for _, samples in item.sides()]
             if None not in right:
                 gold[name] = 0.5 + (int(bool(right[1])) - int(bool(right[0]))) / 2
         return gold

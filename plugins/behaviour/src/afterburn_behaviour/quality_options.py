@@ -16,9 +16,6 @@ def _inside(instance: object, attribute: attrs.Attribute[Any], value: float) -> 
 class CorrectOptions:
     """Options of `behaviour.correct`."""
 
-    allow_code_execution: bool = False
-    """Whether answers that are programs are run against their tests, in a child process without network. Without it
-    they count as unchecked."""
     examples: int = attrs.field(default=12, validator=attrs.validators.ge(0))
     """How many prompts whose answer became right or wrong are kept with both answers."""
 
@@ -27,8 +24,6 @@ class CorrectOptions:
 class AnswerOptions:
     """Options of `behaviour.answers`."""
 
-    allow_code_execution: bool = False
-    """Whether answers that are programs are run against their tests; without it, pass@k leaves them out."""
     resamples: int = attrs.field(default=1999, validator=attrs.validators.ge(199))
     """Bootstrap draws of the band around the curve of pass@k."""
 
