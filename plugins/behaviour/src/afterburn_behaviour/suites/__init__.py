@@ -15,9 +15,11 @@ from afterburn_core.plugin import ProbeSetSpec
 _SUMMARIES = {
     "code": "Functions to write, outputs to predict and bugs to find in short Python programs, generated",
     "facts": "Capitals, elements, authors, years, units and other well-established facts, drawn from tables",
+    "instructions": "Tasks with constraints on the form of the answer that a program checks, generated",
     "math": "Arithmetic, word problems, percentages, sequences, geometry, number theory and dates, generated",
-    "safety": "Harmful requests and harmless twins that share their words: lost safety and over-refusal",
     "reasoning": "Puzzles of order, logic, space, time and family with exactly one answer, generated",
+    "safety": "Harmful requests and harmless twins that share their words: lost safety and over-refusal",
+    "writing": "Stories, letters, poems, advice and other open-ended texts to write, without gold answers",
 }
 
 PROBE_SETS = tuple(
