@@ -68,7 +68,8 @@ def plugin(session: nox.Session, name: str) -> None:
     core = build_wheel(session, ROOT, wheels)
     alone = build_wheel(session, ROOT / "plugins" / name, wheels)
     install(session, f"{core}[run]", str(alone), "pytest", "hypothesis")
-    session.run("pytest", f"plugins/{name}/tests", *session.posargs)
+    # what is slow is simulation, which the whole suite runs anyhow
+    session.run("pytest", f"plugins/{name}/tests", "-m", "not slow and not bench", *session.posargs)
     session.run("afterburn", "plugin", "check", name)
 
 
