@@ -19,7 +19,7 @@ SPECS = {spec.name.split(".")[1]: spec for spec in PROBE_SETS}
 DIGESTS = {
     "facts": "4b7bf1d1f816e1abb276aad260e0450b5cf6278082ffacb5da23b90069caee22",
     "instructions": "750cfa0a1b166b50ea0a9d3a0ea00d38df3722da317aace778d1cfd2340ba4f3",
-    "safety": "f58f841c13b02a2d7e263731fcea194fa00277500a64ae606cd35ce08e07656f",
+    "safety": "1ea292f13075cee2c92944d3af2fa28bfa12c2db1c895c0ce5fdd6f4b49f13b8",
     "writing": "5fcbcf757935e689ddd226fcec5643d53d0e36ba77084c4bafa342241821784e",
 }
 
