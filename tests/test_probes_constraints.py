@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from afterburn_core.errors import ConfigError, ProbeError
 from afterburn_core.probes import constraints as module
@@ -104,6 +106,17 @@ def test_constraints_go_through_a_file(tmp_path: Path) -> None:
     (read,) = read_probes(tmp_path / "a.jsonl").probes
     assert read.properties == asked.properties and read.checker == "constraints" and read.gold is None
     assert extract(read, "Some words") == "some words"
+
+
+def test_the_schema_wants_constraints_where_the_checker_is_named(root: Path) -> None:
+    schema = json.loads((root / "schemas" / "probe-set-1.0.json").read_text(encoding="utf-8"))
+    validator = Draft202012Validator(schema)
+    row = {"id": "a", "prompt": "?", "checker": "constraints"}
+    good = {**row, "properties": {"constraints": [{"kind": "lowercase"}]}}
+    assert validator.is_valid(good)
+    for bad in ({}, {"constraints": []}, {"constraints": "lowercase"}, {"constraints": [{"text": "x"}]}):
+        assert not validator.is_valid({**row, "properties": bad})
+    assert not validator.is_valid(row)
 
 
 TEXTS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from afterburn_behaviour.gold import final_answer, mark, same_answer
+from afterburn_behaviour.gold import final_answer, has_answers, mark, same_answer
 from afterburn_core.generation.model import Sample
 from afterburn_core.probes.model import Probe
 
@@ -73,3 +73,10 @@ def test_programs_are_run_only_where_that_is_allowed() -> None:
     answer = sample("```python\ndef double(x):\n    return 2 * x\n```")
     marked = mark(code, answer)
     assert marked.right is None and "not run" in (marked.reason or "")
+
+
+def test_an_answer_is_marked_by_its_form_where_the_prompt_asks_for_one() -> None:
+    asked = Probe(id="p", prompt="?", checker="constraints", properties={"constraints": [{"kind": "words", "max": 2}]})
+    assert mark(asked, sample("Two words")).right is True
+    assert mark(asked, sample("These are four words")).right is False
+    assert not has_answers(asked, ())

@@ -53,9 +53,10 @@ class Family:
 
 
 def refuse_more(suite: str, n: int, most: int) -> None:
-    """
+    """Stops before anything is drawn where nobody can be sure of `n` different items.
+
     Raises:
-        ConfigError: more items are asked for than the suite is sure to have.
+        ConfigError: `n` is more than `most`.
     """
     if n > most:
         raise ConfigError(f"suite {suite!r} has no more than {most} different items; ask for fewer")
