@@ -32,6 +32,7 @@ POLICIES = st.builds(
     Policy,
     fail_on=st.sampled_from(["note", "warning", "error", "never"]),
     review=st.sampled_from(["allow", "fail"]),
+    undecided=st.sampled_from(["allow", "incomplete"]),
     optional=st.sets(st.sampled_from(["weight.change", "a.b", "weight.delta", "mine.rule_0", "mine.judge"])).map(tuple),
 )
 
@@ -129,6 +130,30 @@ def test_an_open_rule_makes_it_incomplete_unless_it_is_optional() -> None:
     result = sound(finding("mine.rule_0", "open", "warning"))
     assert verdict_of(result).status == "incomplete"
     assert verdict_of(result, Policy(optional=("mine.rule_0",))).status == "pass"
+
+
+def _undecided(rule_level: str, finding_level: str = "note", *, evidence: bool = True) -> Result:
+    """A rule of a level that was left open, with or without measurements behind it."""
+    result = sound(finding("mine.rule_0"))
+    cited = tuple(m.id for m in result.measurements) if evidence else ()
+    opened = sound(finding("mine.rule_0", "open", finding_level, measurements=cited))
+    rules = tuple(attrs.evolve(rule, level=rule_level) for rule in opened.descriptors.rules)  # type: ignore[arg-type]
+    return attrs.evolve(opened, descriptors=attrs.evolve(opened.descriptors, rules=rules))
+
+
+def test_a_harmless_rule_that_was_measured_may_stay_undecided() -> None:
+    verdict = verdict_of(_undecided("note"))
+    assert (verdict.status, verdict.summary) == ("pass", "Pass: 1 rule judged, none failed; 1 undecided")
+    assert verdict_of(_undecided("note"), Policy(undecided="incomplete")).status == "incomplete"
+
+
+def test_a_rule_that_could_fail_or_was_not_measured_may_not() -> None:
+    assert verdict_of(_undecided("warning")).status == "incomplete"
+    assert verdict_of(_undecided("error")).status == "incomplete"
+    assert verdict_of(_undecided("note", "warning")).status == "incomplete"
+    assert verdict_of(_undecided("note", evidence=False)).status == "incomplete"
+    kept = _undecided("note")
+    assert verdict_of(kept, measurements=kept.measurements[:1]).status == "incomplete"
 
 
 def test_a_rule_without_a_finding_makes_it_incomplete() -> None:
