@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 SAMPLES = ("core.samples_base", "core.samples_trained")
 _PREFIX, _SUFFIX = "behaviour.", "_examples"
-_CUTS = (4000, 2000, 1000, 600)
+_CUTS = (4000, 2000, 1000, 500, 250)
 """Characters of a text, the longest that fits."""
-_PROMPT = 1500
+_PROMPT, _NAME = 1500, 300
 _LARGEST = 64_000_000
 """Bytes of samples of one side that are unpacked."""
 _STATIC = 12
@@ -126,6 +126,10 @@ def texts(view: ResultView, *, max_bytes: int) -> Texts:
     if not all(sides):
         return Texts(chosen=chosen, limits=tuple(limits))
     samples = _fitting(sides, room, limits)
+    # Analyzers name the suite; a category, where the samples have one, says more.
+    chosen = tuple(
+        attrs.evolve(one, part=sides[0][one.probe][1] if one.probe in sides[0] else one.part) for one in chosen
+    )
     return Texts(chosen=chosen, samples=samples, limits=tuple(limits))
 
 
@@ -183,13 +187,13 @@ def _chosen(view: ResultView, limits: list[str]) -> Iterator[Shown]:
             if isinstance(row, Mapping):
                 base, trained = (_cut(str(row.get(side, "")), _CUTS[0]) for side in ("base", "trained"))
                 yield Shown(
-                    probe=str(row.get("probe", "–")),
+                    probe=_cut(str(row.get("probe", "–")), _NAME),
                     prompt=_cut(str(row.get("prompt", "")), _PROMPT),
-                    part=str(row.get("suite") or ""),
+                    part=_cut(str(row.get("suite") or ""), _NAME),
                     pairs=((base, trained),),
                     chosen=analyzer,
-                    about=str(row.get("about") or "").replace("_", " "),
-                    note=str(row.get("note") or ""),
+                    about=_cut(str(row.get("about") or ""), _NAME).replace("_", " "),
+                    note=_cut(str(row.get("note") or ""), _NAME),
                 )
 
 
@@ -218,8 +222,8 @@ def _side(view: ResultView, artifact: Artifact | None) -> Side:
         except (ValueError, RecursionError):
             raise Unusable("the file of samples is not valid JSON, line by line") from None
         if isinstance(row, dict) and "output" in row:
-            name = str(row.get("prompt_id", len(side)))
-            part = str(row.get("category") or row.get("suite") or "")
+            name = _cut(str(row.get("prompt_id", len(side))), _NAME)
+            part = _cut(str(row.get("category") or row.get("suite") or ""), _NAME)
             side.setdefault(name, (_prompt(row.get("prompt")), part, []))[2].append(str(row["output"]))
     return side
 

@@ -199,7 +199,11 @@ function wireTexts(packed) {
       const about = [row.part, row.chosen && row.about].filter(Boolean).join(" \u00b7 ");
       const button = element("button", { type: "button", "aria-current": row === current ? "true" : null },
         element("span", { class: "said", dir: "auto" }, visible(row.prompt.slice(0, 200) || row.probe)), about ? element("small", {}, visible(about)) : "");
-      button.addEventListener("click", () => { choose(row); get("list").querySelector("[aria-current]").focus({ preventScroll: true }); });
+      button.addEventListener("click", () => {
+        choose(row);
+        get("list").querySelector("[aria-current]").focus({ preventScroll: true });
+        if (innerWidth < 1024) get("pair").scrollIntoView({ block: "start" }); // there the pair stands below the list
+      });
       return element("li", {}, button);
     }));
     const from = part.length ? page * PER_PAGE + 1 : 0;
