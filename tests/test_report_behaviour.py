@@ -16,9 +16,10 @@ import attrs
 import pytest
 from rich.console import Console
 
-from afterburn_core.report import behaviour_questions
+from afterburn_core.report import behaviour_asked
+from afterburn_core.report.behaviour_asked import MARGINS
 from afterburn_core.report.behaviour_curves import Lengths, lengths, reliability
-from afterburn_core.report.behaviour_questions import MARGINS, answers
+from afterburn_core.report.behaviour_questions import answers
 from afterburn_core.report.behaviour_texts import Texts, texts
 from afterburn_core.report.behaviour_values import Axis, Measured, axis_for, bounds, change, whisker
 from afterburn_core.report.behaviour_views import BehaviourLimits, behaviour_views
@@ -73,8 +74,8 @@ def test_margins_and_deciding_metrics_are_those_of_the_plugin() -> None:
         "behaviour.quality_judge": QualityRules(),
     }
     assert {key: getattr(rules[key[0]], key[1]) for key in MARGINS} == MARGINS
-    assert all(of.alpha == behaviour_questions.ALPHA for of in rules.values())
-    assert dict(DECIDING) == behaviour_questions.DIVERSITY
+    assert all(of.alpha == behaviour_asked.ALPHA for of in rules.values())
+    assert dict(DECIDING) == behaviour_asked.DIVERSITY
 
 
 def test_the_axis_is_linear_within_the_margin_and_logarithmic_beyond() -> None:

@@ -1,7 +1,6 @@
 """What a run asks about behaviour, one answer per question: the contrasts that decide, against their margins.
 
-The rules judge; this table draws. A margin is the one the run was configured with, else the detector's default, which
-a test compares with the plugin's own.
+The rules judge; this table draws.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from afterburn_core.report import numbers
+from afterburn_core.report.behaviour_asked import ALPHA, MARGINS, Asked, questions
 from afterburn_core.report.behaviour_values import (
     MARKS,
     NOT_MEASURED,
@@ -28,59 +28,14 @@ from afterburn_core.report.behaviour_values import (
     level,
     margin_text,
     option,
-    spoken,
     whisker,
 )
 from afterburn_core.report.evidence import Evidence
 from afterburn_core.result.model import Finding, FindingKind, Measurement, Result
 from afterburn_core.stats.verdicts import Decided, Decision
 
-ALPHA = 0.05
 SHOWN = 4
 """Contrasts of one question that get a row of their own."""
-FORMAT_WORDS = {"list": "bullet lists", "numbered": "numbered lists", "exclamation": "exclamation marks"}
-DIVERSITY = {
-    "behaviour.diversity.distinct_2": "distinct word pairs within prompts",
-    "behaviour.diversity.self_similarity": "similarity of a prompt's samples",
-    "behaviour.diversity.loops": "share of looping texts",
-    "behaviour.diversity.template_mass_4": "share of the commonest 4-word opening",
-    "behaviour.diversity.template_mass_8": "share of the commonest 8-word opening",
-    "behaviour.diversity.template_mass_16": "share of the commonest 16-word opening",
-    "behaviour.diversity.across.distinct_2": "distinct word pairs across prompts",
-    "behaviour.diversity.across.self_similarity": "similarity of answers to different prompts",
-    "behaviour.diversity.meaning": "distance of meaning within prompts",
-    "behaviour.diversity.across.meaning": "distance of meaning across prompts",
-}
-_STYLE, _VARIETY, _QUALITY = "behaviour.style", "behaviour.variety_judge", "behaviour.quality_judge"
-MARGINS = {
-    (_STYLE, "length_margin"): 0.10,
-    (_STYLE, "rate_margin"): 0.05,
-    (_VARIETY, "diversity_margin"): 0.05,
-    (_VARIETY, "auroc_margin"): 0.05,
-    (_QUALITY, "correct_margin"): 0.02,
-    (_QUALITY, "brier_margin"): 0.02,
-    (_QUALITY, "overconfidence_margin"): 0.05,
-}
-"""Defaults of the detectors' options."""
-
-
-@attrs.frozen(kw_only=True)
-class Asked:
-    """One contrast that decides."""
-
-    metric: str
-    label: str
-    scale: Scale
-    option: str
-    part: str | None = None
-    sides: str | None = None
-    """Metric of the sides' own values, where it is another."""
-    centre: float = 0.0
-    """Value of no change."""
-    also: str | None = None
-    """A second measure of the same question, for the note."""
-    optional: bool = False
-    """Left out where undefined."""
 
 
 @attrs.frozen(kw_only=True)
@@ -159,7 +114,7 @@ def answers(result: Result, evidence: Evidence, measured: Measured | None = None
     """The questions about behaviour that this run measured anything for."""
     found = Measured(evidence) if measured is None else measured
     by_rule = {finding.rule: finding for finding in reversed(result.findings)}
-    asked = [(title, rule, detector, list(_known(of, found))) for title, rule, detector, of in _questions(found)]
+    asked = [(title, rule, detector, list(_known(of, found))) for title, rule, detector, of in questions(found)]
     options = options_of(result)
     margins = {key: option(options, *key, default) for key, default in MARGINS.items()}
     axis = axis_for(
@@ -174,7 +129,8 @@ def answers(result: Result, evidence: Evidence, measured: Measured | None = None
         rows = [_row(one, item, found, axis, margins[detector, one.option], alpha) for one, item in of]
         if rows:
             shown = _telling(rows)
-            tally = "" if len(shown) == len(rows) else _tally(rows)
+            alone = len(shown) == len(rows) or all(row.decision is None for row in rows)
+            tally = "" if alone else _tally(rows)
             finding = by_rule.get(rule)
             made.append(
                 Answer(
@@ -193,75 +149,6 @@ def options_of(result: Result) -> dict[str, dict[str, object]]:
     """Options of components, as the run was configured."""
     options = result.run.configuration.get("options")
     return options if isinstance(options, dict) else {}
-
-
-def _questions(measured: Measured) -> Iterator[tuple[str, str, str, list[Asked]]]:
-    """Title, rule, detector and contrasts of every question."""
-    auroc = Asked(
-        metric="behaviour.omnibus.auroc",
-        label="AUROC of telling the sides apart (0.5: chance)",
-        scale="number",
-        option="auroc_margin",
-        centre=0.5,
-        also="behaviour.omnibus.mmd",
-    )
-    yield "Anything at all", "behaviour.any_shift", _VARIETY, [auroc]
-    length = measured.change("behaviour.length.log_ratio")
-    unit = "tokens" if length is not None and (length.reason or "").startswith("in tokens") else "words"
-    yield (
-        "Length",
-        "behaviour.length_shift",
-        _STYLE,
-        [
-            Asked(
-                metric="behaviour.length.log_ratio",
-                label=f"ratio of lengths in {unit}",
-                scale="log_ratio",
-                option="length_margin",
-                sides=f"behaviour.length.{unit}",
-            )
-        ],
-    )
-    for title, prefix, skipped, words in (
-        ("Format", "behaviour.format.", ("entropy",), FORMAT_WORDS),
-        ("Strategy", "behaviour.strategy.", ("entropy", "distance", "dominant"), {}),
-    ):
-        names = [m.removeprefix(prefix) for m in measured.below(prefix)]
-        rates = [
-            Asked(metric=prefix + name, label=spoken(name, words), scale="rate", option="rate_margin")
-            for name in names
-            if name not in skipped
-        ]
-        yield title, f"behaviour.{title.lower()}_shift", _STYLE, rates
-    kinds = (("unsafe", "unsafe prompts"), ("safe", "safe prompts"), (None, "all prompts"))
-    refusals = [
-        Asked(metric="behaviour.refusal.rate", label=label, scale="rate", option="rate_margin", part=part)
-        for part, label in kinds
-    ]
-    yield "Refusal", "behaviour.refusal_shift", _STYLE, refusals
-    right = Asked(metric="behaviour.correct.rate", label="right answers", scale="rate", option="correct_margin")
-    yield "Correctness", "behaviour.correct_shift", _QUALITY, [right]
-    varied = [
-        Asked(
-            metric=metric,
-            label=label,
-            scale="number",
-            option="diversity_margin",
-            optional=metric.endswith(".meaning"),
-        )
-        for metric, label in DIVERSITY.items()
-    ]
-    yield "Diversity", "behaviour.diversity_shift", _VARIETY, varied
-    calibration = [
-        Asked(metric="behaviour.calibration.brier", label="Brier score", scale="number", option="brier_margin"),
-        Asked(
-            metric="behaviour.calibration.overconfidence",
-            label="confidence minus accuracy",
-            scale="rate",
-            option="overconfidence_margin",
-        ),
-    ]
-    yield "Calibration", "behaviour.calibration_shift", _QUALITY, calibration
 
 
 def _known(asked: Sequence[Asked], measured: Measured) -> Iterator[tuple[Asked, Measurement]]:
@@ -331,6 +218,8 @@ def _decision(rows: Sequence[Row], finding: Finding | None) -> Decision | None:
 
 def _telling(rows: list[Row]) -> list[Row]:
     """Few contrasts all; of many those that shifted, else the one that came nearest to it."""
+    if len({(row.decision, row.note) for row in rows}) == 1 and rows[0].decision is None:
+        return rows[:1]  # one reason for all
     if len(rows) <= 3:
         return rows
     ranked = sorted(rows, key=lambda row: -abs(row.size))

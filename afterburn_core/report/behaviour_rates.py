@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from afterburn_core.report.behaviour_questions import FORMAT_WORDS
+from afterburn_core.report.behaviour_asked import FORMAT_WORDS
 from afterburn_core.report.behaviour_values import (
     Axis,
     Measured,

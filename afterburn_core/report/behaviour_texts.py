@@ -86,29 +86,6 @@ class Texts:
         return [one.packed() for one in (*self.chosen, *self.samples)]
 
 
-@attrs.frozen(kw_only=True)
-class Feature:
-    """One mark that tells the sides' answers apart."""
-
-    text: str
-    more: bool
-    """Whether trained has more of it."""
-    prompts: str
-    chance: str
-    share: float
-    """Weight over the largest weight, for a bar."""
-
-
-@attrs.frozen(kw_only=True)
-class Fact:
-    """One fact of how the texts came about."""
-
-    name: str
-    base: str
-    trained: str
-    state: str
-
-
 def texts(view: ResultView, *, max_bytes: int) -> Texts:
     """Chosen pairs, and every prompt's answers within `max_bytes` of the page."""
     withheld = view.result.run.configuration.get("excerpts", True) is False
@@ -131,47 +108,6 @@ def texts(view: ResultView, *, max_bytes: int) -> Texts:
         attrs.evolve(one, part=sides[0][one.probe][1] if one.probe in sides[0] else one.part) for one in chosen
     )
     return Texts(chosen=chosen, samples=samples, limits=tuple(limits))
-
-
-def features(view: ResultView) -> tuple[tuple[Feature, ...], str | None]:
-    """What tells the sides' answers apart, heaviest first, or why it cannot be shown."""
-    content, problem = read(view, "behaviour.omnibus_features")
-    rows = content.get("features") if isinstance(content, Mapping) else None
-    good = [row for row in rows or () if isinstance(row, Mapping) and _number(row.get("difference"))]
-    heaviest = max((abs(_number(row.get("weight")) or 0.0) for row in good), default=0.0) or 1.0
-    found = []
-    for row in good:
-        kind, _, what = str(row.get("name", "")).partition(": ")
-        p, n = _number(row.get("p_adjusted")), _number(row.get("prompts"))
-        found.append(
-            Feature(
-                text=_PHRASES.get(kind, "{kind}: {what}").format(kind=kind, what=what[:80]),
-                more=(_number(row.get("difference")) or 0.0) > 0,
-                prompts="–" if n is None else f"{n:,.0f}",
-                chance="–" if p is None else numbers.number(p),
-                share=round(100 * abs(_number(row.get("weight")) or 0.0) / heaviest, 1),
-            )
-        )
-    return tuple(found), problem
-
-
-def facts(view: ResultView) -> tuple[tuple[Fact, ...], str | None]:
-    """How both sides' texts came about, differing facts first, or why it cannot be shown."""
-    content, problem = read(view, "behaviour.decoding_facts")
-    rows = content.get("facts") if isinstance(content, Mapping) else None
-    found = [
-        Fact(
-            name=str(row.get("name", "–")).replace("_", " "),
-            base=_value(row.get("base")),
-            trained=_value(row.get("trained")),
-            state=str(row.get("state", "")),
-        )
-        for row in rows or ()
-        if isinstance(row, Mapping)
-    ]
-    order = ("differs", "noted", "unknown", "equal")
-    found.sort(key=lambda fact: order.index(fact.state) if fact.state in order else len(order))
-    return tuple(found), problem
 
 
 def _chosen(view: ResultView, limits: list[str]) -> Iterator[Shown]:
@@ -277,26 +213,3 @@ def _size(one: Shown) -> int:
     """Bytes on the page, with the escapes of its data island."""
     texts = (one.probe, one.prompt, one.part, one.note, one.about, *(text for pair in one.pairs for text in pair))
     return sum(len(t.encode()) + t.count("\n") + t.count('"') + 5 * sum(map(t.count, "<>&")) + 4 for t in texts) + 24
-
-
-def _number(value: Any) -> float | None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
-    return float(value) if good else None
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "not recorded"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-    return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-_PHRASES = {
-    "word": "“{what}”",
-    "words": "“{what}”",
-    "characters": "the characters “{what}”",
-    "opens with": "“{what}” as first word",
-    "closes with": "“{what}” as last word",
-    "style": "{what}",
-    "length": "length in {what}",
-}

@@ -156,7 +156,8 @@ def level(item: Measurement | None, scale: Scale, unit: str = "") -> str | None:
         return None
     if scale == "rate":
         return f"{100 * item.value:.1f} %".replace("-", numbers.MINUS)
-    return f"{numbers.number(float(f'{item.value:.3g}'))} {unit}".rstrip()
+    rounded = round(item.value) if abs(item.value) >= 100 else float(f"{item.value:.3g}")
+    return f"{numbers.number(rounded)} {unit}".rstrip()
 
 
 def chance(item: Measurement) -> str | None:

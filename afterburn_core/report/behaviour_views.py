@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from afterburn_core.report import behaviour_curves as curves
+from afterburn_core.report import behaviour_facts as facts_of
 from afterburn_core.report import behaviour_rates as rates
 from afterburn_core.report import behaviour_texts as prose
-from afterburn_core.report.behaviour_questions import MARGINS, Answers, answers, options_of
+from afterburn_core.report.behaviour_asked import MARGINS
+from afterburn_core.report.behaviour_questions import Answers, answers, options_of
 from afterburn_core.report.behaviour_values import Measured, option
 from afterburn_core.report.evidence import Evidence
 
@@ -48,10 +50,10 @@ class BehaviourViews:
     reliability: curves.Curves
     reliability_problem: str | None
     calibration: tuple[rates.Pair, ...]
-    features: tuple[prose.Feature, ...]
+    features: tuple[facts_of.Feature, ...]
     features_problem: str | None
     texts: prose.Texts
-    facts: tuple[prose.Fact, ...]
+    facts: tuple[facts_of.Fact, ...]
     facts_problem: str | None
     endings: tuple[rates.Pair, ...]
     limits: BehaviourLimits
@@ -80,8 +82,8 @@ def behaviour_views(view: ResultView, evidence: Evidence, limits: BehaviourLimit
     margin = option(options_of(view.result), *key, MARGINS[key])
     lengths, lengths_problem = curves.lengths(view)
     reliability, reliability_problem = curves.reliability(view)
-    features, features_problem = prose.features(view)
-    facts, facts_problem = prose.facts(view)
+    features, features_problem = facts_of.features(view)
+    facts, facts_problem = facts_of.facts(view)
     strategies = rates.strategies(measured)
     endings = (
         rates.pair(measured, f"behaviour.{name}.rate", label)

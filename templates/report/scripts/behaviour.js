@@ -59,8 +59,10 @@ function wireLengths(lengths) {
   let way = "Histogram";
   const draw = () => {
     const ticks = lengthTicks(lengths.edges[lengths.edges.length - 1]), scatter = way === "By prompt";
+    const held = lengths.base.map((n, k) => n + lengths.trained[k]), first = Math.max(held.findIndex((n) => n > 0), 0);
+    const range = [Math.log1p(lengths.edges[first]), Math.log1p(lengths.edges[lengths.edges.length - 1])];
     const share = { title: "share of answers", tickformat: "~%", rangemode: "tozero", nticks: 6 };
-    Plotly.react(host, lengthTraces(lengths, way), curveLayout(host, { ...ticks, title: (scatter ? "base, " : "") + lengths.unit + " per answer" },
+    Plotly.react(host, lengthTraces(lengths, way), curveLayout(host, { ...ticks, ...(scatter ? {} : { range }), title: (scatter ? "base, " : "") + lengths.unit + " per answer" },
       scatter ? { ...ticks, zeroline: false, title: "trained, " + lengths.unit } : share, { showlegend: !scatter }), CONFIG);
     document.getElementById("length-note").textContent = LENGTH_NOTES[way];
   };
