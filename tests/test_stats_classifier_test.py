@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from afterburn_core.stats.classifier_test import ClassifierTest, classifier_test, separate, without
+from afterburn_core.stats.classifier_scores import without
+from afterburn_core.stats.classifier_test import ClassifierTest, classifier_test, separate
 from afterburn_core.stats.text_features import pair_features, words_of
 
 WORDS = [f"{a}{b}{c}" for a in "bdfgkl" for b in "aeiou" for c in "mnrst"]
@@ -143,6 +144,64 @@ def test_the_interval_has_the_standard_error_of_the_scores() -> None:
         assert interval is not None
         covered += interval.low <= true <= interval.high
     assert covered / 300 == pytest.approx(0.95, abs=0.03)
+
+
+def grown(rng: np.random.Generator, spread: float = 0.6, planted: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Sixty features of 100 prompts whose answers grow nearly everywhere, linear in length; one may shift beside it."""
+    length = 1.5 + spread * rng.standard_normal((100, 1))
+    length = np.hstack([length, length + 0.2 * rng.standard_normal((100, 1))])
+    z = rng.standard_t(3, (100, 8)) @ rng.standard_normal((8, 60)) + rng.standard_normal((100, 60))
+    z[:, 0] += planted * z[:, 0].std()
+    return z + length @ rng.standard_normal((2, 60)), length
+
+
+def test_length_that_grows_in_every_prompt_leaves_chance_and_not_less() -> None:
+    """One regression over all prompts makes the rest sum to 0 against length, and the scores anti-learn: .25."""
+    rng, areas, alarms, covered, before = np.random.default_rng(10), [], 0, 0, []
+    names = [str(j) for j in range(60)]
+    for seed in range(300):
+        z, length = grown(rng)
+        found = separate(z, names, nuisance=length, seed=seed, permutations=99, top=0).contrast
+        assert found.estimate is not None and found.test is not None and found.interval is not None
+        areas.append(found.estimate)
+        alarms += found.test.p_value <= 0.05
+        covered += found.interval.low <= 0.5 <= found.interval.high
+        if seed < 20:
+            before.append(separate(without(z, length), names, seed=seed, permutations=1, top=0).contrast.estimate)
+    assert np.mean(areas) == pytest.approx(0.5, abs=0.015) and np.mean(before) < 0.35
+    assert 0.02 <= alarms / 300 <= 0.05 + 2 * (0.05 * 0.95 / 300) ** 0.5
+    assert covered / 300 >= 0.93
+
+
+def test_what_shifts_beside_length_is_found_and_named() -> None:
+    rng, found = np.random.default_rng(11), 0
+    for seed in range(10):
+        z, length = grown(rng, spread=2.0, planted=1.0)
+        result = separate(z, [str(j) for j in range(60)], nuisance=length, seed=seed, permutations=99)
+        assert result.contrast.test is not None
+        found += result.contrast.test.p_value <= 0.05 and "0" in [feature.name for feature in result.named()]
+    assert found >= 8
+
+
+def test_nothing_is_said_beyond_a_length_that_grows_alike_everywhere() -> None:
+    z, length = grown(np.random.default_rng(12), spread=0.05)
+    result = separate(z, [str(j) for j in range(60)], nuisance=length, seed=0)
+    assert result.contrast.estimate is None and result.contrast.n == 100
+    assert "alike" in (result.contrast.reason or "")
+    result = separate(length @ np.ones((2, 3)), ["a", "b", "c"], nuisance=length, seed=0)
+    assert result.contrast.estimate is None and "nothing is left" in (result.contrast.reason or "")
+
+
+def test_no_interval_is_narrower_than_so_many_units_allow() -> None:
+    """Rounding of an area of 1 must not pass for a spread of its scores, nor one wrong prompt of many."""
+    rng = np.random.default_rng(13)
+    for wrong in (0, 1):
+        z = np.abs(rng.standard_normal((340, 3))) + 1
+        z[:wrong] = -1e-3
+        contrast = separate(z, ["a", "b", "c"], seed=0, permutations=9).contrast
+        assert contrast.estimate is not None and contrast.interval is not None
+        assert (contrast.estimate == 1) == (not wrong)
+        assert contrast.interval.high >= contrast.estimate and contrast.interval.low < 0.9895
 
 
 def test_residuals_carry_no_length() -> None:

@@ -18,8 +18,11 @@ so that refitting every fold under B random swaps is a few products with a matri
 
     p = (1 + #{AUROC_b ≥ AUROC}) / (B + 1)
 
-is exact for sides that are exchangeable within prompts. Without length: all differences are first regressed on those of
-the log lengths (words, characters, sentences), which commutes with swapping.
+is exact for sides that are exchangeable within prompts. Without length: the differences are regressed on those of the
+log lengths (words, characters, sentences) in the training prompts of every fold, and what length leaves is swapped; see
+`classifier_scores`. That asks whether the rest leans to one side where length does not differ, and is approximate: it
+takes a rest that is symmetric given length, and features that go linearly with the logs of length. Where length tells
+the sides apart in all prompts alike there is nothing to ask, and the outcome is undefined.
 
 Features are named by their t statistics over all prompts, with a p value against the largest |t| of any feature under
 the same swaps (max-T: family-wise, whatever their correlation).
@@ -34,9 +37,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from afterburn_core.result.model import Interval, Test
+from afterburn_core.stats.classifier_scores import (
+    area_interval,
+    areas_under,
+    out_of_fold,
+    scaled,
+    units_beyond,
+    without,
+)
 from afterburn_core.stats.contrast import Contrast, undefined
 from afterburn_core.stats.feature_choice import heaviest
-from afterburn_core.stats.intervals import wilson
 from afterburn_core.stats.text_features import pair_features
 
 CHANCE = 0.5
@@ -128,10 +138,13 @@ def classifier_test(
     """
     found = pair_features(base, trained)
 
-    def test(columns: NDArray[np.float64], names: tuple[str, ...]) -> Separation:
+    def test(
+        columns: NDArray[np.float64], names: tuple[str, ...], nuisance: NDArray[np.float64] | None = None
+    ) -> Separation:
         return separate(
             columns,
             names,
+            nuisance=nuisance,
             seed=seed,
             permutations=permutations,
             folds=folds,
@@ -143,22 +156,9 @@ def classifier_test(
     all_columns = np.concatenate([found.differences, found.lengths], axis=1)
     return ClassifierTest(
         everything=test(all_columns, (*found.names, *found.length_names)),
-        without_length=test(without(found.differences, found.lengths), found.names),
+        without_length=test(found.differences, found.names, found.lengths),
         columns=int(np.count_nonzero(all_columns.any(axis=0))),
     )
-
-
-def without(differences: NDArray[np.float64], nuisance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What is left of the columns after regressing them, through the origin, on the nuisance columns; (n, p)."""
-    size = np.sqrt(np.mean(nuisance * nuisance, axis=0))
-    kept = nuisance[:, size > 0] / size[size > 0]
-    if not kept.shape[1]:
-        return differences
-    fitted = kept @ np.linalg.lstsq(kept, differences, rcond=1e-10)[0]
-    left = differences - fitted
-    # a column that was nothing but length leaves rounding, which scaling would blow up
-    scale = np.sqrt(np.mean(differences * differences, axis=0))
-    return np.where(np.sqrt(np.mean(left * left, axis=0)) > 1e-7 * scale, left, 0.0)
 
 
 def separate(
@@ -166,6 +166,7 @@ def separate(
     names: Sequence[str],
     *,
     seed: int,
+    nuisance: ArrayLike | None = None,
     permutations: int = 199,
     folds: int = 10,
     clusters: Sequence[str] | None = None,
@@ -178,6 +179,7 @@ def separate(
         differences: trained − base, one row per prompt, (n, p).
         names: of the columns, (p,).
         seed: of folds and swaps.
+        nuisance: differences that must not count, (n, k): what goes linearly with them is taken out.
         permutations: B.
         folds: number of folds.
         clusters: see `classifier_test`.
@@ -192,28 +194,38 @@ def separate(
         return Separation(
             contrast=undefined(f"{count} units, of at least {_FEWEST}", count), accuracy=None, features=()
         )
+    aside = scaled(np.zeros((n, 0)) if nuisance is None else np.asarray(nuisance, dtype=np.float64))
+    raw = without(raw, aside)
+    name = "classifier_swap_residuals" if aside.shape[1] else "classifier_swap"
     size = np.sqrt(np.mean(raw * raw, axis=0))
     moving = np.flatnonzero(size > 0)
+    if not moving.size and aside.shape[1]:
+        nothing = undefined("nothing is left of the differences once length is taken out", count)
+        return Separation(contrast=nothing, accuracy=None, features=())
     if not moving.size:
         same = Interval(low=CHANCE, high=CHANCE, level=level, method="identical")
-        test = Test(name="classifier_swap", p_value=1.0, statistic=CHANCE)
+        test = Test(name=name, p_value=1.0, statistic=CHANCE)
         contrast = Contrast(n=count, estimate=CHANCE, interval=same, test=test)
         return Separation(contrast=contrast, accuracy=CHANCE, features=())
+    if units_beyond(aside, units) < _FEWEST:
+        alike = undefined(f"length changes so alike in all {count} units that nothing can be told beyond it", count)
+        return Separation(contrast=alike, accuracy=None, features=())
     z = (raw[:, moving] / size[moving]).astype(np.float32)
     rng = np.random.default_rng(seed)
     number = min(folds, count)
     fold_of = (rng.permutation(count) % number)[units]
     signs = np.ones((n, permutations + 1), dtype=np.float32)
     signs[:, 1:] = (rng.integers(0, 2, size=(count, permutations)) * 2 - 1)[units]
-    scores, statistics, stable = _out_of_fold(z, signs, [np.flatnonzero(fold_of == f) for f in range(number)])
-    areas = CHANCE + _leanings(scores).mean(axis=0) / 2
+    parts = [np.flatnonzero(fold_of == f) for f in range(number)]
+    scores, statistics, stable = out_of_fold(z, aside.astype(np.float32), signs, parts)
+    areas = areas_under(scores)
     p = (1 + int(np.count_nonzero(areas[1:] >= areas[0] - _TIE))) / (permutations + 1)
     observed = scores[:, 0]
     contrast = Contrast(
         n=count,
         estimate=float(areas[0]),
-        interval=_interval(observed, units, float(areas[0]), level),
-        test=Test(name="classifier_swap", p_value=p, statistic=float(areas[0])),
+        interval=area_interval(observed, units, float(areas[0]), level),
+        test=Test(name=name, p_value=p, statistic=float(areas[0])),
     )
     largest = np.abs(statistics[:, 1:]).max(axis=0)  # over features, per swap
     features = tuple(
@@ -232,71 +244,3 @@ def separate(
         features=features,
         margins=observed.astype(np.float64) / max(float(np.sqrt(np.mean(observed.astype(np.float64) ** 2))), 1e-300),
     )
-
-
-def _out_of_fold(
-    z: NDArray[np.float32], signs: NDArray[np.float32], parts: Sequence[NDArray[np.intp]]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Scores of every prompt under every swap, t over all prompts, and which features keep their sign in all folds.
-
-    Args:
-        z: differences of unit mean square, (n, p).
-        signs: swaps, the first column all 1, (n, B + 1).
-        parts: rows of each fold.
-
-    Returns:
-        (n, B + 1), (p, B + 1), (p,)
-    """
-    sums = z.T @ signs
-    squares = np.sum(z * z, axis=0)
-    scores = np.empty_like(signs)
-    stable = np.ones(z.shape[1], dtype=bool)
-    for part in parts:
-        inside = z[part]
-        left = squares - np.sum(inside * inside, axis=0)
-        # a feature that no training prompt shows has no weight; float32 leaves a rest of about 1e-7 of the sum
-        scale = np.where(left > 1e-5 * squares, 1 / np.sqrt(np.maximum(left, 1e-30)), 0)
-        t = (sums - inside.T @ signs[part]) * scale[:, None]
-        stable &= t[:, 0] * sums[:, 0] > 0
-        cubes = t * t * t  # several times as fast as a power
-        # scores of all folds are compared with each other, so every fold speaks equally loud
-        loudness = np.sqrt(np.sum(cubes * cubes, axis=0))
-        scores[part] = signs[part] * (inside @ cubes) / np.where(loudness > 0, loudness, 1)
-    return scores, np.asarray(sums / np.sqrt(squares)[:, None]), stable
-
-
-def _leanings(scores: NDArray[np.float32]) -> NDArray[np.float64]:
-    """sign(s_i) (2 r_i − 1)/n with r the middle rank of |s_i| in its column, (n, columns).
-
-    Their mean is that of sign(s_i + s_l) over all pairs, which is 2 AUROC − 1: the signed-rank statistic.
-    """
-    n = len(scores)
-    size = np.abs(scores)
-    order = np.argsort(size, axis=0, kind="stable")
-    ordered = np.take_along_axis(size, order, axis=0)
-    place = np.arange(n)[:, None]
-    starts = np.ones(size.shape, dtype=bool)
-    starts[1:] = ordered[1:] != ordered[:-1]
-    ends = np.ones(size.shape, dtype=bool)
-    ends[:-1] = starts[1:]
-    smaller = np.maximum.accumulate(np.where(starts, place, 0), axis=0)
-    last = np.flip(np.minimum.accumulate(np.flip(np.where(ends, place, n), axis=0), axis=0), axis=0)
-    twice = np.empty(size.shape)
-    np.put_along_axis(twice, order, (smaller + last + 1).astype(np.float64), axis=0)  # 2 r − 1
-    return np.asarray(np.sign(scores) * twice / n)
-
-
-def _interval(scores: NDArray[np.float32], units: NDArray[np.intp], area: float, level: float) -> Interval:
-    """Wilson's interval at the number of trials that would give the AUROC's standard error over units.
-
-    The error is that of a V-statistic, 4 var(placements)/n, summed within units; the placement of i is the share of l
-    with s_i > −s_l.
-    """
-    count = int(units.max()) + 1
-    mirrored = np.sort(-scores)
-    below = np.searchsorted(mirrored, scores, side="left") + np.searchsorted(mirrored, scores, side="right")
-    sums = np.bincount(units, weights=below / (2 * scores.size) - area, minlength=count)
-    variance = 4 * float(np.sum(sums * sums)) / scores.size**2 * count / (count - 1)
-    trials = area * (1 - area) / variance if variance > 0 else count
-    low, high = wilson(area * trials, trials, level=level)
-    return Interval(low=float(low), high=float(high), level=level, method="wilson_effective_n")

@@ -20,6 +20,7 @@ MMD = "behaviour.omnibus.mmd"
 AUROC = "behaviour.omnibus.auroc"
 WITHOUT_LENGTH = "behaviour.omnibus.auroc_without_length"
 FEATURES = "behaviour.omnibus_features"
+NAMES = {MMD: "MMD²", AUROC: "AUROC", WITHOUT_LENGTH: "AUROC without length"}
 _CHANCE = 0.5
 _SHOWN = ("opening", "self_similarity", "loops")
 _OPTIONAL = ("behaviour.diversity.meaning", "behaviour.diversity.across.meaning")
@@ -77,6 +78,8 @@ class VarietyJudge:
             why = reasons[0] if reasons else "nothing was measured"
             return finding(rule, "open", "note", f"Whether anything changed is open: {why}", cited)
         facts = "; ".join(_told(m) for m in (mmd, auroc, bare) if m is not None and m.value is not None)
+        if bare is not None and bare.value is None and bare.reason and auroc is not None and auroc.value is not None:
+            facts += f"; {NAMES[WITHOUT_LENGTH]} undefined: {bare.reason}"
         ends = [facts, caveat(evidence, alpha=options.alpha)]
         if any(_p(m) <= options.alpha for m in tested):
             named = self._features(evidence)
@@ -131,8 +134,7 @@ def _p(measurement: Measurement) -> float:
 
 
 def _told(measurement: Measurement) -> str:
-    name = {MMD: "MMD²", AUROC: "AUROC", WITHOUT_LENGTH: "AUROC without length"}[measurement.metric]
-    text = f"{name} {measurement.value:.3g}"
+    text = f"{NAMES[measurement.metric]} {measurement.value:.3g}"
     if measurement.interval is not None:
         text += f" [{measurement.interval.low:.3g}, {measurement.interval.high:.3g}]"
     p = _p(measurement)
