@@ -40,10 +40,10 @@ def _rate(measurement: Measurement | None, noun: str = "bold") -> Quantity:
             "note",
             "Bold shifted: +20.0 points [+10.0, +30.0] (n = 100, p = 0.001",
         ),
-        ((0.2, 0.1, 0.3, 0.001), "informational", "note", "all of it beyond the margin"),
+        ((0.2, 0.1, 0.3, 0.001), "informational", "note", "margin ±5 points, beyond the margin)"),
         ((0.06, 0.02, 0.1, 0.01), "informational", "note", "margin ±5 points)"),
         ((0.01, -0.02, 0.04, 0.5), "pass", "none", "Bold: equivalent, +1.0 points"),
-        ((0.02, 0.01, 0.03, 0.001), "pass", "none", "detectable but below the margin"),
+        ((0.02, 0.01, 0.03, 0.001), "pass", "none", "margin ±5 points, detectable but below the margin)"),
         ((0.04, -0.02, 0.1, 0.2), "open", "note", "smallest detectable effect 8.6 points"),
         ((-0.0001, -0.1, 0.1, 0.9), "open", "note", "+0.0 points [-10.0, +10.0]"),
     ],
@@ -59,9 +59,24 @@ def test_many_contrasts_shift_if_one_does_and_pass_if_all_do() -> None:
     same = _measured(0.0, -0.01, 0.01, 0.9, metric="behaviour.b")
     unsure = _measured(0.04, -0.02, 0.1, 0.2, metric="behaviour.c")
     assert _finding(_rate(shifted, "a"), _rate(same, "b"), _rate(unsure, "c")).kind == "informational"
-    assert _finding(_rate(same, "b"), _rate(unsure, "c")).message.startswith("1 of 2 things undecided: c +4.0 points")
+    assert _finding(_rate(same, "b"), _rate(unsure, "c")).message.startswith(
+        "1 of 2 things undecided (n = 100, p = 0.2, margin ±5 points): c +4.0 points [-2.0, +10.0], smallest"
+    )
     assert _finding(_rate(same, "b"), _rate(same, "b")).message.startswith("All 2 things equivalent")
     assert _finding(_rate(same, "b"), _rate(None, "c")).kind == "pass"
+
+
+def test_what_several_contrasts_have_in_common_is_said_once() -> None:
+    many = [_rate(_measured(v, v - 0.02, v + 0.02, 0.001, metric=f"behaviour.{v}"), str(v)) for v in (0.1, 0.5, 0.3)]
+    assert _finding(*many).message == (
+        "3 of 3 things shifted (n = 100, p = 0.001, margin ±5 points, all beyond the margin): "
+        "0.5 +50.0 points [+48.0, +52.0]; 0.3 +30.0 points [+28.0, +32.0]; 0.1 +10.0 points [+8.0, +12.0]"
+    )
+    touching = _rate(_measured(0.06, 0.04, 0.08, 0.004, metric="behaviour.touching", n=90), "touching")
+    assert _finding(*many[:1], touching).message == (
+        "2 of 2 things shifted (margin ±5 points): 0.1 +10.0 points [+8.0, +12.0] (n = 100, p = 0.001, beyond the "
+        "margin); touching +6.0 points [+4.0, +8.0] (n = 90, p = 0.004)"
+    )
 
 
 def test_what_was_not_measured_is_open() -> None:

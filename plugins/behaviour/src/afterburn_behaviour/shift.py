@@ -13,7 +13,7 @@ all of them are, else open. Whether a shift is good or bad is for other rules an
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import attrs
@@ -147,17 +147,55 @@ def level(value: float, scale: Scale, unit: str = "") -> str:
 
 
 def _told(lead: str, verb: str, found: Sequence[tuple[Quantity, Decided]], of: int) -> str:
-    """One contrast in a sentence of its own, several after a lead, the farthest beyond its margin first."""
+    """One contrast in a sentence of its own, several after a lead, the largest for its margin first."""
     if of == 1:
         q, d = found[0]
-        return f"{_upper(q.noun)}{verb} {_numbers(q, d)}"
-    ranked = sorted(found, key=lambda entry: -abs(_value(entry[0])) / entry[0].margin)
-    parts = [f"{q.noun} {_numbers(q, d)}" for q, d in ranked[:NAMED]]
-    more = len(ranked) - len(parts)
-    return f"{lead}: {'; '.join(parts)}{f'; and {more} more' if more else ''}"
+        return f"{_upper(q.noun)}{verb} {_numbers(q, d, _facts(q), stands=True)}"
+    ranked = sorted(found, key=lambda entry: -abs(_value(entry[0])) / entry[0].margin)[:NAMED]
+    # what all have in common is said once, in front
+    facts = [_facts(q) for q, _ in ranked]
+    common = {name: value for name, value in facts[0].items() if all(one.get(name) == value for one in facts)}
+    standing = {_standing(d) for _, d in ranked}
+    shared = [*common.values(), *(_of_all(next(iter(standing)), len(ranked)) if len(standing) == 1 else ())]
+    parts = [
+        _numbers(q, d, {name: value for name, value in own.items() if name not in common}, len(standing) > 1)
+        for (q, d), own in zip(ranked, facts, strict=True)
+    ]
+    more = len(found) - len(parts)
+    told = "; ".join(f"{q.noun} {part}" for (q, _), part in zip(ranked, parts, strict=True))
+    front = f" ({', '.join(shared)})" if shared else ""
+    return f"{lead}{front}: {told}{f'; and {more} more' if more else ''}"
 
 
-def _numbers(q: Quantity, decided: Decided) -> str:
+def _facts(q: Quantity) -> dict[str, str]:
+    """What a contrast rests on, by name: units, p value, margin."""
+    m = q.measurement
+    facts: dict[str, str] = {}
+    if m is not None and m.n is not None:
+        facts["n"] = f"n = {m.n}"
+    if m is not None and m.test is not None:
+        p = m.test.p_value if m.test.p_adjusted is None else m.test.p_adjusted
+        facts["p"] = _probability(p) + (f" ({m.test.correction})" if m.test.correction else "")
+    return facts | {"margin": f"margin {_margin(q)}"}
+
+
+def _standing(decided: Decided) -> str | None:
+    """How the interval stands to the margin, where that is more than the decision says."""
+    if decided.decision == "shifted" and decided.material:
+        return "beyond the margin"
+    if decided.decision == "equivalent" and decided.detectable_below_margin:
+        return "detectable but below the margin"
+    return None
+
+
+def _of_all(standing: str | None, named: int) -> tuple[str, ...]:
+    if standing is None:
+        return ()
+    return (f"{'both' if named == 2 else 'all'} {standing}" if named > 1 else standing,)
+
+
+def _numbers(q: Quantity, decided: Decided, facts: Mapping[str, str], stands: bool) -> str:
+    """The change with its interval and the sides' values, the facts given, and how it stands to the margin."""
     m = q.measurement
     if m is None or m.value is None:
         return "undefined"
@@ -168,17 +206,9 @@ def _numbers(q: Quantity, decided: Decided) -> str:
         text += f" [{low}, {high}]"
     if q.base is not None and q.trained is not None:
         text += f", from {level(q.base, q.scale, q.unit)} to {level(q.trained, q.scale, q.unit)}"
-    facts = [f"n = {m.n}"] if m.n is not None else []
-    if m.test is not None:
-        p = m.test.p_value if m.test.p_adjusted is None else m.test.p_adjusted
-        facts.append(_probability(p) + (f" ({m.test.correction})" if m.test.correction else ""))
-    facts.append(f"margin {_margin(q)}")
-    text += f" ({', '.join(facts)})"
-    if decided.decision == "shifted":
-        text += ", all of it beyond the margin" if decided.material else ""
-    elif decided.decision == "equivalent":
-        text += ", detectable but below the margin" if decided.detectable_below_margin else ""
-    else:
+    inside = [*facts.values(), *filter(None, [_standing(decided) if stands else None])]
+    text += f" ({', '.join(inside)})" if inside else ""
+    if decided.decision == "inconclusive":
         if decided.smallest is not None:
             text += f", smallest detectable effect {_effect(decided.smallest, q)}"
         if decided.needed is not None:
