@@ -42,9 +42,9 @@ def _behaviour(result: Result, evidence: Evidence, *, alone: bool) -> tuple[Card
         return ()
     shifted = [answer.title.lower() for answer in known if answer.decision == "shifted"]
     rest = ", ".join(f"{n} {word.lower()}" for word, n in asked.counts.items() if word != "Shifted")
-    note = "; ".join(part for part in (", ".join(shifted), rest) if part)
+    note = "; ".join(part for part in (", ".join(shifted) or "no question", rest) if part)
     label = "Behaviour shifted"
-    found = [Card(label=label, value=f"{len(shifted)} of {len(known)} questions", note=note)]
+    found = [Card(label=label, value=f"{len(shifted)} of {len(known)}", note=note)]
     row = next((a.rows[0] for a in known if a.rule == "behaviour.length_shift"), None)
     if alone and row is not None:
         unit = row.label.rpartition(" ")[2]
