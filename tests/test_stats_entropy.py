@@ -54,6 +54,22 @@ def test_false_alarms_of_the_label_entropy_shift(n: int) -> None:
     assert alarms / 600 <= 0.05 + 2 * (0.05 * 0.95 / 600) ** 0.5
 
 
+def test_prompts_of_one_source_swap_together() -> None:
+    """Conversations whose eight turns share a label: swapping turn by turn finds shifts that are not there."""
+    rng, clustered, naive, covered = np.random.default_rng(5), 0, 0, 0
+    units = [f"c{i}" for i in range(20) for _ in range(8)]
+    for seed in range(300):
+        base, trained = ([one for one in side for _ in range(8)] for side in labels(rng, 20, 0.0))
+        kept = label_entropy_shift(base, trained, seed=seed, permutations=99, clusters=units)
+        lost = label_entropy_shift(base, trained, seed=seed, permutations=99)
+        assert kept.test is not None and lost.test is not None and kept.n == 20 and kept.interval is not None
+        clustered += kept.test.p_value <= 0.05
+        naive += lost.test.p_value <= 0.05
+        covered += kept.interval.low <= 0 <= kept.interval.high
+    assert clustered / 300 <= 0.05 + 2 * (0.05 * 0.95 / 300) ** 0.5 and naive / 300 > 0.2
+    assert covered / 300 >= 0.9
+
+
 def test_a_collapse_is_found_and_its_interval_covers() -> None:
     rng, found, covered = np.random.default_rng(2), 0, 0
     mixed = np.array([0.625, 0.125, 0.125, 0.125])  # half of the labels collapse into a

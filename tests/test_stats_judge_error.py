@@ -123,6 +123,17 @@ def test_prediction_powered_inference_covers_and_is_shorter_with_a_good_judge(co
     assert width / plain == pytest.approx(0.51 if correlation else 1.0, abs=0.05)
 
 
+def test_false_alarms_with_few_gold_labels_match_the_interval() -> None:
+    rng, alarms = np.random.default_rng(8), 0
+    for _ in range(2000):
+        y = rng.standard_normal(10)
+        found = prediction_powered(y, y + rng.standard_normal(10), 1.41 * rng.standard_normal(40), shift=True)
+        assert found.test is not None and found.interval is not None
+        alarms += found.test.p_value <= 0.05
+        assert (found.test.p_value <= 0.05) == (not found.interval.low <= 0 <= found.interval.high)
+    assert 0.03 <= alarms / 2000 <= 0.07
+
+
 def test_prediction_powered_shift_by_hand() -> None:
     y, f = np.array([1, 0, 0, -1, 0, 1, 0, 0, 1, 0.0]), np.array([1, 0, 0, 0, 0, 1, 0, 0, 1, 1.0])
     rest = np.array([1, 0, 0, 1, 0, 0, 0, -1, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 1.0])

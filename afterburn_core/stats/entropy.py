@@ -67,7 +67,13 @@ def distinct_k(labels: Sequence[Hashable], k: int) -> float | None:
 
 
 def label_entropy_shift(
-    base: Sequence[Hashable], trained: Sequence[Hashable], *, seed: int, permutations: int = 999, level: float = 0.95
+    base: Sequence[Hashable],
+    trained: Sequence[Hashable],
+    *,
+    seed: int,
+    permutations: int = 999,
+    clusters: Sequence[str] | None = None,
+    level: float = 0.95,
 ) -> Contrast:
     """Change of the entropy of labels over prompts, one label per prompt and side: a collapse is negative.
 
@@ -80,6 +86,7 @@ def label_entropy_shift(
         trained: label of the same prompts under trained, (n,).
         seed: of the swaps.
         permutations: number of random swaps.
+        clusters: unit of each prompt, where several belong together, (n,).
         level: of the interval.
 
     Returns:
@@ -105,5 +112,6 @@ def label_entropy_shift(
         permutations=permutations,
         influence=influence(t) - influence(b),
         name="entropy_arm_swap",
+        clusters=clusters,
         level=level,
     )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 import numpy as np
 
-from afterburn_behaviour.units import SIDES, Side, UnitTable
+from afterburn_behaviour.units import SIDES, Side, UnitTable, clusters
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Test
 from afterburn_core.stats.contrast import as_measurement
@@ -47,7 +47,8 @@ def entropies(table: UnitTable, label: Labeller, metric: str, *, seed: int) -> l
         else:
             found.append(measure(metric, value, subjects=(side,), n=len(own)))
     base, trained = (labels(table, label, side) for side in SIDES)
-    return [*found, as_measurement(label_entropy_shift(base, trained, seed=seed), metric)]
+    of = clusters([row.probe for row in table.rows() if row.paired])
+    return [*found, as_measurement(label_entropy_shift(base, trained, seed=seed, clusters=of), metric)]
 
 
 def distance(
