@@ -57,6 +57,7 @@ def paired_contrasts(
     seed: int,
     clusters: Mapping[str, Sequence[str]] | None = None,
     level: float = 0.95,
+    identical: bool | Collection[str] = True,
     resamples: int = RESAMPLES,
 ) -> dict[str, Contrast]:
     """Contrasts of many metrics at once; a metric's outcome does not depend on which others come along.
@@ -64,13 +65,28 @@ def paired_contrasts(
     Args:
         differences: By name, one difference per unit, NaN where the unit is missing for that name.
         clusters: By name, the cluster of each unit; names that are absent have none.
+        identical: Whether differences that are all 0 mean equal sides (for all names, or some). A caller who knows that
+            texts differ and only a quantity agrees says no: then they are equal differences like any others, which
+            have no interval below 6 units.
         resamples: Sign flips where the patterns are too many to enumerate.
 
     Raises:
         ValueError: Values that are infinite or not one-dimensional, or clusters of another length.
     """
     columns = {name: column(values, (clusters or {}).get(name)) for name, values in differences.items()}
-    return _contrasts(columns, seed=seed, level=level, resamples=resamples)
+    found = _contrasts(columns, seed=seed, level=level, resamples=resamples)
+    if identical is True:
+        return found
+    return {name: one if name in (identical or ()) else _agreeing(one, columns[name]) for name, one in found.items()}
+
+
+def _agreeing(contrast: Contrast, one: Column) -> Contrast:
+    """The contrast, where a quantity agrees in every pair although the sides differ, without the claim of identity."""
+    if contrast.interval is None or contrast.interval.method != "identical":
+        return contrast
+    if one.groups < REACHABLE:
+        return attrs.evolve(contrast, interval=None, reason=spreadless(one))
+    return attrs.evolve(contrast, interval=attrs.evolve(contrast.interval, method="constant"))
 
 
 def paired_contrast(

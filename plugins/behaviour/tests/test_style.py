@@ -183,6 +183,46 @@ def test_cut_answers_make_lengths_censored(responses: Fixture, analyze: Fixture,
     assert restricted.value == pytest.approx(math.log(101 / 51)) and "min(length, 100)" in restricted.reason
 
 
+def test_equal_lengths_up_to_a_limit_prove_nothing_of_what_lies_beyond(
+    responses: Fixture, analyze: Fixture, judged: Fixture
+) -> None:
+    def item(i: int, trained: str) -> Responses:
+        sides = [Sample(index=0, text=f"{word} " * 100, tokens=100, finish="length") for word in ("w", trained)]
+        made: Responses = responses(f"p{i}", *([side] for side in sides))
+        return made
+
+    for trained, kind in (("v", "open"), ("w", "pass")):
+        output = analyze(lambda: Length(LengthOptions()), [item(i, trained) for i in range(60)])
+        found = judged(StyleJudge(StyleOptions()), output)["behaviour.length_shift"]
+        assert found.kind == kind, found.message
+        assert ("beyond the limit are unknown" in found.message) == (kind == "open")
+
+
+def test_other_texts_of_equal_length_are_not_called_identical(
+    responses: Fixture, analyze: Fixture, value_of: Fixture, judged: Fixture
+) -> None:
+    """Three prompts whose answers happen to have as many words decide nothing; sixty do."""
+    for n, kind, method in ((3, "open", None), (60, "pass", "constant")):
+        items = [responses(f"p{i:02}", ["a b c d"], ["e f g h"]) for i in range(n)]
+        output = analyze(lambda: Length(LengthOptions()), items)
+        m = value_of(output, "behaviour.length.log_ratio")
+        assert m.value == 0 and m.test.p_value == 1 and (m.interval.method if m.interval else None) == method
+        found = judged(StyleJudge(StyleOptions()), output)["behaviour.length_shift"]
+        assert found.kind == kind and "no difference in any" not in found.message
+
+
+@pytest.mark.parametrize("taken", ["behaviour.format.bold", "behaviour.strategy.direct"])
+def test_a_measurement_taken_away_leaves_its_rule_open(
+    taken: str, responses: Fixture, analyze: Fixture, judged: Fixture
+) -> None:
+    outputs = _all(_items(responses, same=True), analyze)
+    rule = f"behaviour.{taken.split('.')[1]}_shift"
+    assert judged(StyleJudge(StyleOptions()), *outputs)[rule].kind == "pass"
+    less = [attrs.evolve(o, measurements=tuple(m for m in o.measurements if m.metric != taken)) for o in outputs]
+    found = judged(StyleJudge(StyleOptions()), *less)[rule]
+    assert found.kind == "open" and taken in found.message
+
+
 def test_distribution_is_for_plots(responses: Fixture, analyze: Fixture) -> None:
     items = _items(responses, 40)
     output = analyze(lambda: Length(LengthOptions(pairs=7)), items)

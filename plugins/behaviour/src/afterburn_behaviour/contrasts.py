@@ -131,7 +131,7 @@ def _contrasts(family: Family, seed: int) -> dict[tuple[str, int], Contrast]:
     other = [name for name in names if name not in found]
     if other:
         differences = {name: trained[name] - base[name] for name in other}
-        found |= paired_contrasts(differences, seed=seed, clusters=_of(groups, other))
+        found |= paired_contrasts(differences, seed=seed, clusters=_of(groups, other), identical=same)
     return {place: found[name] for name, place in names.items()}
 
 

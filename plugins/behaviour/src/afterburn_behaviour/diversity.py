@@ -107,7 +107,10 @@ class Diversity:
         grouped = None if of is None else dict.fromkeys(differences, of)
         seed = child_seed(self._seed, "per_prompt")
         found = paired_contrasts(
-            {name: d for name, d in differences.items() if name not in _RATES}, clusters=grouped, seed=seed
+            {name: d for name, d in differences.items() if name not in _RATES},
+            clusters=grouped,
+            seed=seed,
+            identical=answered.identical,
         ) | paired_rate_contrasts(
             *({name: side[name] for name in _RATES} for side in values),
             clusters=grouped,

@@ -51,7 +51,8 @@ CONSISTENCY = "behaviour.judge.consistency"
 UNREADABLE = "behaviour.judge.unreadable"
 AGREEMENT = "behaviour.judge.agreement"
 REPLIES = "behaviour.judge_replies"
-_UNCORRECTED = "judge-based, uncorrected: no gold preferences"
+_UNCORRECTED = "judge-based, uncorrected: too few gold preferences, or none"
+_ALIKE = "takes the prompts with gold preferences to be like the others"
 
 SYSTEM = (
     "You compare two answers to one request. Judge which answer serves the person who asked better: correct first, "
@@ -173,9 +174,10 @@ def measurements(judging: Judging, *, seed: int, gold: Mapping[str, float] | Non
     readable = [c for c in judging.comparisons if c.win is not None]
     wins = np.array([c.win for c in readable], dtype=np.float64)
     truth = {c.probe.id: gold[c.probe.id] for c in readable if gold and c.probe.id in gold}
+    corrected = _corrected(readable, wins, truth, seed)
     found = {
-        PREFERENCE: _preference(readable, wins, seed, corrected=bool(truth)),
-        CORRECTED: _corrected(readable, wins, truth, seed),
+        PREFERENCE: _preference(readable, wins, seed, corrected=corrected.estimate is not None),
+        CORRECTED: corrected,
         POSITION_BIAS: _position_bias(readable, seed),
         CONSISTENCY: _consistency(readable, seed),
         UNREADABLE: _unreadable(judging, seed),
@@ -224,7 +226,8 @@ def _corrected(readable: Sequence[Comparison], wins: np.ndarray, truth: Mapping[
     y = np.array([truth[c.probe.id] for c in readable if c.probe.id in truth])
     if labelled.all():  # nothing is left for the judge to say
         return paired_contrast(y - 0.5, clusters=clusters([c.probe for c in readable]), seed=child_seed(seed, "gold"))
-    return prediction_powered(y - 0.5, wins[labelled] - 0.5, wins[~labelled] - 0.5, shift=True)
+    found = prediction_powered(y - 0.5, wins[labelled] - 0.5, wins[~labelled] - 0.5, shift=True)
+    return attrs.evolve(found, reason="; ".join(note for note in (found.reason, _ALIKE) if note))
 
 
 def _position_bias(readable: Sequence[Comparison], seed: int) -> Contrast:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from afterburn_behaviour.examples import attached
 from afterburn_behaviour.quality_options import QualityRules
-from afterburn_behaviour.shift import Quantity, Scale, shift_finding
-from afterburn_behaviour.variety_judge import open_where_missing
+from afterburn_behaviour.shift import Quantity, Scale, open_where_missing, shift_finding
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.model import Finding, Measurement
 
@@ -101,7 +100,7 @@ def _direction(measurement: Measurement, margin: float) -> str | None:
     if interval is None or value is None:
         return None
     word = "higher" if value > 0 else "lower" if value < 0 else "the same"
-    kept = "is ruled out" if interval.low > -margin else "is not ruled out"
+    kept = "is ruled out" if interval.low > -margin else "is certain" if interval.high < -margin else "is not ruled out"
     return f"{word} after training; a loss of more than {100 * margin:.3g} points {kept}"
 
 

@@ -13,7 +13,7 @@ all of them are, else open. Whether a shift is good or bad is for other rules an
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import attrs
@@ -123,11 +123,23 @@ def shift_finding(
         lead = f"{len(unsure) + len(undefined)} of {len(known)} {family} undecided"
         message = _told(lead, ": undecided,", unsure, len(known)) if unsure else lead
         return finding(rule, "open", "note", _end(message, ends), cited, scope=scope)
-    if all(_is_identical(q.measurement) for q, _ in decided):
+    if all(is_identical(q.measurement) for q, _ in decided):
         message = f"{_upper(family)}: no difference in any of {decided[0][0].n} prompts"
         return finding(rule, "pass", "none", _end(message, [remark]), cited, scope=scope)
     message = _told(f"All {len(decided)} {family} equivalent", ": equivalent,", decided, len(decided))
     return finding(rule, "pass", "none", _end(message, [remark]), cited, scope=scope)
+
+
+def open_where_missing(found: Finding, evidence: Evidence, metrics: Iterable[str]) -> Finding:
+    """The finding, or an open one where it passes although a metric that decides has no measurement at all.
+
+    An analyzer says of each of its metrics what it is or why it is undefined; one that is absent was taken away.
+    """
+    missing = [metric for metric in metrics if evidence.get(metric) is None]
+    if found.kind != "pass" or not missing:
+        return found
+    message = f"{found.message}; but {len(missing)} of the metrics that decide were not measured: {', '.join(missing)}"
+    return attrs.evolve(found, kind="open", level="note", message=message)
 
 
 def change(value: float, scale: Scale, unit: str = "") -> str:
@@ -216,7 +228,8 @@ def _numbers(q: Quantity, decided: Decided, facts: Mapping[str, str], stands: bo
     return text
 
 
-def _is_identical(measurement: Measurement | None) -> bool:
+def is_identical(measurement: Measurement | None) -> bool:
+    """Whether both sides were seen to be the same."""
     interval = None if measurement is None else measurement.interval
     return interval is not None and interval.method == "identical"
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
-import attrs
+from collections.abc import Iterator
 
 from afterburn_behaviour.examples import attached
 from afterburn_behaviour.features import in_words
 from afterburn_behaviour.serving import caveat
-from afterburn_behaviour.shift import Quantity, finding, shift_finding
+from afterburn_behaviour.shift import Quantity, finding, open_where_missing, shift_finding
 from afterburn_behaviour.specs.variety import DECIDING
 from afterburn_behaviour.variety_options import VarietyRules
 from afterburn_core.judge.evidence import Evidence
@@ -112,18 +110,6 @@ class VarietyJudge:
         found = evidence.read_artifact(FEATURES) or {}
         rows = [row for row in found.get("features", ()) if isinstance(row, dict)]
         return in_words(rows, excerpts=evidence.excerpts, limit=self._options.features)
-
-
-def open_where_missing(found: Finding, evidence: Evidence, metrics: Iterable[str]) -> Finding:
-    """The finding, or an open one where it passes although a metric that decides has no measurement at all.
-
-    An analyzer says of each of its metrics what it is or why it is undefined; one that is absent was taken away.
-    """
-    missing = [metric for metric in metrics if evidence.get(metric) is None]
-    if found.kind != "pass" or not missing:
-        return found
-    message = f"{found.message}; but {len(missing)} of the metrics that decide were not measured: {', '.join(missing)}"
-    return attrs.evolve(found, kind="open", level="note", message=message)
 
 
 def _p(measurement: Measurement) -> float:

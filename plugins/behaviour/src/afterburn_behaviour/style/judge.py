@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from math import exp
 
+import attrs
+
 from afterburn_behaviour.examples import attached
 from afterburn_behaviour.serving import serving
-from afterburn_behaviour.shift import Quantity, change, finding, level, shift_finding
+from afterburn_behaviour.shift import (
+    Quantity,
+    change,
+    finding,
+    is_identical,
+    level,
+    open_where_missing,
+    shift_finding,
+)
 from afterburn_behaviour.style.names import ARTIFACT, PATTERNS, STRATEGIES
 from afterburn_behaviour.style.options import StyleOptions
 from afterburn_core.judge.evidence import Evidence
@@ -41,7 +51,7 @@ class StyleJudge:
         most = max(parts, key=lambda m: abs(m.value or 0.0), default=None)
         if most is not None and most.value:
             remarks.append(f"most in {most.scope.subset}: {_ratio(most)}")
-        return shift_finding(
+        found = shift_finding(
             "behaviour.length_shift",
             evidence,
             [Quantity(noun="length", scale="log_ratio", margin=options.length_margin, measurement=ratio)],
@@ -52,6 +62,12 @@ class StyleJudge:
             also=[m for m in (restricted, words, most) if m is not None],
             remark="; ".join(remarks) or None,
         )
+        censored = restricted is not None or any("censored" in remark for remark in remarks)
+        if found.kind == "pass" and censored and not is_identical(ratio):
+            # what lies beyond the limit was not seen, so equal lengths up to it prove nothing of the whole
+            message = f"{found.message}; undecided all the same, because lengths beyond the limit are unknown"
+            return attrs.evolve(found, kind="open", level="note", message=message)
+        return found
 
     def _format(self, evidence: Evidence) -> Finding:
         options = self._options
@@ -59,7 +75,7 @@ class StyleJudge:
             self._rate(evidence, f"behaviour.format.{name}", _NOUNS.get(name, _spoken(name))) for name in PATTERNS
         ]
         entropy = evidence.get("behaviour.format.entropy")
-        return shift_finding(
+        found = shift_finding(
             "behaviour.format_shift",
             evidence,
             quantities,
@@ -69,6 +85,7 @@ class StyleJudge:
             artifacts=_present(evidence, "behaviour.format_examples"),
             also=[entropy] if entropy is not None else [],
         )
+        return open_where_missing(found, evidence, [f"behaviour.format.{name}" for name in PATTERNS])
 
     def _strategy(self, evidence: Evidence) -> Finding:
         options = self._options
@@ -76,7 +93,7 @@ class StyleJudge:
         distance = evidence.get("behaviour.strategy.distance")
         entropy = evidence.get("behaviour.strategy.entropy")
         dominant = [evidence.get("behaviour.strategy.dominant", subjects=(side,)) for side in ("base", "trained")]
-        return shift_finding(
+        found = shift_finding(
             "behaviour.strategy_shift",
             evidence,
             quantities,
@@ -87,6 +104,7 @@ class StyleJudge:
             also=[m for m in (distance, entropy, *dominant) if m is not None],
             remark=self._dominance(entropy, *dominant),
         )
+        return open_where_missing(found, evidence, [f"behaviour.strategy.{name}" for name in STRATEGIES])
 
     def _dominance(
         self, entropy: Measurement | None, base: Measurement | None, trained: Measurement | None
