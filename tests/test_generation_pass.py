@@ -12,7 +12,7 @@ import pytest
 
 from afterburn_core.errors import ConfigError, SubjectError
 from afterburn_core.generation.answering import Keeping, answer
-from afterburn_core.generation.asking import AskedSet, Asking, choose
+from afterburn_core.generation.asking import AskedSet, Asking, choose, one_unit_each
 from afterburn_core.generation.export import sample_files
 from afterburn_core.generation.generation_pass import GenerationPass, Side
 from afterburn_core.generation.model import Completed, Decoding, GenerationFacts, Request, Sample, Serving
@@ -241,6 +241,31 @@ def test_recorded_outputs_are_asked_their_own_prompts_alone(tmp_path: Path) -> N
         choose(Settings(), registry, (base, other), ())
 
 
+def test_a_prompt_asked_twice_is_one_unit() -> None:
+    twice = Probe(id="again", prompt="Question 1?", suite="other")
+    own = Probe(id="own", prompt="Question 2?", suite="other", group="mine")
+    sets = [AskedSet(name=name, probes=probes, sha256="0") for name, probes in (("a", PROBES), ("b", (twice, own)))]
+    first, second = one_unit_each(sets)
+    assert first.probes[1].unit == second.probes[0].unit and first.sha256 == "0"
+    assert second.probes[1] == own and first.probes[2] == PROBES[2]  # a group that was named stays
+    assert len({probe.unit for probe in first.probes}) == len(PROBES)
+
+
+class Lossy(Dice):
+    """Gives no second sample of the first prompt, as an endpoint does that filters it."""
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Completed]:
+        for completed in super().generate(requests):
+            if (completed.request.probe, completed.request.index) != ("p0", 1):
+                yield completed
+
+
+def test_a_missing_sample_takes_no_other_with_it() -> None:
+    done = run(Lossy(), Dice(), samples=3)
+    assert [sample.index for sample in done.responses[0].base] == [0, 2]
+    assert [sample.index for sample in done.responses[0].trained] == [0, 1, 2]
+
+
 def test_programs_run_once_and_only_where_that_is_allowed() -> None:
     class Programmer(Dice):
         def generate(self, requests: Sequence[Request]) -> Iterator[Completed]:
@@ -259,3 +284,24 @@ def test_programs_run_once_and_only_where_that_is_allowed() -> None:
     assert marked.base[0].labels["is_correct"] is False
     assert marked.trained[0].labels["is_correct"] is True
     assert marked.trained[0].labels["execution"] == "passed"
+
+
+def test_prompts_without_room_are_not_asked_and_told() -> None:
+    class Short(Dice):
+        def unfit(self, requests: Sequence[Request]) -> dict[str, str]:
+            return {"p3": "9 tokens, of 8 that the model reads"}
+
+    trained = Short()
+    generated = run(Dice(), trained)
+    assert "p3" not in {request.probe for request in trained.asked}
+    (lost,) = [response for response in generated.responses if not response.paired]
+    assert lost.probe.id == "p3"
+    assert "1 prompts do not fit trained" in generated.notes[0].message
+    assert "'p3' (9 tokens, of 8 that the model reads)" in generated.notes[0].message
+
+    class Deaf(Dice):
+        def unfit(self, requests: Sequence[Request]) -> dict[str, str]:
+            return {request.probe: "too long" for request in requests}
+
+    with pytest.raises(SubjectError, match="trained: no prompt fits"):
+        run(Dice(), Deaf())

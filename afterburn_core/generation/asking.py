@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
 from afterburn_core.errors import ConfigError, SubjectError
-from afterburn_core.probes.model import Probe, probes_digest
+from afterburn_core.probes.model import Probe, probes_digest, prompt_digest
 from afterburn_core.result.model import Input
 from afterburn_core.run.subjects import OpenSubject, Recorded
 
@@ -72,7 +73,7 @@ def choose(settings: Settings, registry: Registry, subjects: Sequence[OpenSubjec
             raise ConfigError("recorded outputs answer their own prompts only; leave out --suite and --prompts")
         probes = _recorded_probes(recorded)
         asked = AskedSet(name="recorded", probes=probes, sha256=probes_digest(probes))
-        return Asking(sets=(asked,), samples=max(subject.samples_per_prompt for subject in recorded))
+        return Asking(sets=one_unit_each((asked,)), samples=max(subject.samples_per_prompt for subject in recorded))
     from afterburn_core.probes.suites import choose_sets
 
     sets = choose_sets(
@@ -83,10 +84,28 @@ def choose(settings: Settings, registry: Registry, subjects: Sequence[OpenSubjec
         seed=settings.seed,
         limit=_QUICK if settings.preset == "quick" else None,
     )
-    return Asking(sets=tuple(sets), samples=settings.samples)
+    return Asking(sets=one_unit_each(sets), samples=settings.samples)
 
 
 _QUICK = 40  # prompts of a set under the quick preset
+
+
+def one_unit_each(sets: Sequence[AskedSet]) -> tuple[AskedSet, ...]:
+    """The sets with probes of equal prompts in one group, unless they name a group of their own.
+
+    A prompt that is asked twice, under two ids or in two sets, is one prompt to statistics: its answers share their
+    seeds, and greedy ones are copies of each other. Digests of the sets stay those of their files.
+    """
+    digests = {id(probe): prompt_digest(probe) for asked in sets for probe in asked.probes if probe.group is None}
+    times = Counter(digests.values())
+
+    def grouped(probe: Probe) -> Probe:
+        digest = digests.get(id(probe))
+        if digest is None or times[digest] == 1:
+            return probe
+        return attrs.evolve(probe, group=f"prompt {digest[:16]}")
+
+    return tuple(attrs.evolve(asked, probes=tuple(map(grouped, asked.probes))) for asked in sets)
 
 
 def _recorded_probes(recorded: Sequence[Recorded]) -> tuple[Probe, ...]:

@@ -12,10 +12,11 @@ from typing import Any, cast
 
 import attrs
 
+from afterburn_core.errors import SubjectError
 from afterburn_core.generation.answering import Answers, Keeping, answer
 from afterburn_core.generation.asking import Asking
 from afterburn_core.generation.execution import executed
-from afterburn_core.generation.model import Decoding, GenerationFacts, Generator, Responses, Sample, Serving
+from afterburn_core.generation.model import Decoding, GenerationFacts, Generator, Request, Responses, Sample, Serving
 from afterburn_core.generation.requests import make_requests
 from afterburn_core.probes.model import Probe
 from afterburn_core.result.model import Notification, Subject
@@ -66,6 +67,7 @@ class GenerationPass:
             SubjectError: a model cannot be loaded or cannot answer.
         """
         answers: dict[str, Answers] = {}
+        unfit: list[Notification] = []
         facts: dict[str, GenerationFacts] = {}
         cached = 0
         stopped = None
@@ -81,6 +83,8 @@ class GenerationPass:
                     requests = make_requests(
                         asked.probes, samples=self.asking.samples, seed=self.seed, choices=self.choices
                     )
+                    requests, note = _fitting(requests, generator, role)
+                    unfit += note
                     answered = answer(requests, generator, keeping, self.progress.advance)
                     own.update(answered.answers)
                     cached += answered.from_cache
@@ -100,12 +104,12 @@ class GenerationPass:
         probes = [probe for asked in self.asking.sets for probe in asked.probes]
         if self.allow_code_execution and not stopped:
             answers = executed(answers, probes)
-        responses = () if stopped else tuple(_responses(probe, answers, facts) for probe in probes)
+        responses = () if stopped else tuple(_responses(probe, answers, facts, self.asking.samples) for probe in probes)
         return Generated(
             responses=responses,
             facts=facts,
             counters=_counters(answers, cached, len(probes)),
-            notes=tuple(_notes(responses)),
+            notes=(*unfit, *_notes(responses)),
             stopped=stopped,
         )
 
@@ -127,6 +131,27 @@ class GenerationPass:
         return Keeping(root=self.cache, identity=identity)
 
 
+def _fitting(
+    requests: tuple[Request, ...], generator: Generator, role: str
+) -> tuple[tuple[Request, ...], list[Notification]]:
+    """The requests less those whose prompts leave no room for an answer, and what to say of these.
+
+    Raises:
+        SubjectError: none is left.
+    """
+    find: Callable[[Sequence[Request]], Mapping[str, str]] | None = getattr(generator, "unfit", None)
+    unfit = find(requests) if find is not None else {}
+    if not unfit:
+        return requests, []
+    named = "; ".join(f"{name!r} ({why})" for name, why in list(unfit.items())[:3])
+    more = f" and {len(unfit) - 3} more" if len(unfit) > 3 else ""
+    kept = tuple(request for request in requests if request.probe not in unfit)
+    if not kept:
+        raise SubjectError(f"{role}: no prompt fits: {named}{more}; ask shorter ones with --suite or --prompts")
+    message = f"{len(unfit)} prompts do not fit {role} and were not asked: {named}{more}"
+    return kept, [Notification(level="warning", message=message)]
+
+
 def _shared(sides: Sequence[Side], decoding: Decoding, serving: Serving) -> Sequence[Generator] | None:
     """Generators on one resident model, where the second side is an adapter on the first."""
     if len(sides) != 2 or sides[1].subject.kind != "adapter":
@@ -135,15 +160,14 @@ def _shared(sides: Sequence[Side], decoding: Decoding, serving: Serving) -> Sequ
     return None if share is None else share(sides[0].opened, decoding, serving)
 
 
-def _responses(probe: Probe, answers: Mapping[str, Answers], facts: Mapping[str, GenerationFacts]) -> Responses:
+def _responses(
+    probe: Probe, answers: Mapping[str, Answers], facts: Mapping[str, GenerationFacts], samples: int
+) -> Responses:
+    """Every sample that came, in order; one that is missing takes none of the later ones with it."""
+
     def of(role: str) -> tuple[Sample, ...]:
         own = answers.get(role, {})
-        found = []
-        index = 0
-        while (probe.id, index) in own:
-            found.append(own[probe.id, index])
-            index += 1
-        return tuple(found)
+        return tuple(own[probe.id, index] for index in range(samples) if (probe.id, index) in own)
 
     controls = {role: of(role) for role in answers if role not in {"base", "trained"}}
     return Responses(probe=probe, base=of("base"), trained=of("trained"), controls=controls, facts=facts)
