@@ -184,7 +184,11 @@ def _as_measurements(curves: PassAtK, *, of_one_source: bool, same: bool) -> lis
         for k, value, low, high in zip(curves.ks, curve.values, curve.low, curve.high):
             measured = measure(PASS, value, subjects=subjects, scope=Scope(subset=f"k={k}"), n=curves.n, reason=reason)
             ends = max(min(low, value), -1.0), min(max(high, value), 1.0)
-            band = Interval(low=ends[0], high=ends[1], level=curves.level, method="simultaneous_bootstrap")
+            band: Interval | None = Interval(
+                low=ends[0], high=ends[1], level=curves.level, method="simultaneous_bootstrap"
+            )
+            if low == high:  # all prompts alike: resampling them shows no spread, and proves none
+                band = None
             if same and len(subjects) == 2:
                 band = Interval(low=0.0, high=0.0, level=curves.level, method="identical")
             found.append(attrs.evolve(measured, interval=band))

@@ -187,7 +187,7 @@ DECODING = (
     ),
     MetricSpec(
         id="behaviour.decoding.unknown",
-        summary="Facts that one side alone recorded, named in the reason",
+        summary="Facts that a side did not record, though the other did or they shape every text, named in the reason",
         unit="facts",
         low=0.0,
     ),

@@ -30,6 +30,7 @@ from afterburn_core.result.model import Measurement
 State = Literal["equal", "differs", "noted", "unknown"]
 _PROPERTIES = ("host", "dtype", "quantization", "system_prompt", "system_fingerprint")
 _OF_MODEL = ("tokenizer", "context", "chat_template")
+_DECISIVE = ("temperature", "max_new_tokens")
 _SAMPLING = ("top_p", "top_k", "min_p")
 _SAME = {"max_tokens": "max_new_tokens", "max_gen_toks": "max_new_tokens", "max_completion_tokens": "max_new_tokens"}
 _UNNAMED = frozenset({"recorded", ""})
@@ -128,11 +129,13 @@ def endings(sample: Sample) -> dict[str, float | None]:
 
 
 def compare(base: GenerationFacts | None, trained: GenerationFacts | None) -> list[Fact]:
-    """Every fact that at least one side recorded, sorted by name, with its state."""
+    """Every fact that at least one side recorded, and the decisive ones, sorted by name, with their states."""
     sides = [_known(base), _known(trained)]
     greedy = all(side.get("temperature") == 0 for side in sides)
     facts = []
-    for name in sorted(sides[0].keys() | sides[1].keys()):
+    # what nobody recorded of these may differ all the same, whatever else is equal
+    decisive = _DECISIVE if any(sides) else ()
+    for name in sorted({*sides[0], *sides[1], *decisive}):
         values = [side.get(name) for side in sides]
         state: State = "equal"
         if any(value is None for value in values):

@@ -191,7 +191,7 @@ class StyleJudge:
             return finding(rule, "informational", "note", message, cited, artifacts=artifacts)
         if found.unknown.value:
             message = (
-                f"What both sides recorded of decoding is equal; recorded on one side only: {found.unknown.reason}"
+                f"What both sides recorded of decoding is equal; not recorded on both sides: {found.unknown.reason}"
             )
             return finding(rule, "informational", "note", message, cited, artifacts=artifacts)
         if noted.value:
