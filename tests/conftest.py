@@ -16,6 +16,12 @@ settings.register_profile("afterburn", deadline=None, print_blob=True)
 settings.load_profile("afterburn")
 
 
+@pytest.fixture
+def weights_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model writes anything: for tests of what happens around a comparison of weights."""
+    monkeypatch.setenv("AFTERBURN_DISABLE_PLUGINS", "behaviour")
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""

@@ -17,6 +17,8 @@ from afterburn_core.result.identity import measure
 from afterburn_core.testing.documents import result_of
 from afterburn_core.testing.pairs import Pair, nonfinite_pair, planted_pair
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -43,6 +43,8 @@ class Said:
 
 Afterburn = Callable[..., Said]
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 
 @pytest.fixture
 def afterburn(capsys: pytest.CaptureFixture[str]) -> Afterburn:

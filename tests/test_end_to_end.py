@@ -30,6 +30,8 @@ from afterburn_core.testing.pairs import (
     resharded_pair,
 )
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

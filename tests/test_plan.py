@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from afterburn_core.plugin.registry import Plugin, Registered, Registry
 from afterburn_core.plugin.specs import AnalyzerSpec, DetectorSpec
 from afterburn_core.run.configuration import Settings
-from afterburn_core.run.opening import open_pair
 from afterburn_core.run.needs import DOCUMENTS, DocumentsNeed, Need, WeightsNeed, merge_needs
+from afterburn_core.run.opening import open_pair
 from afterburn_core.run.plan import Plan, make_plan
 from afterburn_core.run.subjects import SubjectFacts
 from afterburn_core.testing.pairs import adapter_pair, identity_pair

@@ -126,6 +126,20 @@ class TransformersGenerator:
         for group in groups:
             yield from self._write(group)
 
+    def unfit(self, requests: Sequence[Request]) -> dict[str, str]:
+        """The probes whose prompt leaves no room for an answer, with what is in the way, by id.
+
+        Raises:
+            SubjectError: a prompt cannot be asked of this model for another reason.
+        """
+        context = context_length(self._config)
+        found: dict[str, str] = {}
+        if context is not None:
+            for request, ids in zip(requests, self._prompts.encode(requests), strict=True):
+                if len(ids) >= context:
+                    found[request.probe] = f"{len(ids)} tokens, of {context} that the model reads"
+        return found
+
     def close(self) -> None:
         """Frees the model, unless another generator shares it."""
         if not self._closed:
