@@ -100,7 +100,7 @@ def _direction(measurement: Measurement, margin: float) -> str | None:
     if interval is None or value is None:
         return None
     word = "higher" if value > 0 else "lower" if value < 0 else "the same"
-    kept = "is ruled out" if interval.low > -margin else "is certain" if interval.high < -margin else "is not ruled out"
+    kept = "is ruled out" if interval.low > -margin else "is shown" if interval.high < -margin else "is not ruled out"
     return f"{word} after training; a loss of more than {100 * margin:.3g} points {kept}"
 
 

@@ -48,9 +48,9 @@ class StyleJudge:
             remarks.append(f"of lengths up to the common limit: {_ratio(restricted)} ({restricted.reason})")
         words = evidence.get("behaviour.length.words_log_ratio")
         parts = [m for m in evidence.all("behaviour.length.log_ratio") if m.scope.subset is not None]
-        most = max(parts, key=lambda m: abs(m.value or 0.0), default=None)
-        if most is not None and most.value:
-            remarks.append(f"most in {most.scope.subset}: {_ratio(most)}")
+        most = max((m for m in parts if _found(m, options.alpha)), key=lambda m: abs(m.value or 0.0), default=None)
+        if most is not None:  # chosen for its size, so it has to stand after correction for all that were looked at
+            remarks.append(f"most, of {len(parts)} parts, in {most.scope.subset}: {_ratio(most)}")
         found = shift_finding(
             "behaviour.length_shift",
             evidence,
@@ -223,6 +223,11 @@ class StyleJudge:
 
 def _part(kind: str) -> Scope:
     return Scope() if kind == "all" else Scope(subset=kind)
+
+
+def _found(measurement: Measurement, alpha: float) -> bool:
+    test = measurement.test
+    return test is not None and (test.p_value if test.p_adjusted is None else test.p_adjusted) <= alpha
 
 
 def _ratio(measurement: Measurement) -> str:
