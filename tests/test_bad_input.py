@@ -567,6 +567,13 @@ def test_nothing_measured_is_never_success(pair: Pair, tmp_path: Path, capsys: p
     assert [reason.message for reason in result.verdict.reasons] == ["nothing was measured"]
 
 
+def test_options_are_refused_before_anything_is_read(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    """A slip in the options of a detector must not cost the hours of a run."""
+    (pair.base.parent / ".afterburn.yaml").write_text("options:\n  weight.judge: {tpo: 3}\n")
+    (pair.trained / "model.safetensors").write_bytes(b"not read at all")
+    refused(diagnose(pair, "--config", pair.base.parent / ".afterburn.yaml"), capsys, "'tpo'")
+
+
 # --- places to write to
 
 

@@ -190,6 +190,10 @@ def test_nothing_measured_is_never_a_pass() -> None:
         sound(finding("mine.rule_0"), measurements=1), measurements=(undefined("mine.metric", "no data", n=0),)
     )
     assert "nothing was measured" in {reason.message for reason in verdict_of(vague).reasons}
+    reason = "needs generate, which base cannot offer"
+    skipped = replace(PASSING, "mine.analyzer", status="skipped", reason=reason, applicable=False, produced=Produced())
+    told = {reason.message for reason in verdict_of(PASSING, executions=skipped, measurements=()).reasons}
+    assert f"nothing was measured: 1 component skipped ({reason})" in told
 
 
 def test_measurements_in_a_table_count() -> None:

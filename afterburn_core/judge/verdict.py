@@ -56,7 +56,7 @@ def decide(
     judged = {finding.rule for finding in findings if finding.kind != "not_applicable"}
     tabled = sum(a.entries or 0 for a in artifacts if a.media_type == TABLE_MEDIA_TYPE)
     if not tabled and not any(m.status == "ok" for m in measurements):
-        reasons.append(Reason(effect="incomplete", message="nothing was measured"))
+        reasons.append(Reason(effect="incomplete", message=f"nothing was measured{_why(executions)}"))
     elif not judged:
         reasons.append(Reason(effect="incomplete", message="no rule was judged"))
     failed = [reason for reason in reasons if reason.effect == "fail"]
@@ -74,6 +74,16 @@ def decide(
     undecided = f"; {kinds['open']} undecided" if kinds["open"] else ""
     summary = f"Pass: {_count(len(judged), 'rule')} judged, none failed{review}{undecided}"
     return Verdict(status="pass", policy=reference, summary=summary)
+
+
+def _why(executions: Sequence[Execution]) -> str:
+    """The commonest reason for which components were skipped, so that a reader knows what to change."""
+    reasons = Counter(execution.reason for execution in executions if execution.status == "skipped")
+    told = {reason: count for reason, count in reasons.items() if reason}
+    if not told:
+        return ""
+    reason = min(told, key=lambda text: (-told[text], text))
+    return f": {_count(told[reason], 'component')} skipped ({reason})"
 
 
 def _failures(findings: Sequence[Finding], policy: Policy) -> Iterator[Reason]:

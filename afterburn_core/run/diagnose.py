@@ -16,7 +16,7 @@ from afterburn_core.judge.detect import detect, rule_descriptors
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.judge.policy import Policy, load_policy, overridden
 from afterburn_core.judge.verdict import decide
-from afterburn_core.plugin.registry import Registered, Registry, load_factory
+from afterburn_core.plugin.registry import Registered, Registry, build_options, load_factory
 from afterburn_core.plugin.specs import RunFinished, RunStarted
 from afterburn_core.result import codec, table
 from afterburn_core.result.model import (
@@ -69,12 +69,21 @@ def diagnose(
     policy = effective_policy(settings)
     refuse_unknown_options(settings.options, registry, "configuration")
     refuse_unknown_options(policy.options, registry, f"policy {policy.name}")
+    _refuse_faulty_options(settings, policy, registry)
     opened = open_pair(settings, registry)
     try:
         directory = prepare(Path(settings.run_dir) if settings.run_dir else None, opened.trained.facts.label)
         return _run(settings, registry, policy, opened, directory, command, progress)
     finally:
         opened.close()
+
+
+def _refuse_faulty_options(settings: Settings, policy: Policy, registry: Registry) -> None:
+    """Options that no component takes are refused before hours of writing, not behind them."""
+    for role, options in (("analyzer", settings.options), ("detector", policy.options_over(settings.options))):
+        for registered in registry.specs(role):
+            if registered.spec.name in options:
+                build_options(registered.spec.options, options[registered.spec.name], registered.spec.name)
 
 
 def effective_policy(settings: Settings) -> Policy:

@@ -153,6 +153,8 @@ def make_plan(
             )
         elif lacking:
             reason = f"needs {' and '.join(lacking)}, which {' and '.join(who)} cannot offer"
+            if "generate" in lacking:
+                reason += "; to write takes a model directory with a tokenizer"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
         elif any(isinstance(need, GenerationNeed) for need in spec.needs) and not written.prompts:
             reason = "needs prompts, and there are none; name some with --suite or --prompts"
