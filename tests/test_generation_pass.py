@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -305,3 +306,31 @@ def test_prompts_without_room_are_not_asked_and_told() -> None:
 
     with pytest.raises(SubjectError, match="trained: no prompt fits"):
         run(Dice(), Deaf())
+
+
+def test_what_only_a_writing_model_can_obey_is_refused_where_both_sides_are_recorded(tmp_path: Path) -> None:
+    registry = Registry.discover(only=())
+    sides = [
+        open_subject(parse_reference(write_recorded(tmp_path / f"{role}.jsonl", [("1", "One?", role)])), role, registry)  # type: ignore[arg-type]
+        for role in ("base", "trained")
+    ]
+    with pytest.raises(ConfigError, match="leave out --samples"):
+        choose(Settings(samples=3), registry, sides, ())
+    with pytest.raises(ConfigError, match="nobody writes; leave out --temperature"):
+        choose(Settings(temperature=0.5), registry, sides, ())
+    assert choose(Settings(judge="third", dtype="float32", batch_size=2), registry, sides, ()).prompts == 1
+
+
+def test_a_right_answer_of_one_side_counts_for_both_and_two_must_agree(tmp_path: Path) -> None:
+    registry = Registry.discover(only=())
+
+    def recorded(role: str, **gold: str) -> Any:
+        row = {"prompt_id": "1", "prompt": "1 + 1?", "sample": 0, "output": "2", **gold}
+        (tmp_path / f"{role}.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+        return open_subject(parse_reference(f"recorded:{tmp_path / role}.jsonl"), role, registry)  # type: ignore[arg-type]
+
+    trained = recorded("trained", gold="2", checker="number")
+    (probe,) = choose(Settings(), registry, (recorded("base"), trained), ()).sets[0].probes
+    assert (probe.gold, probe.checker) == ("2", "number")
+    with pytest.raises(SubjectError, match="right answer '3' on one side and '2' on the other"):
+        choose(Settings(), registry, (recorded("base", gold="3", checker="number"), trained), ())

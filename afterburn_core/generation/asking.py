@@ -71,9 +71,11 @@ def choose(settings: Settings, registry: Registry, subjects: Sequence[OpenSubjec
     if recorded:
         if settings.suite or settings.prompts:
             raise ConfigError("recorded outputs answer their own prompts only; leave out --suite and --prompts")
+        samples = max(subject.samples_per_prompt for subject in recorded)
+        _refuse_idle(settings, samples, alone=len(recorded) == len(subjects))
         probes = _recorded_probes(recorded)
         asked = AskedSet(name="recorded", probes=probes, sha256=probes_digest(probes))
-        return Asking(sets=one_unit_each((asked,)), samples=max(subject.samples_per_prompt for subject in recorded))
+        return Asking(sets=one_unit_each((asked,)), samples=samples)
     from afterburn_core.probes.suites import choose_sets
 
     sets = choose_sets(
@@ -108,6 +110,22 @@ def one_unit_each(sets: Sequence[AskedSet]) -> tuple[AskedSet, ...]:
     return tuple(attrs.evolve(asked, probes=tuple(map(grouped, asked.probes))) for asked in sets)
 
 
+def _refuse_idle(settings: Settings, samples: int, *, alone: bool) -> None:
+    """What was written before cannot be written otherwise; a flag without an effect would promise it."""
+    if settings.samples not in {1, samples}:
+        raise ConfigError(f"the recorded outputs hold up to {samples} samples per prompt; leave out --samples")
+    if not alone:  # the other side still writes
+        return
+    fields = attrs.fields_dict(type(settings))
+    for name in _WRITING:
+        if getattr(settings, name) != fields[name].default:
+            flag = name.replace("_", "-")
+            raise ConfigError(f"both sides are recorded, so nobody writes; leave out --{flag} (or the key {name})")
+
+
+_WRITING = ("max_new_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "template")
+
+
 def _recorded_probes(recorded: Sequence[Recorded]) -> tuple[Probe, ...]:
     """All prompts of the recorded subjects, those of the first one first; equal ids must be equal prompts."""
     known: dict[str, Probe] = {}
@@ -118,7 +136,19 @@ def _recorded_probes(recorded: Sequence[Recorded]) -> tuple[Probe, ...]:
                 raise SubjectError(
                     f"prompt {probe.id!r} is not the same text on both sides; record the same prompts for both"
                 )
+            if first.gold is None and probe.gold is not None:  # known to one side is known
+                known[probe.id] = attrs.evolve(first, gold=probe.gold, checker=probe.checker, choices=probe.choices)
+            elif probe.gold is not None and (first.gold, first.choices) != (probe.gold, probe.choices):
+                raise SubjectError(
+                    f"prompt {probe.id!r} has the right answer {_short(first.gold)} on one side and "
+                    f"{_short(probe.gold)} on the other; give both the same"
+                )
     return tuple(known.values())
+
+
+def _short(text: str | None) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"
 
 
 def _asked(probe: Probe) -> list[tuple[str, str]]:
