@@ -148,7 +148,7 @@ class Diagnoser:
         method: str | None = None,
         preset: str | None = None,
         config_path: str | Path | None = None,
-        plugins: Iterable[str] | None = None,
+        plugins: str | Iterable[str] | None = None,
         backend: str | None = None,
         device: str | None = None,
         threads: int | None = None,
@@ -159,8 +159,8 @@ class Diagnoser:
         policy: str | Path | None = None,
         strict: bool | None = None,
         excerpts: bool | None = None,
-        suites: Iterable[str] | None = None,
-        prompts: Iterable[str | Path] | None = None,
+        suites: str | Iterable[str] | None = None,
+        prompts: str | Path | Iterable[str | Path] | None = None,
         samples: int | None = None,
         max_new_tokens: int | None = None,
         temperature: float | None = None,
@@ -183,7 +183,7 @@ class Diagnoser:
             "trained": _text(trained_model),
             "method": method,
             "preset": preset,
-            "plugins": None if plugins is None else tuple(plugins),
+            "plugins": _texts(plugins),
             "backend": backend,
             "device": device,
             "threads": threads,
@@ -194,8 +194,8 @@ class Diagnoser:
             "policy": _text(policy),
             "strict": strict,
             "excerpts": excerpts,
-            "suite": None if suites is None else tuple(suites),
-            "prompts": None if prompts is None else tuple(str(path) for path in prompts),
+            "suite": _texts(suites),
+            "prompts": _texts(prompts),
             "samples": samples,
             "max_new_tokens": max_new_tokens,
             "temperature": temperature,
@@ -251,6 +251,13 @@ def load_report(run: str | Path) -> DiagnosticReport:
     """
     path = result_path(Path(run))
     return DiagnosticReport(codec.read(path), directory_of(path))
+
+
+def _texts(values: str | Path | Iterable[str | Path] | None) -> tuple[str, ...] | None:
+    """One name or several; a text alone is one name, not its letters."""
+    if isinstance(values, (str, Path)):
+        return (str(values),)
+    return None if values is None else tuple(str(value) for value in values)
 
 
 def _text(value: str | Path | None) -> str | None:

@@ -42,6 +42,11 @@ def diagnoser(pair: Pair, **arguments: Any) -> Diagnoser:
     return Diagnoser(base_model=pair.base, trained_model=str(pair.trained), device="cpu", **arguments)
 
 
+def test_one_name_may_stand_for_a_list_of_one() -> None:
+    settings = Diagnoser(suites="math:4", prompts="mine.jsonl", plugins="behaviour").settings
+    assert (settings.suite, settings.prompts, settings.plugins) == (("math:4",), ("mine.jsonl",), ("behaviour",))
+
+
 def test_a_run_gives_the_answer_and_its_evidence(report: DiagnosticReport, pair: Pair, tmp_path: Path) -> None:
     assert report.verdict.status == "pass"
     assert report.result.run.method == "sft"

@@ -118,6 +118,14 @@ def test_what_cannot_be_asked_is_refused(registry: Registry, names: list[str], t
     assert "\n" not in str(caught.value)
 
 
+def test_two_files_of_one_name_are_told_apart_by_renaming(registry: Registry, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        write_probes(tmp_path / folder / "mine.jsonl", [Probe(id=folder, prompt=folder)], Header())
+    with pytest.raises(ConfigError, match="'mine' is asked for twice; rename one of the files"):
+        select([], sorted(tmp_path.glob("*/mine.jsonl")), seed=0, n=None, registry=registry)
+
+
 def test_order_changes_nothing(registry: Registry, tmp_path: Path) -> None:
     probes = [Probe(id=f"p{index:02d}", prompt=f"prompt {index}") for index in range(20)]
     write_probes(tmp_path / "a.jsonl", probes, Header(name="mine"))

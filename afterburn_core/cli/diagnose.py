@@ -49,7 +49,7 @@ def behaviour(ctx: click.Context, /, **flags: Any) -> None:
 
     \b
     afterburn behaviour --base llama --trained llama-sft --suite math --samples 4
-    afterburn behaviour --base recorded:before.jsonl --trained recorded:after.jsonl
+    afterburn behaviour --base recorded:old.jsonl --trained recorded:new.jsonl
     """
     settings = settings_from(flags)
     plugins = with_suites(("behaviour",), settings)

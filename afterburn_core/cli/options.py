@@ -13,6 +13,8 @@ from afterburn_core.run.needs import PRESETS
 
 Command = Callable[..., Any]
 
+_MODEL = "Base model: directory, weight file, hub id[@revision], recorded:FILE or api:URL#MODEL."
+
 
 def debug_option(command: Command) -> Command:
     """`--debug`, looked up by the outermost error handler."""
@@ -33,7 +35,7 @@ def output_option(command: Command) -> Command:
 def subject_options(command: Command) -> Command:
     """What to compare and how to read it: everything `plan` needs."""
     decorators = (
-        click.option("--base", metavar="MODEL", help="Base model: directory, weight file or hub id[@revision]."),
+        click.option("--base", metavar="MODEL", help=_MODEL),
         click.option("--trained", metavar="MODEL", help="Trained model: as --base, or a PEFT adapter directory."),
         click.option("--method", type=click.Choice(METHODS), help="Declared training method; recorded."),
         click.option("--preset", type=click.Choice(PRESETS), help="How much to measure [default: standard]."),
@@ -59,7 +61,7 @@ def writing_options(command: Command) -> Command:
             "--suite",
             multiple=True,
             metavar="SET[:N][@SEED]",
-            help="Probe set to ask [default: all own ones].",
+            help="Probe set to ask [default: those of the behaviour plugin]. Repeats.",
         ),
         click.option("--prompts", multiple=True, type=click.Path(path_type=Path), help="Prompts of your own. Repeats."),
         click.option("--samples", type=int, metavar="N", help="Texts per prompt [default: 1]."),

@@ -87,6 +87,8 @@ def write(name: str, seed: int, n: int | None, output: Path) -> None:
 
     if not output.name.lower().endswith((".jsonl", ".jsonl.gz")):
         raise ConfigError(f"{output}: probe files are written as JSONL; name it .jsonl or .jsonl.gz")
+    if not output.absolute().parent.is_dir():
+        raise ConfigError(f"{output}: the directory {output.parent} does not exist; create it first")
     used = _used(name, seed, n)
     write_probes(output, used.probes, Header(name=used.name, licence=used.licence, seed=used.seed))
     click.echo(f"{output}: {used.n} items of {used.name}, sha256 {used.sha256}")

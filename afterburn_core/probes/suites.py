@@ -67,9 +67,10 @@ def select(
     used.sort(key=lambda one: one.name)
     for left, right in pairwise(used):
         if left.name == right.name:
-            raise ConfigError(
-                f"probe set {left.name!r} is asked for twice; name it once (`{left.name}:N` for more items)"
-            )
+            hint = f"name it once (`{left.name}:N` for more items)"
+            if left.seed is None or right.seed is None:  # a file is called by its header's name, else by its own
+                hint = "rename one of the files, or give it another `name` in its header"
+            raise ConfigError(f"probe set {left.name!r} is asked for twice; {hint}")
     _refuse_shared_ids(used)
     return tuple(used)
 
