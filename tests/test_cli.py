@@ -103,7 +103,7 @@ def test_diagnose_prints_a_summary_and_leaves_a_valid_document(
 ) -> None:
     said = afterburn("diagnose", *subjects(pair))
     assert said.code == 0
-    assert "Pass" in said.out
+    assert "PASS" in said.out
     (document,) = empty_folder.glob("afterburn-runs/*/result.json")
     assert re.fullmatch(r"\d{8}T\d{6}Z-trained", document.parent.name)
     assert str(document.relative_to(empty_folder)) in said.out.replace("\n", "")
@@ -220,7 +220,7 @@ def test_report_renders_a_run_by_its_folder_or_its_document(
         said = afterburn("report", run_name, "-o", target)
         assert (said.code, said.out.replace("\n", "")) == (0, f"written: {target}")
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
-    assert "Pass" in afterburn("report", finished).out
+    assert "PASS" in afterburn("report", finished).out
 
 
 def test_a_folder_without_a_run_is_named(afterburn: Afterburn, tmp_path: Path) -> None:

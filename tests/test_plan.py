@@ -196,6 +196,7 @@ def test_planning_imports_no_torch_and_reads_no_weights(tmp_path: Path, flags: l
         assert [p["pass"] for p in json.loads(finished.stdout)["passes"]] == [
             "core.documents_pass",
             "core.weights_pass",
+            "core.generation_pass",
         ]
     else:
         assert "weight.delta" in finished.stdout

@@ -113,6 +113,8 @@ class Registry:
         if wanted is not None:
             for name in sorted(wanted - found.keys() - {"core"}):
                 raise ConfigError(f"no plugin is named {name!r}{suggestion(name, found)}; see `afterburn plugins`")
+            for name in sorted(wanted & disabled):
+                raise ConfigError(f"plugin {name!r} is needed here and switched off by ${DISABLE_VARIABLE}")
         for name in sorted(found):
             if name in disabled or (wanted is not None and name not in wanted):
                 continue
