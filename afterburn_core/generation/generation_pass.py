@@ -74,7 +74,8 @@ class GenerationPass:
         wanted = self.asking.prompts * self.asking.samples
         for side, generator in self._generators(sides):
             role = side.subject.id
-            self.progress.begin(f"{role} writes", wanted, "samples")
+            verb = "is read" if side.subject.kind == "recorded" else "writes"
+            self.progress.begin(f"{role} {verb}", wanted, "samples")
             own: dict[tuple[str, int], Sample] = {}
             interrupted = False
             try:
