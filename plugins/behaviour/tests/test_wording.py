@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from afterburn_behaviour.boilerplate import grams, shared_shares
+from afterburn_behaviour.boilerplate import grams, joint_shares, shared_shares
 from afterburn_behaviour.hedging import disclaims, hedges, names_itself
 from afterburn_behaviour.language import asks_for_language, language, script_shares
+from afterburn_core.stats.paired import paired_contrast
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,40 @@ def test_shared_wording_needs_three_prompts() -> None:
     assert shared_shares(["a", "b"], [[text], [text]]) == [(0.0,), (0.0,)]
     assert shared_shares(["a", "b", "c"], [[text], [text], [text, "short"]]) == [(1.0,), (1.0,), (1.0, None)]
     assert shared_shares(["a"], [[text, text, text]]) == [(0.0, 0.0, 0.0)]
+
+
+def test_a_phrase_about_as_common_as_boilerplate_must_be_raises_no_alarm() -> None:
+    """Equal sides that say a phrase in 2 % of their answers: with a list for each side, half are alarms."""
+    phrase, alarms, apart = "as a careful helper i would like to", 0, 0
+    prompts = ["?"] * 500
+    for seed in range(14):
+        rng = np.random.default_rng(seed)
+        sides = [
+            [[f"{phrase} w{i}" if said else f"nothing shared x{i} y{i} z{i} here is said by us"] for i, said in said_by]
+            for said_by in (list(enumerate(rng.random(500) < 0.02)) for _ in range(2))
+        ]
+        base, trained = joint_shares(prompts, *sides)
+        alarms += _p_value(base, trained, seed) <= 0.05
+        apart += _p_value(shared_shares(prompts, sides[0]), shared_shares(prompts, sides[1]), seed) <= 0.05
+    assert alarms <= 2 and apart >= 4
+
+
+def _p_value(base: list[tuple[float | None, ...]], trained: list[tuple[float | None, ...]], seed: int) -> float:
+    d = np.array(trained, dtype=float)[:, 0] - np.array(base, dtype=float)[:, 0]
+    test = paired_contrast(d, seed=seed, resamples=199).test
+    assert test is not None
+    return test.p_value
+
+
+def test_joint_wording_by_hand() -> None:
+    text, other = "one two three four five six seven eight", "a b c d e f g h"
+    base, trained = [[text], [text], [other], [other]], [[text], [other], [text], [other]]
+    assert joint_shares(["?"] * 4, base, trained) == (
+        [(1.0,), (1.0,), (1.0,), (1.0,)],
+        [(1.0,), (1.0,), (1.0,), (1.0,)],
+    )
+    assert joint_shares([text, "?", "?", "?"], base, trained)[0][0] == (0.0,)  # the prompt's own words
+    assert joint_shares(["?"] * 2, base[:2], trained[:2])[0] == [(0.0,), (0.0,)]
 
 
 def test_grams_are_equal_in_every_process() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from afterburn_behaviour.boilerplate import shared_shares
+from afterburn_behaviour.boilerplate import joint_shares, shared_shares
 from afterburn_behaviour.contrasts import Asked, Family, measure_families, nothing
 from afterburn_behaviour.examples import artifact, best
 from afterburn_behaviour.hedging import disclaims, hedges_per_100, names_itself
@@ -19,7 +19,16 @@ _HEDGING = (
     Asked(key="disclaimer", metric="behaviour.hedging.disclaimer", scale="rate"),
     Asked(key="self-reference", metric="behaviour.hedging.self_reference", scale="rate"),
 )
-_BOILERPLATE = (Asked(key="shared wording", metric="behaviour.boilerplate.share", scale="mean"),)
+_BOILERPLATE = (
+    Asked(key="own wording", metric="behaviour.boilerplate.share", scale="mean", contrast=False),
+    Asked(
+        key="shared wording",
+        metric="behaviour.boilerplate.share",
+        scale="mean",
+        sides=False,
+        note="of wording that comes back in both sides' answers together",
+    ),
+)
 _LANGUAGE = (
     Asked(key="switch", metric="behaviour.language.switch", scale="rate"),
     Asked(key="non-Latin letters", metric="behaviour.language.non_latin", scale="mean"),
@@ -74,19 +83,26 @@ class Boilerplate:
         self._table.observe(item, lambda sample: {})
 
     def finish(self) -> AnalyzerOutput:
-        """The share on each side, against that side's own answers."""
+        """The share on each side, against that side's own answers; the contrast, against those of both together."""
         rows = self._table.rows()
-        prompts = [row.probe.text for row in rows]
-        shares = {side: shared_shares(prompts, [row.side(side).texts for row in rows]) for side in SIDES}
-        filled = UnitTable(
-            attrs.evolve(
-                row,
-                base=attrs.evolve(row.base, values={"shared wording": shares["base"][i]}),
-                trained=attrs.evolve(row.trained, values={"shared wording": shares["trained"][i]}),
-            )
-            for i, row in enumerate(rows)
+        own = {
+            side: shared_shares([row.probe.text for row in rows], [row.side(side).texts for row in rows])
+            for side in SIDES
+        }
+        both = [row for row in rows if row.paired]
+        joint = joint_shares(
+            [row.probe.text for row in both], [row.base.texts for row in both], [row.trained.texts for row in both]
         )
-        return _output(filled, "boilerplate", _BOILERPLATE, self._context)
+        shared = {row.probe.id: shares for row, *shares in zip(both, *joint, strict=True)}
+        filled = []
+        for i, row in enumerate(rows):
+            of_pair = shared.get(row.probe.id, [(None,) * len(row.side(side).texts) for side in SIDES])
+            sides = [
+                attrs.evolve(row.side(side), values={"own wording": own[side][i], "shared wording": of_pair[s]})
+                for s, side in enumerate(SIDES)
+            ]
+            filled.append(attrs.evolve(row, base=sides[0], trained=sides[1]))
+        return _output(UnitTable(filled), "boilerplate", _BOILERPLATE, self._context)
 
 
 class Language:
@@ -144,7 +160,10 @@ def _output(
         *more,
     )
     pairs = [
-        pair for one in asked for pair in best(table, one.key, note=f"{one.key}: {{base}} and {{trained}}", count=1)
+        pair
+        for one in asked
+        if one.contrast
+        for pair in best(table, one.key, note=f"{one.key}: {{base}} and {{trained}}", count=1)
     ]
     found: list[Measurement] = measure_families(families, seed=context.seed)
     return AnalyzerOutput(measurements=tuple(found), artifacts=artifact(name, pairs, excerpts=context.excerpts))
