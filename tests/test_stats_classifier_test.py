@@ -120,10 +120,19 @@ def test_identity_and_too_few() -> None:
         assert side.contrast.estimate == 0.5 and side.excess.estimate == 0 and side.features == ()
         assert side.excess.interval is not None and (side.excess.interval.low, side.excess.interval.high) == (0, 0)
         assert side.contrast.test is not None and side.contrast.test.p_value == 1
+    lone = classifier_test(base[:1], base[:1], seed=0).everything.contrast
+    assert (lone.n, lone.estimate, lone.interval and lone.interval.method) == (1, 0.5, "identical")
     few = classifier_test(base[:5], trained[:5], seed=0)
     assert few.everything.contrast.estimate is None and few.everything.accuracy is None
     with pytest.raises(ValueError, match="lacks a sample"):
         pair_features([["a"], []], [["b"], ["c"]])
+
+
+def test_texts_that_differ_in_nothing_that_recurs_are_not_called_identical() -> None:
+    base = [[f"The answer to question {i} is 7, for sure."] for i in range(60)]
+    trained = [[base[i][0].replace("7", "4")] if i < 3 else base[i] for i in range(60)]
+    found = classifier_test(base, trained, seed=0).everything.contrast
+    assert found.estimate is None and found.n == 60 and "in no feature" in (found.reason or "")
 
 
 def test_a_perfect_separation_has_area_one_and_an_interval_with_a_width() -> None:

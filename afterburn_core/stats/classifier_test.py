@@ -137,6 +137,14 @@ def classifier_test(
         ValueError: The sides differ in their number of prompts, or a prompt lacks a sample.
     """
     found = pair_features(base, trained)
+    count = len(base) if clusters is None else len(set(clusters))
+    if count and all(sorted(b) == sorted(t) for b, t in zip(base, trained, strict=True)):
+        same = _identical(count, level)
+        return ClassifierTest(everything=same, without_length=same, columns=0)
+    if count >= _FEWEST and not (found.differences.any() or found.lengths.any()):
+        reason = "the answers differ, but in no feature that differs in enough prompts"
+        rare = Separation(contrast=undefined(reason, count), accuracy=None, features=())
+        return ClassifierTest(everything=rare, without_length=rare, columns=0)
 
     def test(
         columns: NDArray[np.float64], names: tuple[str, ...], nuisance: NDArray[np.float64] | None = None
@@ -203,10 +211,7 @@ def separate(
         nothing = undefined("nothing is left of the differences once length is taken out", count)
         return Separation(contrast=nothing, accuracy=None, features=())
     if not moving.size:
-        same = Interval(low=CHANCE, high=CHANCE, level=level, method="identical")
-        test = Test(name=name, p_value=1.0, statistic=CHANCE)
-        contrast = Contrast(n=count, estimate=CHANCE, interval=same, test=test)
-        return Separation(contrast=contrast, accuracy=CHANCE, features=())
+        return _identical(count, level)
     if units_beyond(aside, units) < _FEWEST:
         alike = undefined(f"length changes so alike in all {count} units that nothing can be told beyond it", count)
         return Separation(contrast=alike, accuracy=None, features=())
@@ -244,3 +249,10 @@ def separate(
         features=features,
         margins=observed.astype(np.float64) / max(float(np.sqrt(np.mean(observed.astype(np.float64) ** 2))), 1e-300),
     )
+
+
+def _identical(count: int, level: float) -> Separation:
+    same = Interval(low=CHANCE, high=CHANCE, level=level, method="identical")
+    test = Test(name="classifier_swap", p_value=1.0, statistic=CHANCE)
+    contrast = Contrast(n=count, estimate=CHANCE, interval=same, test=test)
+    return Separation(contrast=contrast, accuracy=CHANCE, features=())

@@ -48,6 +48,8 @@ __all__ = [
 ]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+ALIKE = 59
+"""So many units without a difference show that it is rare: below 5 % of them, with 95 % confidence (1 − .05^(1/59))."""
 _NOTHING = "no unit was answered by both sides"
 
 
@@ -67,7 +69,7 @@ def paired_contrasts(
         clusters: By name, the cluster of each unit; names that are absent have none.
         identical: Whether differences that are all 0 mean equal sides (for all names, or some). A caller who knows that
             texts differ and only a quantity agrees says no: then they are equal differences like any others, which
-            have no interval below 6 units.
+            have no interval below 59 units.
         resamples: Sign flips where the patterns are too many to enumerate.
 
     Raises:
@@ -84,7 +86,7 @@ def _agreeing(contrast: Contrast, one: Column) -> Contrast:
     """The contrast, where a quantity agrees in every pair although the sides differ, without the claim of identity."""
     if contrast.interval is None or contrast.interval.method != "identical":
         return contrast
-    if one.groups < REACHABLE:
+    if one.groups < ALIKE:
         return attrs.evolve(contrast, interval=None, reason=spreadless(one))
     return attrs.evolve(contrast, interval=attrs.evolve(contrast.interval, method="constant"))
 

@@ -72,7 +72,8 @@ class VarietyJudge:
         cited = [m for m in (mmd, auroc, bare) if m is not None]
         tested = [m for m in (mmd, auroc) if m is not None and m.value is not None and m.test is not None]
         if not tested:
-            reasons = [m.reason for m in cited if m.reason]
+            # the classifier asks less of the data, so what it lacks comes first
+            reasons = [m.reason for m in (auroc, mmd) if m is not None and m.reason]
             why = reasons[0] if reasons else "nothing was measured"
             return finding(rule, "open", "note", f"Whether anything changed is open: {why}", cited)
         facts = "; ".join(_told(m) for m in (mmd, auroc, bare) if m is not None and m.value is not None)
