@@ -19,3 +19,9 @@ def test_the_weights_pass_stays_within_its_memory_and_commands_start_at_once(tmp
     command = [sys.executable, str(HERE / "run.py"), "--pair", pair, *(["--peer-python", peer] if peer else [])]
     done = subprocess.run(command, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.bench
+def test_texts_are_written_several_times_as_fast_as_by_generate() -> None:
+    done = subprocess.run([sys.executable, str(HERE / "generation.py")], check=False)
+    assert done.returncode == 0
