@@ -38,6 +38,9 @@ _TOLERANCE = 1e-3
 _STEPS = 80
 _CHECK = 5
 _CHUNK = 1 << 16
+"""Elements that change their signs at a time."""
+_BLOCK = 1 << 19
+"""Elements multiplied at a time: few calls, and the second product still finds them in a cache."""
 
 
 @attrs.frozen(kw_only=True)
@@ -145,7 +148,7 @@ def _norm(matrix: NDArray[np.float32], generator: np.random.Generator, floor: fl
 def _image(matrix: NDArray[np.float32], vector: NDArray[Any]) -> NDArray[Any]:
     """AᵀA v by blocks of rows, each of which is read from memory once for both products."""
     image = np.zeros(matrix.shape[1], dtype=np.float32)
-    step = max(1, _CHUNK // matrix.shape[1])
+    step = max(1, _BLOCK // matrix.shape[1])
     for start in range(0, matrix.shape[0], step):
         block = matrix[start : start + step]
         image += (block @ vector) @ block
