@@ -18,8 +18,13 @@ import click
 import pytest
 
 from afterburn_core.cli.main import cli
+from afterburn_core.generation.model import Responses, Sample
 from afterburn_core.plugin import hookspecs
-from afterburn_core.plugin.registry import Registry
+from afterburn_core.plugin.registry import Plugin, Registry
+from afterburn_core.plugin.roles import AnalyzerContext
+from afterburn_core.probes.checkers import check
+from afterburn_core.probes.model import Probe
+from afterburn_core.probes.suites import select
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = tuple(
@@ -175,3 +180,52 @@ def test_every_test_that_the_parity_page_names_exists() -> None:
     assert named - defined == set()
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert [row for row in rows if "::" not in row and not row.startswith(("| feature", "| no."))] == []
+
+
+def example(words: str) -> dict[str, object]:
+    """The names that the one Python block of the plugin page with these words defines."""
+    (code,) = (code for _, code in blocks(ROOT / "docs" / "plugins.md", "python") if words in code)
+    names: dict[str, object] = {}
+    exec(compile(code, "docs/plugins.md", "exec", dont_inherit=True), names)
+    return names
+
+
+def test_the_analyzer_of_texts_in_the_plugin_page_measures() -> None:
+    names = example("GenerationNeed")
+    (spec,) = names["afterburn_analyzers"]()  # type: ignore[operator]
+    halves = [names["Shouting"]() for _ in range(2)]  # type: ignore[operator]
+    for half in halves:
+        half.begin(AnalyzerContext(subjects=(), seed=1))
+    for number in range(12):
+        probe = Probe(id=f"p{number}", prompt="Say it.")
+        said = tuple(Sample(text=text, index=index) for index, text in enumerate(("quietly", "quietly")))
+        shouted = tuple(Sample(text=text, index=index) for index, text in enumerate(("LOUDLY", "quietly")))
+        halves[number % 2].observe(Responses(probe=probe, base=said, trained=shouted))
+    halves[0].observe(Responses(probe=Probe(id="one", prompt="Alone?"), base=said, trained=()))
+    halves[0].merge(halves[1])
+    (measurement,) = halves[0].finish().measurements
+    assert measurement.metric == spec.metrics[0].id
+    assert (measurement.value, measurement.n, measurement.subjects) == (0.5, 12, ("base", "trained"))
+    assert measurement.interval is not None and measurement.test is not None
+
+
+def test_the_set_of_prompts_in_the_plugin_page_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("afterburn_doubling.numbers")
+    vars(module).update(example("ProbeSetSpec"))
+    monkeypatch.setitem(sys.modules, "afterburn_doubling", ModuleType("afterburn_doubling"))
+    monkeypatch.setitem(sys.modules, "afterburn_doubling.numbers", module)
+    registry = Registry([Plugin(name="doubling", distribution="afterburn-doubling", version="1", module=module)])
+    few, many = (select([f"numbers:{n}@7"], [], seed=0, n=None, registry=registry)[0] for n in (20, 40))
+    assert few.n == 20 and all(probe in many.probes for probe in few.probes)
+    assert check(few.probes[0], f"It is {few.probes[0].gold}.") is True
+
+
+def test_the_plugin_page_names_the_public_modules() -> None:
+    path = ROOT / "tests" / "test_imports.py"
+    (public,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and [getattr(target, "id", None) for target in node.targets] == ["PUBLIC"]
+    )
+    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    assert [module for module in public if f"`{module}`" not in text] == []
