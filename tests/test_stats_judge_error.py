@@ -123,6 +123,14 @@ def test_prediction_powered_inference_covers_and_is_shorter_with_a_good_judge(co
     assert width / plain == pytest.approx(0.51 if correlation else 1.0, abs=0.05)
 
 
+def test_a_side_corrected_below_zero_counts_as_zero_in_the_shift() -> None:
+    errors = JudgeErrors(positives=50, true_positives=40, negatives=50, true_negatives=40)
+    base, trained = np.repeat([0.0, 1.0], [98, 2]), np.repeat([0.0, 1.0], [70, 30])
+    found = corrected_shift(base, trained, errors, errors)
+    assert found.estimate == pytest.approx((0.3 - 0.2) / 0.6)  # and not (0.3 − 0.02)/0.6
+    assert "clipped" in (found.reason or "")
+
+
 def test_false_alarms_with_few_gold_labels_match_the_interval() -> None:
     rng, alarms = np.random.default_rng(8), 0
     for _ in range(2000):

@@ -179,6 +179,9 @@ def corrected_shift(
         return _identical(n, level)
     side = [_arm(b, errors), _arm(t, other)]
     estimate = side[1][0] - side[0][0]
+    outside = trained_errors is not None and any(not 0 <= rate <= 1 for rate, _ in side)
+    if outside:  # no side has a rate below 0: a shift must not count what cannot be
+        estimate = min(max(side[1][0], 0.0), 1.0) - min(max(side[0][0], 0.0), 1.0)
     d = t / other.informedness - b / errors.informedness
     sampling = float(d.var(ddof=1)) / n
     if trained_errors is None:
@@ -195,6 +198,7 @@ def corrected_shift(
         estimate=estimate,
         interval=Interval(low=estimate - reach, high=estimate + reach, level=level, method="delta"),
         test=_wald(estimate, null),
+        reason="a side's correction lies outside [0, 1] and is clipped" if outside else None,
     )
 
 
