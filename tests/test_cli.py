@@ -493,3 +493,23 @@ def test_no_command_shows_the_help_and_is_a_usage_error(
     assert run(arguments) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("Usage: afterburn") and "Commands:" in lines
+
+
+def every_command(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            found = command.get_command(click.Context(command), name)
+            assert found is not None
+            yield from every_command(found, (*words, name))
+
+
+def test_help_fits_a_terminal_of_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    too_long = [
+        (words, line)
+        for words in every_command(cli)
+        for line in CliRunner().invoke(cli, [*words, "--help"], terminal_width=80).output.splitlines()
+        if len(line) > 80
+    ]
+    assert too_long == []

@@ -35,7 +35,7 @@ def _lines(told: list[Answer]) -> Table:
     table = Table.grid(padding=(0, 2), expand=False)
     table.add_column(no_wrap=True, min_width=max(len(answer.word) for answer in told))
     table.add_column(no_wrap=True, min_width=max(len(answer.title) for answer in told))
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(overflow="fold")  # a rich grid would cut a line that may not wrap, and leave no trace of it
     for answer in told:
         table.add_row(_word(answer), Text(answer.title, style="bold"), Text(_change(answer)))
     return table
@@ -54,7 +54,7 @@ def _word(answer: Answer) -> Text:
 
 
 def _change(answer: Answer) -> str:
-    """The leading contrast: the change first, since a narrow terminal cuts the end."""
+    """The leading contrast, the change first."""
     row = next((row for row in answer.rows if row.decision == answer.decision), answer.rows[0])
     others = sum(other.decision == row.decision for other in answer.rows) - 1
     text = " ".join(part for part in (row.change, row.bounds, one_line(row.label)) if part)

@@ -34,5 +34,5 @@ def replace_file(path: Path, data: bytes) -> None:
 
 def _remedy(error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-        return "free some space and run the command again"
+        return "free some space or choose another place, and run the command again"
     return "choose another place"

@@ -47,7 +47,7 @@ def trajectory(ctx: click.Context, /, checkpoints: tuple[str, ...], more: tuple[
     """How the weights moved from checkpoint to checkpoint of one training run.
 
     \b
-    afterburn trajectory --base llama --checkpoints 'runs/checkpoint-*' -o report.html
+    afterburn trajectory --base llama --checkpoints 'runs/step-*' -o report.html
     afterburn trajectory --base base.pt --checkpoints 'ckpt/step_*.pt' --json
 
     Checkpoints are Trainer directories (whole models or adapters) or .pt files with step and state_dict. Their order is
@@ -80,7 +80,7 @@ def candidates(ctx: click.Context, /, trained: tuple[str, ...], more: tuple[str,
     """How the changes of several trained models of one base relate: cosines, signs, shared subspaces.
 
     \b
-    afterburn candidates --base llama --trained sft-a --trained sft-b --trained my-lora -o report.html
+    afterburn candidates --base llama --trained sft-a --trained my-lora -o r.html
     """
     from afterburn_core.cli.series import run_and_report
     from afterburn_core.run.series_members import open_candidates
