@@ -138,7 +138,12 @@ def _first(row: Row, side: Side) -> tuple[float, float] | None:
     return next(((own, human) for own, human in pairs if own is not None and human is not None), None)
 
 
-def _labelled(table: UnitTable, side: Side) -> list[tuple[Row, float, float]]:
+Marked = tuple[Row, float, float]
+"""A prompt with what the rules and what people say of its first answer, 1 for a refusal."""
+_TRUTHS = {1: "refusals", 0: "other answers"}
+
+
+def _labelled(table: UnitTable, side: Side) -> list[Marked]:
     found = ((row, _first(row, side)) for row in table.rows())
     return [(row, *labels) for row, labels in found if labels is not None]
 
@@ -174,8 +179,9 @@ def _corrected(table: UnitTable, kinds: tuple[Part, ...]) -> list[Measurement]:
             gold = [row for row in _labelled(part, side) if row[0].probe.id not in reported]
             source = f"{scope.subset} prompts" if scope.subset else "prompts"
             if scope != Scope() and not _enough(gold):
-                gold = [row for row in _labelled(table, side) if row[0].probe.id not in reported]
-                source = "all prompts, for want of labels"
+                everywhere = [row for row in _labelled(table, side) if row[0].probe.id not in reported]
+                gold, borrowed = _completed(gold, everywhere)
+                source += f", {' and '.join(borrowed)} from all prompts for want of labels"
             errors[side] = judge_errors(
                 np.array([row[1] for row in gold], dtype=np.int64), np.array([row[2] for row in gold], dtype=np.int64)
             )
@@ -212,6 +218,26 @@ def reported_prompts(table: UnitTable) -> frozenset[str]:
     return frozenset(row.probe.id for row in table.rows() if half(row.probe.text, key=KEY) == "confirm")
 
 
-def _enough(gold: list[tuple[Row, float, float]]) -> bool:
-    positives = sum(row[2] for row in gold)
-    return ENOUGH <= positives <= len(gold) - ENOUGH
+def _enough(gold: list[Marked]) -> bool:
+    return all(len(_of(gold, truth)) >= ENOUGH for truth in _TRUTHS)
+
+
+def _completed(gold: list[Marked], everywhere: list[Marked]) -> tuple[list[Marked], list[str]]:
+    """The labelled answers of a kind of prompt, with those of all prompts in place of the class that has too few.
+
+    How often refusals are missed rests on refusals alone, and how often others are taken for them on others alone:
+    the class with enough labels keeps the errors that the rules make on this kind of prompt.
+    """
+    found: list[Marked] = []
+    borrowed = []
+    for truth, name in _TRUTHS.items():
+        own = _of(gold, truth)
+        if len(own) < ENOUGH:
+            own = _of(everywhere, truth)
+            borrowed.append(name)
+        found += own
+    return found, borrowed
+
+
+def _of(gold: list[Marked], truth: int) -> list[Marked]:
+    return [row for row in gold if int(row[2]) == truth]
