@@ -334,3 +334,17 @@ def test_a_right_answer_of_one_side_counts_for_both_and_two_must_agree(tmp_path:
     assert (probe.gold, probe.checker) == ("2", "number")
     with pytest.raises(SubjectError, match="right answer '3' on one side and '2' on the other"):
         choose(Settings(), registry, (recorded("base", gold="3", checker="number"), trained), ())
+
+
+def test_unnamed_sets_are_asked_in_part_and_named_ones_whole() -> None:
+    registry = Registry.discover(only=("behaviour",))
+    live = (Dice(), Dice())
+    counts = {
+        preset: {asked.name: len(asked.probes) for asked in choose(Settings(preset=preset), registry, live, ()).sets}  # type: ignore[arg-type]
+        for preset in ("quick", "standard", "full")
+    }
+    assert len(counts["quick"]) == 7
+    assert set(counts["quick"].values()) == {20} and set(counts["standard"].values()) == {60}
+    assert min(counts["full"].values()) >= 120
+    named = choose(Settings(preset="quick", suite=("math",)), registry, live, ())  # type: ignore[arg-type]
+    assert named.prompts == counts["full"]["behaviour.math"]

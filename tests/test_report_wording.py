@@ -46,7 +46,7 @@ def test_no_concerns_is_said_only_when_every_rule_passed_on_a_complete_run() -> 
 
 def test_undecided_rules_and_missing_components_are_called_so() -> None:
     text = presentation.concerns(rich())
-    assert "1 rule could not be decided, which is not a pass" in text
+    assert "1 rule could not be decided and counts as no pass" in text
     assert "1 planned component did not finish" in text
     assert "1 finding waived" in text
     assert presentation.concerns(empty()) == "2 planned components did not finish; the run was interrupted."

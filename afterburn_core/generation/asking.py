@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -11,6 +11,7 @@ import attrs
 from afterburn_core.errors import ConfigError, SubjectError
 from afterburn_core.probes.model import Probe, probes_digest, prompt_digest
 from afterburn_core.result.model import Input
+from afterburn_core.run.needs import Preset
 from afterburn_core.run.subjects import OpenSubject, Recorded
 
 if TYPE_CHECKING:
@@ -84,12 +85,13 @@ def choose(settings: Settings, registry: Registry, subjects: Sequence[OpenSubjec
         files=settings.prompts,
         needed=needed,
         seed=settings.seed,
-        limit=_QUICK if settings.preset == "quick" else None,
+        limit=None if settings.suite or settings.prompts else _UNASKED[settings.preset],
     )
     return Asking(sets=one_unit_each(sets), samples=settings.samples)
 
 
-_QUICK = 40  # prompts of a set under the quick preset
+_UNASKED: Mapping[Preset, int | None] = {"quick": 20, "standard": 60, "full": None}
+"""Prompts of each default set, by preset; sets that the user names are asked whole, or as many as `:N` says."""
 
 
 def one_unit_each(sets: Sequence[AskedSet]) -> tuple[AskedSet, ...]:

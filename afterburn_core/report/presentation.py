@@ -119,7 +119,7 @@ def concerns(result: Result) -> str:
     if review:
         parts.append(numbers.count(review, "finding needs review", "findings need review"))
     if undecided:
-        parts.append(f"{numbers.count(undecided, 'rule')} could not be decided, which is not a pass")
+        parts.append(f"{numbers.count(undecided, 'rule')} could not be decided and counts as no pass")
     if waived:
         parts.append(f"{numbers.count(waived, 'finding')} waived")
     if missing:
