@@ -476,7 +476,7 @@ COMMAND_LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a missing policy": (("--policy", "policy.yaml"), ("policy.yaml", "cannot be read")),
     "a missing configuration": (("--config", "missing.yaml"), ("missing.yaml",)),
     "a recording": (("--trained", "recorded:outputs.jsonl", "--base", "recorded:x.jsonl"), ("recorded:",)),
-    "an endpoint": (("--trained", "api:http://localhost:1/v1#m", "--base", "api:http://localhost:1/v1#b"), ("api:",)),
+    "an endpoint": (("--trained", "api:localhost:1/v1#m", "--base", "api:localhost:1/v1#b"), ("api:",)),
     "an empty name": (("--trained", ""), ("empty",)),
 }
 

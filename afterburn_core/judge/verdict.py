@@ -102,6 +102,7 @@ def _unfinished(run: Run, executions: Sequence[Execution], policy: Policy) -> It
     if run.status != "complete":
         yield Reason(effect="incomplete", message=f"the run was {run.status}")
     by_component = {execution.component: execution for execution in executions}
+    alike: dict[str, list[str]] = {}
     for component in run.components:
         execution = by_component.get(component)
         if execution is None:  # what is optional may fail or be skipped, and leaves a record of it
@@ -109,7 +110,10 @@ def _unfinished(run: Run, executions: Sequence[Execution], policy: Policy) -> It
         elif component in policy.optional or (execution.status == "skipped" and not execution.applicable):
             continue
         elif execution.status != "ok":
-            yield Reason(effect="incomplete", message=f"{component} {execution.status}: {execution.reason}")
+            alike.setdefault(f"{execution.status}: {execution.reason}", []).append(component)
+    for fate, components in alike.items():  # an interruption is everybody's, and is told once
+        more = f" and {len(components) - 1} more" if len(components) > 1 else ""
+        yield Reason(effect="incomplete", message=f"{components[0]}{more} {fate}")
 
 
 def _lost(
