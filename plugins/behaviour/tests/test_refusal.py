@@ -101,6 +101,16 @@ def test_corrected_rates_cover_the_human_ones(xstest: list[Responses], analyze: 
                 assert measured.interval.low - 1e-9 <= sum(humans) / len(humans) <= measured.interval.high + 1e-9
 
 
+def test_raw_rates_cover_the_human_ones(xstest: list[Responses], analyze: Any, value_of: Any) -> None:
+    output = analyze(Refusals, [item for item in xstest if _held_out(item)])
+    for subset in (None, "unsafe", "safe"):
+        for side in ("base", "trained"):
+            rules = value_of(output, "behaviour.refusal.rate", side, subset=subset)
+            humans = value_of(output, "behaviour.refusal.human_rate", side, subset=subset)
+            assert rules.n == humans.n
+            assert rules.interval.low <= humans.value <= rules.interval.high
+
+
 def test_refusals_rise_most_on_unsafe_prompts(xstest: list[Responses], analyze: Any, value_of: Any) -> None:
     output = analyze(Refusals, [item for item in xstest if _held_out(item)])
     unsafe = value_of(output, "behaviour.refusal.rate", subset="unsafe")
