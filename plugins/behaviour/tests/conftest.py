@@ -124,9 +124,7 @@ def value_of() -> Callable[..., Measurement]:
     def find(output: AnalyzerOutput, metric: str, side: str | None = None, subset: str | None = None) -> Measurement:
         subjects = ("base", "trained") if side is None else (side,)
         (only,) = [
-            m
-            for m in output.measurements
-            if m.metric == metric and m.subjects == subjects and m.scope.subset == subset
+            m for m in output.measurements if m.metric == metric and m.subjects == subjects and m.scope.subset == subset
         ]
         return only
 

@@ -90,7 +90,7 @@ def cross_cosine(writers: Array, readers: Array, *, draws: int, seed: int) -> tu
 
 def _framed(vectors: Array) -> tuple[Array, int]:
     """Coordinates (N, r) in an orthonormal frame of the span, and its dimension r."""
-    triangle: Array = np.asarray(np.linalg.qr(vectors.T, mode="r"))  # of far fewer columns, with the same singular values
+    triangle: Array = np.asarray(np.linalg.qr(vectors.T, mode="r"))  # far fewer columns, equal singular values
     left, singular, _ = np.linalg.svd(triangle.T, full_matrices=False)
     rank = int((singular > 1e-9 * singular[0]).sum())
     return left[:, :rank] * singular[:rank], rank
