@@ -221,7 +221,7 @@ def test_what_is_no_endpoint_is_refused_with_the_form_it_should_have(text: str, 
 
 
 def test_a_model_named_by_a_folder_of_its_server_shows_the_folder_nowhere() -> None:
-    reference = parse_reference("api:http://127.0.0.1:1/v1#/home/somebody/models/tiny")
+    reference = parse_reference("api:http://127.0.0.1:1/v1#/var/somebody/models/tiny")
     subject = open_subject(reference, role="base", base=None, registry=Registry([]))
     made = subject.generator(Decoding(), Serving())
     assert (subject.facts.label, reference.label) == ("tiny", "tiny")

@@ -113,7 +113,7 @@ def test_harness_samples_bring_prompt_gold_and_correctness(tmp_path: Path) -> No
     rows = [harness_row(0, " 1"), harness_row(1, " 3", exact_match=0.0)]
     rows += [harness_row(0, " 1", filter="flexible"), harness_row(1, " 3", filter="flexible")]
     path = save_lines(tmp_path / f"samples_our_sums_{TIME}.jsonl", rows)
-    results = {"model_name": "/home/me/models/tiny", "model_source": "hf", "chat_template": None, "config": {}}
+    results = {"model_name": "/var/models/tiny", "model_source": "hf", "chat_template": None, "config": {}}
     save(tmp_path / f"results_{TIME}.json", results)
     for place in (path, tmp_path):
         subject = read(place)
