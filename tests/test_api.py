@@ -175,7 +175,6 @@ def test_arguments_are_those_of_the_command_line_and_are_checked_at_once(pair: P
         ({"method": "sftt"}, "sftt"),
         ({"seed": -1}, "seed"),
         ({"threads": 0}, "threads"),
-        ({"plugins": "weight"}, "plugin"),
     ):
         with pytest.raises(ConfigError, match=message):
             diagnoser(pair, **arguments).run()  # type: ignore[arg-type]

@@ -109,7 +109,7 @@ def test_a_whole_run_leaves_the_key_in_no_file_and_on_no_screen(tmp_path: Path) 
         for expected in (2, 0):
             command = [sys.executable, "-m", "afterburn_core", "behaviour", *arguments]
             done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=100)
-            assert done.returncode == expected, done.stderr.decode()
+            assert done.returncode == expected, (done.stdout + done.stderr).decode()
             shown += done.stdout + done.stderr
             faulty = False
     assert len(endpoint.requests) == 2 * 12 + 1  # one refused, none asked twice

@@ -28,6 +28,8 @@ pytest.importorskip("afterburn_weight")
 
 EMBEDDING, HEAD, Q = "model.embed_tokens.weight", "lm_head.weight", "model.layers.0.self_attn.q_proj.weight"
 
+pytestmark = pytest.mark.usefixtures("weights_alone")
+
 
 def compare(base: Path, trained: Path, run_dir: Path, **settings: Any) -> Result:
     chosen = {"cache": False, "threads": 1, **settings}

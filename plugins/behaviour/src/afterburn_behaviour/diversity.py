@@ -51,7 +51,9 @@ class Diversity:
 
     def begin(self, context: AnalyzerContext) -> None:
         """Learns the seed, and whether texts may be kept."""
-        self._seed, self._excerpts, self._device = context.seed, context.excerpts, context.device
+        self._seed, self._excerpts = context.seed, context.excerpts
+        # where no pass of the run needs a device, it has none
+        self._device = "cpu" if context.device == "none" else context.device
 
     def observe(self, item: Responses) -> None:
         """Keeps the texts of the prompt."""
