@@ -75,10 +75,10 @@ class GenerationPass:
         for side, generator in self._generators(sides):
             role = side.subject.id
             verb = "is read" if side.subject.kind == "recorded" else "writes"
-            self.progress.begin(f"{role} {verb}", wanted, "samples")
             own: dict[tuple[str, int], Sample] = {}
             interrupted = False
             try:
+                self.progress.begin(f"{role} {verb}", wanted, "samples")
                 keeping = self._keeping(side, generator)
                 for asked in self.asking.sets:
                     requests = make_requests(
