@@ -199,7 +199,7 @@ def test_no_more_than_twenty_faults_are_told(tmp_path: Path) -> None:
         ("a.jsonl", b'{"afterburn_probe_set": "1.0", "license": "x"}\n{"prompt": "x"}', "did you mean 'licence'?"),
         ("a.jsonl", b'{"prompt": "x"}\n\xff\n', "a.jsonl:2: is not UTF-8"),
         ("a.jsonl.gz", b"not gzip", "cannot be read"),
-        ("a.jsonl.gz", gzip.compress(b'{"prompt": "x"}\n' * 99)[:-9], "cannot be read"),
+        ("a.jsonl.gz", gzip.compress(b'{"prompt": "x"}\n' * 99, mtime=0)[:-9], "cannot be read"),
         ("a.txt", b"x", "unknown kind of probe file"),
         ("a.json", b"[1,", "not JSON"),
         ("a.json", b'{"prompts": []}', "holds no prompts"),
