@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,16 +50,26 @@ def write_recorded(path: Path, rows: Iterable[tuple[Probe, Sample]], *, facts: G
     return count
 
 
+def recorded_lines(rows: Iterable[tuple[Probe, Sample]], facts: GenerationFacts | None = None) -> Iterator[bytes]:
+    """The lines of a recorded file: what is known of all texts, if anything, then one per sample.
+
+    Raises:
+        TypeError, ValueError: a value is none that JSON can hold.
+    """
+    if facts is not None:
+        yield _line(write_header(_provenance(facts)))
+    for probe, sample in rows:
+        yield _line(write_row(probe, sample))
+
+
 def _write(
     stream: BinaryIO | gzip.GzipFile, rows: Iterable[tuple[Probe, Sample]], facts: GenerationFacts | None
 ) -> int:
-    if facts is not None:
-        stream.write(_line(write_header(_provenance(facts))))
-    count = 0
-    for probe, sample in rows:
-        stream.write(_line(write_row(probe, sample)))
-        count += 1
-    return count
+    lines = 0
+    for line in recorded_lines(rows, facts):
+        stream.write(line)
+        lines += 1
+    return lines - (facts is not None)
 
 
 def _line(row: object) -> bytes:

@@ -12,7 +12,7 @@ from afterburn_core.cli.options import debug_option
 
 if TYPE_CHECKING:
     from afterburn_core.probes.model import Probe
-    from afterburn_core.probes.suites import ProbeSetUsed
+    from afterburn_core.probes.suites import AskedSet
 
 _DIGITS = 12  # of a digest in a list
 
@@ -125,7 +125,7 @@ def check(ctx: click.Context, files: tuple[Path, ...]) -> None:
     ctx.exit(2 if faulty else 0)
 
 
-def _used(name: str, seed: int, n: int | None) -> ProbeSetUsed:
+def _used(name: str, seed: int, n: int | None) -> AskedSet:
     from afterburn_core.probes.suites import select
 
     as_file = Path(name).exists()

@@ -10,9 +10,10 @@ import attrs
 
 from afterburn_core import __version__
 from afterburn_core.errors import SubjectError
-from afterburn_core.generation.model import Generator, Request, Sample
+from afterburn_core.generation.model import Generator, Request, Sample, Serving
 from afterburn_core.generation.requests import requests_digest
 from afterburn_core.generation.stored import sample_from_row, sample_to_row
+from afterburn_core.result.model import Subject
 from afterburn_core.run.cache import RowCache, cache_key
 
 VERSION = 1
@@ -43,6 +44,19 @@ class Keeping:
             **self.identity,
         }
         return RowCache(self.root, cache_key(parts), parts)
+
+
+def keeping_of(cache: Path | None, subject: Subject, generator: Generator, serving: Serving) -> Keeping | None:
+    """Where the samples of a subject are kept; `None` without a cache."""
+    if cache is None:
+        return None
+    identity = {
+        "subject": subject.digest,
+        "backend": subject.backend,
+        "facts": attrs.asdict(generator.facts),
+        "serving": attrs.asdict(serving),
+    }
+    return Keeping(root=cache, identity=identity)
 
 
 @attrs.frozen(kw_only=True)

@@ -10,34 +10,13 @@ import attrs
 
 from afterburn_core.errors import ConfigError, SubjectError
 from afterburn_core.probes.model import Probe, probes_digest, prompt_digest
-from afterburn_core.result.model import Input
+from afterburn_core.probes.suites import AskedSet, choose_sets
 from afterburn_core.run.needs import Preset
 from afterburn_core.run.subjects import OpenSubject, Recorded
 
 if TYPE_CHECKING:
     from afterburn_core.plugin.registry import Registry
     from afterburn_core.run.configuration import Settings
-
-
-@attrs.frozen(kw_only=True)
-class AskedSet:
-    """One probe set as it is asked."""
-
-    name: str
-    probes: tuple[Probe, ...] = attrs.field(repr=False)
-    sha256: str
-    licence: str | None = None
-
-    def to_input(self) -> Input:
-        """Its entry in the document."""
-        return Input(
-            id=f"probes.{self.name}",
-            kind="probe_set",
-            label=self.name,
-            sha256=self.sha256,
-            n=len(self.probes),
-            licence=self.licence,
-        )
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +28,7 @@ class Asking:
 
     @property
     def prompts(self) -> int:
-        return sum(len(asked.probes) for asked in self.sets)
+        return sum(asked.n for asked in self.sets)
 
 
 def choose(settings: Settings, registry: Registry, subjects: Sequence[OpenSubject], needed: Sequence[str]) -> Asking:
@@ -77,8 +56,6 @@ def choose(settings: Settings, registry: Registry, subjects: Sequence[OpenSubjec
         probes = _recorded_probes(recorded)
         asked = AskedSet(name="recorded", probes=probes, sha256=probes_digest(probes))
         return Asking(sets=one_unit_each((asked,)), samples=samples)
-    from afterburn_core.probes.suites import choose_sets
-
     sets = choose_sets(
         registry,
         suites=settings.suite,

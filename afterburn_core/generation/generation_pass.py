@@ -13,7 +13,7 @@ from typing import Any, cast
 import attrs
 
 from afterburn_core.errors import SubjectError
-from afterburn_core.generation.answering import Answers, Keeping, answer
+from afterburn_core.generation.answering import Answers, answer, keeping_of
 from afterburn_core.generation.asking import Asking
 from afterburn_core.generation.execution import executed
 from afterburn_core.generation.model import Decoding, GenerationFacts, Generator, Request, Responses, Sample, Serving
@@ -79,7 +79,9 @@ class GenerationPass:
             interrupted = False
             try:
                 self.progress.begin(f"{role} {verb}", wanted, "samples")
-                keeping = self._keeping(side, generator)
+                # what was recorded is kept already
+                cache = None if side.subject.kind == "recorded" else self.cache
+                keeping = keeping_of(cache, side.subject, generator, self.serving)
                 for asked in self.asking.sets:
                     requests = make_requests(
                         asked.probes, samples=self.asking.samples, seed=self.seed, choices=self.choices
@@ -119,17 +121,6 @@ class GenerationPass:
         if shared is not None:
             return list(zip(sides, shared, strict=True))
         return [(side, cast("Writes", side.opened).generator(self.decoding, self.serving)) for side in sides]
-
-    def _keeping(self, side: Side, generator: Generator) -> Keeping | None:
-        if self.cache is None or side.subject.kind == "recorded":
-            return None
-        identity = {
-            "subject": side.subject.digest,
-            "backend": side.subject.backend,
-            "facts": attrs.asdict(generator.facts),
-            "serving": attrs.asdict(self.serving),
-        }
-        return Keeping(root=self.cache, identity=identity)
 
 
 def _fitting(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import attrs
 
 from afterburn_core.errors import AfterburnError, ConfigError, PluginError
-from afterburn_core.generation.answering import Keeping, answer
+from afterburn_core.generation.answering import answer, keeping_of
 from afterburn_core.generation.model import Decoding, Request, Serving
 from afterburn_core.probes.model import Message
 from afterburn_core.result.model import Input, Subject
@@ -51,13 +51,7 @@ class Judge:
         try:
             generator = cast("Writes", self.opened).generator(DECODING, self.serving)
             try:
-                identity = {
-                    "subject": self.subject.digest,
-                    "backend": self.subject.backend,
-                    "facts": attrs.asdict(generator.facts),
-                    "serving": attrs.asdict(self.serving),
-                }
-                keeping = Keeping(root=self.cache, identity=identity) if self.cache else None
+                keeping = keeping_of(self.cache, self.subject, generator, self.serving)
                 answered = answer(requests, generator, keeping, self.progress.advance)
             finally:
                 generator.close()

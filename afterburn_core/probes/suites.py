@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -21,9 +21,7 @@ from afterburn_core.plugin.registry import Registry, load_factory, suggestion
 from afterburn_core.probes.files import read_probes
 from afterburn_core.probes.model import Probe, probes_digest
 from afterburn_core.probes.rows import probe_of, row_of
-
-if TYPE_CHECKING:
-    from afterburn_core.generation.asking import AskedSet
+from afterburn_core.result.model import Input
 
 _WANTED = re.compile(
     r"(?P<name>[^:@\s]+)(?:(?P<first>:\d{1,9})?(?P<second>@\d{1,18})?|(?P<third>@\d{1,18})(?P<last>:\d{1,9}))"
@@ -31,23 +29,37 @@ _WANTED = re.compile(
 
 
 @attrs.frozen(kw_only=True)
-class ProbeSetUsed:
+class AskedSet:
     """A probe set as a run asks it."""
 
     name: str
+    probes: tuple[Probe, ...] = attrs.field(repr=False)
+    """Sorted by id, those of suites and files."""
     sha256: str
     """Digest of the probes asked (`probes_digest`)."""
-    n: int
-    licence: str | None
-    probes: tuple[Probe, ...] = attrs.field(repr=False)
-    """Sorted by id."""
+    licence: str | None = None
     seed: int | None = None
     """With which the items were drawn; `None` for a file."""
+
+    @property
+    def n(self) -> int:
+        return len(self.probes)
+
+    def to_input(self) -> Input:
+        """Its entry in the document."""
+        return Input(
+            id=f"probes.{self.name}",
+            kind="probe_set",
+            label=self.name,
+            sha256=self.sha256,
+            n=self.n,
+            licence=self.licence,
+        )
 
 
 def select(
     names: Iterable[str], files: Iterable[str | Path], *, seed: int, n: int | None, registry: Registry | None = None
-) -> tuple[ProbeSetUsed, ...]:
+) -> tuple[AskedSet, ...]:
     """The probe sets of `names` and `files`, sorted by name.
 
     Args:
@@ -89,15 +101,12 @@ def choose_sets(
     Raises:
         ConfigError, ProbeError: as `select`.
     """
-    from afterburn_core.generation.asking import AskedSet
-
     names = list(suites)
     if not names and not files:
         names = [one.spec.name for one in registry.specs("probe_set") if one.spec.default]
     named = {full_name(_parts(name)[0], registry) for name in names}
     names += sorted({full_name(name, registry) for name in needed} - named)
-    used = select(names, files, seed=seed, n=limit, registry=registry)
-    return tuple(AskedSet(name=one.name, probes=one.probes, sha256=one.sha256, licence=one.licence) for one in used)
+    return select(names, files, seed=seed, n=limit, registry=registry)
 
 
 def full_name(name: str, registry: Registry) -> str:
@@ -121,7 +130,7 @@ def full_name(name: str, registry: Registry) -> str:
     return found[0]
 
 
-def draw(name: str, *, seed: int, n: int | None, registry: Registry) -> ProbeSetUsed:
+def draw(name: str, *, seed: int, n: int | None, registry: Registry) -> AskedSet:
     """Items of one suite by its registered name, at most `n`, sorted by id.
 
     Raises:
@@ -134,9 +143,7 @@ def draw(name: str, *, seed: int, n: int | None, registry: Registry) -> ProbeSet
     probes = tuple(sorted(items, key=lambda probe: probe.id))
     _refuse_faulty(name, probes)
     probes = tuple(attrs.evolve(probe, suite=name) if probe.suite == "user" else probe for probe in probes)
-    return ProbeSetUsed(
-        name=name, sha256=probes_digest(probes), n=len(probes), licence=spec.licence, probes=probes, seed=seed
-    )
+    return AskedSet(name=name, sha256=probes_digest(probes), licence=spec.licence, probes=probes, seed=seed)
 
 
 def _parts(wanted: str) -> tuple[str, int | None, int | None]:
@@ -148,7 +155,7 @@ def _parts(wanted: str) -> tuple[str, int | None, int | None]:
     return match.group("name"), found.get(":"), found.get("@")
 
 
-def _suite(wanted: str, seed: int, n: int | None, registry: Registry) -> ProbeSetUsed:
+def _suite(wanted: str, seed: int, n: int | None, registry: Registry) -> AskedSet:
     short, own_n, own_seed = _parts(wanted)
     name = full_name(short, registry)
     used = draw(
@@ -162,7 +169,7 @@ def _suite(wanted: str, seed: int, n: int | None, registry: Registry) -> ProbeSe
     return used
 
 
-def _file(path: str, seed: int, n: int | None) -> ProbeSetUsed:
+def _file(path: str, seed: int, n: int | None) -> AskedSet:
     file = read_probes(path)
     probes: Sequence[Probe] = file.probes
     if n is not None and n < len(probes):  # by hash of the id, so that the order of lines does not matter
@@ -170,9 +177,7 @@ def _file(path: str, seed: int, n: int | None) -> ProbeSetUsed:
         kept = {probe.id for probe in probes}
         probes = [attrs.evolve(p, twin=None) if p.twin is not None and p.twin not in kept else p for p in probes]
     probes = tuple(sorted(probes, key=lambda probe: probe.id))
-    return ProbeSetUsed(
-        name=file.name, sha256=probes_digest(probes), n=len(probes), licence=file.header.licence, probes=probes
-    )
+    return AskedSet(name=file.name, sha256=probes_digest(probes), licence=file.header.licence, probes=probes)
 
 
 def _refuse_faulty(name: str, probes: Sequence[Any]) -> None:
@@ -188,7 +193,7 @@ def _refuse_faulty(name: str, probes: Sequence[Any]) -> None:
         seen.add(probe.id)
 
 
-def _refuse_shared_ids(used: Sequence[ProbeSetUsed]) -> None:
+def _refuse_shared_ids(used: Sequence[AskedSet]) -> None:
     owner: dict[str, str] = {}
     for one in used:
         for probe in one.probes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from afterburn_core.result.model import Measurement, MeasurementStatus, Scope
+from afterburn_core.result.model import Example, Finding, FindingKind, Level, Measurement, MeasurementStatus, Scope
 
-__all__ = ["fingerprint", "measure", "measurement_id", "undefined"]
+__all__ = ["finding", "fingerprint", "measure", "measurement_id", "undefined"]
 
 
 def measurement_id(metric: str, subjects: Iterable[str], scope: Scope) -> str:
@@ -19,6 +19,34 @@ def fingerprint(rule: str, subjects: Iterable[str], scope: Scope) -> str:
     """First 32 hex digits of sha256 over rule, subjects and place; the same from run to run."""
     text = "\n".join((rule, "+".join(subjects), scope.key()))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def finding(
+    rule: str,
+    kind: FindingKind,
+    level: Level,
+    message: str,
+    measurements: Sequence[Measurement] = (),
+    examples: Sequence[Example] = (),
+    *,
+    scope: Scope | None = None,
+    subjects: tuple[str, ...] = ("base", "trained"),
+    artifacts: tuple[str, ...] = (),
+) -> Finding:
+    """A finding with its fingerprint; a measurement that is cited twice stands once."""
+    place = scope or Scope()
+    return Finding(
+        rule=rule,
+        kind=kind,
+        level=level,
+        message=message,
+        fingerprint=fingerprint(rule, subjects, place),
+        subjects=subjects,
+        scope=place,
+        measurements=tuple(dict.fromkeys(m.id for m in measurements)),
+        examples=tuple(examples),
+        artifacts=artifacts,
+    )
 
 
 def measure(

@@ -13,9 +13,8 @@ import attrs
 
 from afterburn_behaviour.units import SIDES, UnitTable
 from afterburn_core.result.identity import undefined
-from afterburn_core.result.model import Interval, Measurement, Scope
+from afterburn_core.result.model import Measurement, Scope
 from afterburn_core.stats.contrast import Contrast, as_measurement
-from afterburn_core.stats.intervals import tango
 from afterburn_core.stats.multiplicity import adjust
 from afterburn_core.stats.paired import means, paired_contrasts, paired_rate_contrasts, rate
 
@@ -127,21 +126,11 @@ def _contrasts(family: Family, seed: int) -> dict[tuple[str, int], Contrast]:
             clusters=_of(groups, rates),
             identical=same,
         )
-        found |= {name: _doubted(found[name]) for name in rates if name not in same}
     other = [name for name in names if name not in found]
     if other:
         differences = {name: trained[name] - base[name] for name in other}
         found |= paired_contrasts(differences, seed=seed, clusters=_of(groups, other), identical=same)
     return {place: found[name] for name, place in names.items()}
-
-
-def _doubted(contrast: Contrast) -> Contrast:
-    """Rates that agree in every pair, although the texts differ, do not prove equality: Tango's interval of 0 and 0."""
-    if contrast.interval is None or contrast.interval.method != "identical":
-        return contrast
-    low, high = tango(0, 0, contrast.n, level=contrast.interval.level)
-    interval = Interval(low=float(low), high=float(high), level=contrast.interval.level, method="tango")
-    return attrs.evolve(contrast, interval=interval)
 
 
 def _sides(family: Family, seed: int) -> dict[tuple[str, int, str], Contrast]:

@@ -51,7 +51,7 @@ class Marked:
     """Why `right` is `None`."""
 
 
-def mark(probe: Probe, sample: Sample, *, allow_code_execution: bool = False) -> Marked:
+def mark(probe: Probe, sample: Sample) -> Marked:
     """Whether a sample is right."""
     labelled = _truth(sample.labels.get("is_correct"))
     if labelled is not None:
@@ -65,9 +65,9 @@ def mark(probe: Probe, sample: Sample, *, allow_code_execution: bool = False) ->
         return Marked(right=_parsed_right(probe, parsed), source="parsed")
     if probe.checker is None:
         return Marked(right=None, reason="no checker for the gold answer")
-    if probe.checker == CODE and not allow_code_execution:
+    if probe.checker == CODE:
         return Marked(right=None, reason="programs are not run unless code execution is allowed")
-    right = check(probe, sample.text, allow_code=allow_code_execution)
+    right = check(probe, sample.text)
     if right is None:
         return Marked(right=None, reason=f"the checker {probe.checker!r} could not decide")
     return Marked(right=right, source="checker")

@@ -20,8 +20,8 @@ import attrs
 
 from afterburn_behaviour.serving import caveat
 from afterburn_core.judge.evidence import Evidence
-from afterburn_core.result.identity import fingerprint
-from afterburn_core.result.model import Example, Finding, FindingKind, Level, Measurement, Scope
+from afterburn_core.result.identity import finding
+from afterburn_core.result.model import Example, Finding, Measurement, Scope
 from afterburn_core.stats.verdicts import Decided, decide
 
 PAIR = ("base", "trained")
@@ -49,33 +49,6 @@ class Quantity:
     def n(self) -> int | None:
         """Units behind it."""
         return None if self.measurement is None else self.measurement.n
-
-
-def finding(
-    rule: str,
-    kind: FindingKind,
-    level: Level,
-    message: str,
-    measurements: Sequence[Measurement] = (),
-    examples: Sequence[Example] = (),
-    *,
-    scope: Scope | None = None,
-    artifacts: tuple[str, ...] = (),
-) -> Finding:
-    """A finding on base and trained, with its fingerprint; a measurement that is cited twice stands once."""
-    place = scope or Scope()
-    return Finding(
-        rule=rule,
-        kind=kind,
-        level=level,
-        message=message,
-        fingerprint=fingerprint(rule, PAIR, place),
-        subjects=PAIR,
-        scope=place,
-        measurements=tuple(dict.fromkeys(m.id for m in measurements)),
-        examples=tuple(examples),
-        artifacts=artifacts,
-    )
 
 
 def shift_finding(

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from afterburn_behaviour.examples import attached
 from afterburn_behaviour.features import in_words
 from afterburn_behaviour.serving import caveat
-from afterburn_behaviour.shift import Quantity, finding, open_where_missing, shift_finding
+from afterburn_behaviour.shift import Quantity, open_where_missing, shift_finding
 from afterburn_behaviour.specs.variety import DECIDING
 from afterburn_behaviour.variety_options import VarietyRules
 from afterburn_core.judge.evidence import Evidence
+from afterburn_core.result.identity import finding
 from afterburn_core.result.model import Finding, Measurement
 from afterburn_core.stats.verdicts import smallest_detectable
 

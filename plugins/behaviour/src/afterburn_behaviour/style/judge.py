@@ -12,7 +12,6 @@ from afterburn_behaviour.serving import serving
 from afterburn_behaviour.shift import (
     Quantity,
     change,
-    finding,
     is_identical,
     level,
     open_where_missing,
@@ -21,6 +20,7 @@ from afterburn_behaviour.shift import (
 from afterburn_behaviour.style.names import ARTIFACT, PATTERNS, STRATEGIES
 from afterburn_behaviour.style.options import StyleOptions
 from afterburn_core.judge.evidence import Evidence
+from afterburn_core.result.identity import finding
 from afterburn_core.result.model import Finding, Measurement, Scope
 
 _NOUNS = {"list": "bullet lists", "numbered": "numbered lists", "exclamation": "exclamation marks"}
