@@ -151,6 +151,10 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 PUBLIC = (
     "afterburn_core.backends.tensors",
     "afterburn_core.errors",
+    "afterburn_core.forward.geometry",
+    "afterburn_core.forward.live",
+    "afterburn_core.forward.model",
+    "afterburn_core.forward.scores",
     "afterburn_core.generation.model",
     "afterburn_core.judge.evidence",
     "afterburn_core.plugin",

@@ -23,7 +23,16 @@ from afterburn_core.plugin.specs import (
     RunStarted,
     SignerSpec,
 )
-from afterburn_core.run.needs import DocumentsNeed, FactorsNeed, GenerationNeed, SeriesNeed, WeightsNeed
+from afterburn_core.run.needs import (
+    DocumentsNeed,
+    EncodeNeed,
+    FactorsNeed,
+    ForwardNeed,
+    GenerationNeed,
+    LiveNeed,
+    SeriesNeed,
+    WeightsNeed,
+)
 
 __all__ = [
     "AnalyzerSpec",
@@ -32,9 +41,12 @@ __all__ = [
     "ComponentFinished",
     "DetectorSpec",
     "DocumentsNeed",
+    "EncodeNeed",
     "ExecutorSpec",
     "FactorsNeed",
+    "ForwardNeed",
     "GenerationNeed",
+    "LiveNeed",
     "MetricSpec",
     "ProbeSetSpec",
     "ReaderSpec",

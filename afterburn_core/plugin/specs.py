@@ -7,7 +7,7 @@ rules, options. Importing a module that builds specs must not import torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -125,7 +125,9 @@ class ProbeSetSpec:
     licence: str
     factory: str
     default: bool = False
-    """Whether it is asked when the user names no set."""
+    """Whether it is asked, or read, when the user names no set."""
+    use: Literal["questions", "passages"] = "questions"
+    """`passages`: plain texts to be read by the forward pass (the probe's prompt is the text) and never asked."""
 
 
 @attrs.frozen(kw_only=True)

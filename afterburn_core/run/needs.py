@@ -10,13 +10,19 @@ from typing import ClassVar, Literal
 
 import attrs
 
-Capability = Literal["weights", "lora", "documents", "forward", "generate", "steer"]
-PassKind = Literal["documents", "factors", "weights", "series", "generation"]
+Capability = Literal["weights", "lora", "documents", "forward", "logits", "encode", "generate", "steer"]
+PassKind = Literal["documents", "factors", "weights", "series", "generation", "forward", "encode", "live"]
 WeightQuantity = Literal["sums", "rows", "tensors", "spectra", "vectors"]
 SeriesQuantity = Literal["steps", "tasks", "signs", "subspaces"]
+Logits = Literal["none", "scores", "vocabulary"]
+Source = Literal["text", "prompt", "answer", "continuation"]
+ControlKind = Literal["matched", "scrambled", "rounding"]
 Preset = Literal["quick", "standard", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "standard", "full")
 """How much a run measures, least first. An analyzer takes part from the preset its spec names."""
+
+LOGITS: tuple[Logits, ...] = ("none", "scores", "vocabulary")
+"""What of the output distribution is wanted, least first."""
 
 DOCUMENTS = ("config", "generation_config", "tokenizer", "chat_template", "vocabulary")
 
@@ -95,7 +101,48 @@ class GenerationNeed:
     judge: bool = False
 
 
-Need = DocumentsNeed | FactorsNeed | WeightsNeed | SeriesNeed | GenerationNeed
+@attrs.frozen(kw_only=True)
+class ForwardNeed:
+    """Passages read by both models: `LogitChunk`s (for `vocabulary`) and one `ForwardBatch` per batch.
+
+    - `sources`: which passages it can use. Passages of a source that nobody asks for are not read.
+    - `logits`: `scores` are the numbers of `TokenScores`; `vocabulary` also hands out the log-probabilities.
+    - `sites`: activations wanted, `*` for every block: `blocks.*.out`, `embed`, `final_norm`.
+    - `controls`: nulls that are read beside the pair where the trained model allows it, one of each kind.
+    """
+
+    kind: ClassVar[PassKind] = "forward"
+    sources: tuple[Source, ...] = ("text",)
+    logits: Logits = "none"
+    sites: tuple[str, ...] = ()
+    controls: tuple[ControlKind, ...] = ()
+
+    @property
+    def capability(self) -> Capability:
+        return "forward" if self.logits == "none" else "logits"
+
+
+@attrs.frozen(kw_only=True)
+class EncodeNeed:
+    """Vectors of the same texts by both embedding models: one `Vectors`.
+
+    - `layers`: mean-pooled block outputs as well.
+    """
+
+    kind: ClassVar[PassKind] = "encode"
+    capability: ClassVar[Capability] = "encode"
+    layers: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class LiveNeed:
+    """Both models in memory to be asked, blended and steered: one `Live`, after every other pass."""
+
+    kind: ClassVar[PassKind] = "live"
+    capability: ClassVar[Capability] = "steer"
+
+
+Need = DocumentsNeed | FactorsNeed | WeightsNeed | SeriesNeed | GenerationNeed | ForwardNeed | EncodeNeed | LiveNeed
 
 
 def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
@@ -117,6 +164,19 @@ def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
             choices=any(need.choices for need in generation),
             judge=any(need.judge for need in generation),
         )
+    forward = [need for need in needs if isinstance(need, ForwardNeed)]
+    if forward:
+        merged["forward"] = ForwardNeed(
+            sources=tuple(sorted({source for need in forward for source in need.sources})),
+            logits=max((need.logits for need in forward), key=LOGITS.index),
+            sites=tuple(sorted({site for need in forward for site in need.sites})),
+            controls=tuple(sorted({kind for need in forward for kind in need.controls})),
+        )
+    encode = [need for need in needs if isinstance(need, EncodeNeed)]
+    if encode:
+        merged["encode"] = EncodeNeed(layers=any(need.layers for need in encode))
+    if any(isinstance(need, LiveNeed) for need in needs):
+        merged["live"] = LiveNeed()
     series = [need for need in needs if isinstance(need, SeriesNeed)]
     if series:
         several = {q for need in series for q in need.quantities}

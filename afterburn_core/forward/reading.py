@@ -1,0 +1,145 @@
+"""How the forward pass gets at models: what a backend offers besides if `forward` is among its capabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import attrs
+
+from afterburn_core.run.needs import ControlKind
+
+if TYPE_CHECKING:
+    import torch
+
+    from afterburn_core.forward.encoded import Packed
+    from afterburn_core.forward.live import Live
+    from afterburn_core.generation.model import Serving, Template
+    from afterburn_core.run.progress import Progress
+    from afterburn_core.run.subjects import OpenSubject
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """What the analyzers of a run need of every batch, together."""
+
+    logits: bool
+    sites: tuple[str, ...]
+    """Patterns with `*` for the number of the block."""
+    controls: tuple[ControlKind, ...] = ()
+
+
+class SideReading(Protocol):
+    """One subject's reading of one batch, valid until the next batch is read."""
+
+    @property
+    def sites(self) -> Mapping[str, torch.Tensor]:
+        """(n, d) float32 by site, at the rows of the batch (`forward.model.Rows`)."""
+        ...
+
+    @property
+    def approximate(self) -> bool:
+        """Whether `log_probs` come from a sketch."""
+        ...
+
+    def log_probs(self, index: torch.Tensor) -> torch.Tensor:
+        """(m, V) float32 log-probabilities after the rows `index` (m), over the tokens that all subjects share."""
+        ...
+
+    def bound(self, index: torch.Tensor, trained: torch.Tensor) -> torch.Tensor | None:
+        """(m) largest error of KL(trained‖this) that the sketch can make, given `trained` (m, V); `None` if exact."""
+        ...
+
+
+class PairReader(Protocol):
+    """All subjects of a run, ready to read the same batches.
+
+    How they share the memory is its own affair: adapters switched on one resident model, two models side by side, or
+    one after the other with the base's captures on disk.
+    """
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """`base`, `trained`, and an id for every control that the trained model allows: `control:scrambled`."""
+        ...
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer whose ids both sides read."""
+        ...
+
+    @property
+    def mode(self) -> Literal["chat", "plain"]:
+        """Whether prompts go through the chat template."""
+        ...
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def layers(self) -> int: ...
+
+    @property
+    def arrangement(self) -> Literal["adapter", "side_by_side", "in_turn"]:
+        """How base and trained share the memory."""
+        ...
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """For the document: dtype, arrangement, where the head was computed, the sketch's size."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a person should know: a control that is not offered and why, tokens that only one side has."""
+        ...
+
+    def prepare(self, batches: Sequence[Packed], wanted: Wanted, progress: Progress) -> None:
+        """Called once before the first batch. A reader that takes the models in turn reads all with the base here."""
+        ...
+
+    def read(self, batch: Packed) -> Mapping[str, SideReading]:
+        """The batch as every subject reads it, by subject id."""
+        ...
+
+    def close(self) -> None:
+        """Frees the models and removes what was spilled."""
+        ...
+
+
+class Reads(Protocol):
+    """What a trained subject offers besides if `forward` is among its capabilities."""
+
+    def pair_reader(
+        self,
+        base: OpenSubject,
+        *,
+        serving: Serving,
+        template: Template,
+        wanted: Wanted,
+        seed: int,
+    ) -> PairReader:
+        """Reads pairs; weights are loaded at `prepare`.
+
+        Raises:
+            SubjectError: the two cannot read the same tokens, or a chat template is asked for and there is none.
+        """
+        ...
+
+
+class Steers(Protocol):
+    """What a trained subject offers besides if `steer` is among its capabilities."""
+
+    def live(self, base: OpenSubject, *, serving: Serving, template: Template, seed: int) -> Live:
+        """Both models in memory. The caller closes the subject's models with `close()` of the returned object."""
+        ...
+
+
+class Encodes(Protocol):
+    """What a subject offers besides if `encode` is among its capabilities."""
+
+    def vectors(
+        self, texts: Sequence[str], kinds: Sequence[str], *, serving: Serving, layers: bool, progress: Progress
+    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor], Mapping[str, Any]]:
+        """Pooled vectors (N, d) float32, mean-pooled block outputs by site, and how it pools. See `Vectors`."""
+        ...
