@@ -18,8 +18,9 @@ import attrs
 if TYPE_CHECKING:
     import torch
 
+    from afterburn_core.forward.encoded import Encoded
     from afterburn_core.generation.model import Decoding, Generator
-    from afterburn_core.probes.model import Message
+    from afterburn_core.probes.model import Message, Probe
 
 Part = Literal["attention", "mlp", "norm", "embed", "head", "other"]
 
@@ -46,6 +47,9 @@ class Blend:
     scales: Mapping[str, float] = attrs.field(factory=dict)
     rank: int | None = None
     """Keep only so many leading singular directions of every matrix Δ; vectors stay whole. `None` keeps all."""
+    scramble: int | None = None
+    """Seed by which the rows and the columns of every Δ are permuted: a change of the same size and the same singular
+    values that knows nothing. `None` leaves it as trained."""
 
 
 BASE = Blend(default=0.0)
@@ -89,11 +93,13 @@ Edit = Steer | Replace | Project
 class Mixture:
     """Next tokens from ln p_trained + α·(ln p_trained − ln p_base), where p_trained ≥ plausible · max p_trained.
 
-    α = 0 is the trained model, −1 the base.
+    α = 0 is the trained model and, with `plausible` 0, −1 the base.
     """
 
     alpha: float
     plausible: float = 0.1
+    toward: Blend = TRAINED
+    """What stands for the trained model, such as its change scrambled."""
 
 
 @attrs.frozen(kw_only=True)
@@ -105,12 +111,22 @@ class Written:
     text: str
     ended: bool
     trained_logprob: float
-    """Σ ln p_trained of the tokens written, the end mark included."""
+    """Σ ln p_trained of the tokens written, the end mark included; of the models as they are, unedited."""
     base_logprob: float
 
 
 class Live(Protocol):
     """The pair, resident. Blends and edits last for one call; afterwards the models are what they were."""
+
+    @property
+    def passages(self) -> Sequence[Encoded]:
+        """Some of the texts that the forward pass read, at most a few dozen; empty where it read none."""
+        ...
+
+    @property
+    def prompts(self) -> Sequence[Probe]:
+        """Some of the run's questions, at most a few dozen; empty where it asked none."""
+        ...
 
     @property
     def places(self) -> Sequence[Place]:

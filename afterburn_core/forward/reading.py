@@ -12,9 +12,10 @@ from afterburn_core.run.needs import ControlKind
 if TYPE_CHECKING:
     import torch
 
-    from afterburn_core.forward.encoded import Packed
+    from afterburn_core.forward.encoded import Encoded, Packed
     from afterburn_core.forward.live import Live
     from afterburn_core.generation.model import Serving, Template
+    from afterburn_core.probes.model import Probe
     from afterburn_core.run.progress import Progress
     from afterburn_core.run.subjects import OpenSubject
 
@@ -130,8 +131,29 @@ class Reads(Protocol):
 class Steers(Protocol):
     """What a trained subject offers besides if `steer` is among its capabilities."""
 
-    def live(self, base: OpenSubject, *, serving: Serving, template: Template, seed: int) -> Live:
-        """Both models in memory. The caller closes the subject's models with `close()` of the returned object."""
+    def live(
+        self,
+        base: OpenSubject,
+        *,
+        serving: Serving,
+        template: Template,
+        seed: int,
+        passages: Sequence[Encoded] = (),
+        prompts: Sequence[Probe] = (),
+    ) -> Live:
+        """Both models in memory. The caller closes the subject's models with `close()` of the returned object.
+
+        Args:
+            base: the opened base.
+            serving: device and dtype.
+            template: how conversations are put.
+            seed: of what is drawn, such as starting directions of a decomposition.
+            passages: texts of the forward pass that analyzers may read again, in the tokens of these models.
+            prompts: questions of the run that analyzers may ask again.
+
+        Raises:
+            SubjectError: the two cannot be blended, or do not fit into memory side by side.
+        """
         ...
 
 
