@@ -19,7 +19,7 @@ settings.load_profile("afterburn")
 @pytest.fixture
 def weights_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No model writes anything: for tests of what happens around a comparison of weights."""
-    monkeypatch.setenv("AFTERBURN_DISABLE_PLUGINS", "behaviour")
+    monkeypatch.setenv("AFTERBURN_DISABLE_PLUGINS", "activation,behaviour")
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,23 @@ def behaviour(ctx: click.Context, /, **flags: Any) -> None:
     ctx.exit(run_and_report("behaviour", settings, plugins, flags["as_json"], flags["quiet"]))
 
 
+@without_plugins
+@click.command()
+@subject_options
+@writing_options
+@run_options
+@click.pass_context
+def activations(ctx: click.Context, /, **flags: Any) -> None:
+    """Compare what happens inside the models, on texts that both read.
+
+    \b
+    afterburn activations --base llama --trained llama-sft -o report.html
+    """
+    settings = settings_from(flags)
+    plugins = with_suites(("activation",), settings)
+    ctx.exit(run_and_report("activations", settings, plugins, flags["as_json"], flags["quiet"]))
+
+
 def run_and_report(
     command: str, settings: Settings, plugins: tuple[str, ...] | None, as_json: bool, quiet: bool
 ) -> int:

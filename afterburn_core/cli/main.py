@@ -16,6 +16,7 @@ USAGE, INCOMPLETE, UNVERIFIED = 2, 3, 4
 
 # name → (factory, one line for the list of commands)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "activations": ("afterburn_core.cli.diagnose:activations", "Compare what happens inside the models."),
     "behaviour": ("afterburn_core.cli.diagnose:behaviour", "Compare what the models write."),
     "diagnose": ("afterburn_core.cli.diagnose:diagnose", "Compare a base model with a trained one."),
     "doctor": ("afterburn_core.cli.doctor:doctor", "Say what is installed and what would not work here."),
