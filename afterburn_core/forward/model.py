@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from afterburn_core.forward.geometry import Geometry
 
-Source = Literal["text", "prompt", "answer", "continuation"]
+Source = Literal["text", "prompt", "answer", "continuation", "given"]
+"""`given`: an answer that a set of passages wrote itself after its own question; only read by who names the set
+(`ForwardNeed.passage_sets`), so that what is written for one analyzer counts as text for no other."""
 Author = Literal["base", "trained"]
 
 CONTENT, FIRST, TEMPLATE, END = 0, 1, 2, 3
@@ -52,7 +54,7 @@ class Passage:
     messages: tuple[Message, ...] = ()
     """What is put through the template before `text`; empty for plain text."""
     text: str = ""
-    """Plain text, the answer or the continuation; empty for a prompt alone."""
+    """Plain text, the answer (a given one too) or the continuation; empty for a prompt alone."""
     token_ids: tuple[int, ...] | None = attrs.field(default=None, repr=False)
     """Tokens of `text` where the writer recorded them, without the end mark; else it is tokenised."""
     ended: bool = False

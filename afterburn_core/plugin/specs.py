@@ -127,7 +127,9 @@ class ProbeSetSpec:
     default: bool = False
     """Whether it is asked, or read, when the user names no set."""
     use: Literal["questions", "passages"] = "questions"
-    """`passages`: plain texts to be read by the forward pass (the probe's prompt is the text) and never asked."""
+    """`passages`: texts to be read by the forward pass and never asked: the probe's prompt is the text. Where it is a
+    conversation that ends with the assistant, that last turn is the text and the turns before it its question; such
+    given passages are read only for analyzers that name the set (`ForwardNeed.passage_sets`)."""
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ PassKind = Literal["documents", "factors", "weights", "series", "generation", "f
 WeightQuantity = Literal["sums", "rows", "tensors", "spectra", "vectors"]
 SeriesQuantity = Literal["steps", "tasks", "signs", "subspaces"]
 Logits = Literal["none", "scores", "vocabulary"]
-Source = Literal["text", "prompt", "answer", "continuation"]
+Source = Literal["text", "prompt", "answer", "continuation", "given"]
 ControlKind = Literal["matched", "scrambled", "rounding"]
 Preset = Literal["quick", "standard", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "standard", "full")
@@ -109,6 +109,8 @@ class ForwardNeed:
     - `logits`: `scores` are the numbers of `TokenScores`; `vocabulary` also hands out the log-probabilities.
     - `sites`: activations wanted, `*` for every block: `blocks.*.out`, `embed`, `final_norm`.
     - `controls`: nulls that are read beside the pair where the trained model allows it, one of each kind.
+    - `passage_sets`: sets of given passages (`ProbeSetSpec.use`) that this analyzer needs read besides those that the
+      user chose, by name; they come as passages of the source `given`.
     """
 
     kind: ClassVar[PassKind] = "forward"
@@ -116,6 +118,7 @@ class ForwardNeed:
     logits: Logits = "none"
     sites: tuple[str, ...] = ()
     controls: tuple[ControlKind, ...] = ()
+    passage_sets: tuple[str, ...] = ()
 
     @property
     def capability(self) -> Capability:
@@ -171,6 +174,7 @@ def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
             logits=max((need.logits for need in forward), key=LOGITS.index),
             sites=tuple(sorted({site for need in forward for site in need.sites})),
             controls=tuple(sorted({kind for need in forward for kind in need.controls})),
+            passage_sets=tuple(sorted({name for need in forward for name in need.passage_sets})),
         )
     encode = [need for need in needs if isinstance(need, EncodeNeed)]
     if encode:
