@@ -96,11 +96,8 @@ class Prompts:
     def _ids(self, texts: Sequence[str], special: bool | None = None) -> list[list[int]]:
         special = self.mode == "plain" if special is None else special
         encoded: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=special)["input_ids"]
-        end = self.tokenizer.eos_token_id
-        if special and end is not None:  # some tokenizers close every text; a prompt must stay open
-            for text, ids in zip(texts, encoded, strict=True):
-                if text and len(ids) > 1 and ids[-1] == end and not text.endswith(str(self.tokenizer.eos_token)):
-                    ids.pop()
+        if special:
+            left_open(self.tokenizer, texts, encoded)
         return encoded
 
     def _with_content(self, ids: Sequence[int], request: Request) -> tuple[int, ...]:
@@ -109,3 +106,13 @@ class Prompts:
         if self.tokenizer.bos_token_id is not None:
             return (int(self.tokenizer.bos_token_id),)
         raise SubjectError(f"{self.label}: prompt {request.probe!r} has no tokens; give it some text")
+
+
+def left_open(tokenizer: Any, texts: Sequence[str], encoded: Sequence[list[int]]) -> None:
+    """Takes off, in place, the end mark that some tokenizers close every text with: what is to go on must stay open."""
+    end = tokenizer.eos_token_id
+    if end is None:
+        return
+    for text, ids in zip(texts, encoded, strict=True):
+        if text and len(ids) > 1 and ids[-1] == end and not text.endswith(str(tokenizer.eos_token)):
+            ids.pop()
