@@ -181,6 +181,8 @@ class ForwardBatch:
     scores: TokenScores | None
     """`None` where no analyzer asked for logits."""
     control_scores: Mapping[str, TokenScores] = attrs.field(factory=dict)
+    dtype: str = "float32"
+    """What the models computed in (`PairReader.properties["dtype"]`): below float32, scores have a rounding floor."""
     _geometry: dict[tuple[str, str], Any] = attrs.field(factory=dict, repr=False)
 
     def subject(self, name: str) -> Captured:
