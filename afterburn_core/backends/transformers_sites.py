@@ -52,7 +52,10 @@ _PARTS: Mapping[str, tuple[str, str]] = {
     ),
 }  # fmt: skip
 """Attention and MLP of a block, by model type."""
-_NORMS = ("norm", "final_layernorm", "final_layer_norm", "ln_f", "norm_f", "final_norm", "ln_out", "embedding_norm", "layer_norm")
+_NORMS = (
+    "norm", "final_layernorm", "final_layer_norm", "ln_f", "norm_f", "final_norm", "ln_out", "embedding_norm",
+    "layer_norm",
+)  # fmt: skip
 _BEFORE_BLOCKS = (
     "wpe", "embed_positions", "position_embeddings", "position_embedding", "word_embeddings_layernorm",
     "tokens_embed_norm", "embed_norm", "project_in",
