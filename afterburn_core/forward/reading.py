@@ -81,6 +81,16 @@ class PairReader(Protocol):
     def layers(self) -> int: ...
 
     @property
+    def vocabulary(self) -> int:
+        """V: tokens that all subjects share."""
+        ...
+
+    @property
+    def context(self) -> int | None:
+        """Longest sequence that all subjects read, in tokens; `None` where their configurations set no limit."""
+        ...
+
+    @property
     def arrangement(self) -> Literal["adapter", "side_by_side", "in_turn"]:
         """How base and trained share the memory."""
         ...

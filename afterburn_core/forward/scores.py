@@ -136,7 +136,7 @@ def _top(logs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         values, found = logs.topk(min(2, width), dim=-1)
         first = logs.argmax(-1)
         return first, values[:, 0] - values[:, -1] if found.shape[1] > 1 else torch.zeros_like(values[:, 0])
-    blocks = logs[:, :whole].unflatten(1, (-1, _BLOCK))  # (m, blocks, 64)
+    blocks = logs[:, :whole].reshape(len(logs), -1, _BLOCK)  # (m, blocks, 64)
     maxima = blocks.amax(-1)
     leading = maxima.topk(2, dim=-1).indices  # (m, 2)
     first_block = maxima.argmax(-1)
