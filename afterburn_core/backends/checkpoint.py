@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from afterburn_core.generation.model import Decoding, Generator, Serving
+    from afterburn_core.forward.encoded import Encoded
+    from afterburn_core.forward.live import Live
+    from afterburn_core.generation.model import Decoding, Generator, Serving, Template
+    from afterburn_core.probes.model import Probe
 
 NAME = "core.checkpoint"
 
@@ -95,6 +98,21 @@ class Checkpoint:
 
         return checkpoint_generator(self, decoding, serving)
 
+    def live(
+        self,
+        base: OpenSubject,
+        *,
+        serving: Serving,
+        template: Template,
+        seed: int,
+        passages: Sequence[Encoded] = (),
+        prompts: Sequence[Probe] = (),
+    ) -> Live:
+        """This model and its base in memory, see `forward.reading.Steers`. Asked for only with `steer`."""
+        from afterburn_core.backends.transformers_live_opening import open_live
+
+        return open_live(base, self, serving=serving, template=template, passages=passages, prompts=prompts)
+
     def close(self) -> None:
         for file in self.opened:
             file.close()
@@ -132,6 +150,21 @@ class AdapterSubject:
         from afterburn_core.backends.transformers_subjects import shared_generators
 
         return shared_generators(base, self, decoding, serving)
+
+    def live(
+        self,
+        base: OpenSubject,
+        *,
+        serving: Serving,
+        template: Template,
+        seed: int,
+        passages: Sequence[Encoded] = (),
+        prompts: Sequence[Probe] = (),
+    ) -> Live:
+        """This model and its base in memory, see `forward.reading.Steers`. Asked for only with `steer`."""
+        from afterburn_core.backends.transformers_live_opening import open_live
+
+        return open_live(base, self, serving=serving, template=template, passages=passages, prompts=prompts)
 
     def close(self) -> None:
         self.adapter_file.close()

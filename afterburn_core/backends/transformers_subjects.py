@@ -60,6 +60,21 @@ def shared_generators(
     return generator(own, False), generator(origin, True)
 
 
+def origin_of(subject: OpenSubject) -> Any:
+    """Where a subject's model lies, with the adapter on it where there is one (`transformers_loading.Origin`).
+
+    Raises:
+        SubjectError: it is no model that can be loaded.
+    """
+    from afterburn_core.backends.checkpoint import AdapterSubject, Checkpoint
+
+    if isinstance(subject, AdapterSubject):
+        return _adapted_origin(subject)
+    if isinstance(subject, Checkpoint) and "generate" in subject.facts.capabilities:
+        return _origin(subject)
+    raise SubjectError(f"{subject.facts.label}: is no causal language model in a directory that can be loaded")
+
+
 def _origin(subject: Checkpoint) -> Any:
     from afterburn_core.backends.transformers_loading import Origin
 
