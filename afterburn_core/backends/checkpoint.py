@@ -16,57 +16,32 @@ import attrs
 
 from afterburn_core.backends.adapter import AdapterSource, read_adapter
 from afterburn_core.backends.documents import FILES, read_documents, read_json
+from afterburn_core.backends.encoder_folder import can_encode, encoder_files
 from afterburn_core.backends.locate import INDEXES, locate, weight_files
 from afterburn_core.backends.tensors import FLOATING, TensorInfo, WeightFile, WeightSource
+from afterburn_core.backends.tensors_of_files import FilesSource, check_index, open_files, reader_of
 from afterburn_core.backends.transformers_cost import can_write
 from afterburn_core.errors import SubjectError
 from afterburn_core.plugin.registry import Registry, load_factory
 from afterburn_core.result.model import Role
 from afterburn_core.run.digests import SubjectFile
-from afterburn_core.run.naming import is_buffer, module_kind
+from afterburn_core.run.naming import is_buffer
 from afterburn_core.run.needs import Capability
 from afterburn_core.run.references import SubjectReference
 from afterburn_core.run.subjects import OpenSubject, SubjectFacts
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
 
     from afterburn_core.forward.encoded import Encoded
     from afterburn_core.forward.live import Live
     from afterburn_core.generation.model import Decoding, Generator, Serving, Template
     from afterburn_core.probes.model import Probe
+    from afterburn_core.run.progress import Progress
 
+_ON_BASE = ("generate", "encode")
+"""Capabilities that an adapter has where its base has them."""
 NAME = "core.checkpoint"
-
-
-@attrs.frozen(kw_only=True)
-class FilesSource:
-    """The tensors of several weight files under one namespace."""
-
-    files: tuple[WeightFile, ...]
-    tensors: Mapping[str, TensorInfo]
-    aliases: Mapping[str, str]
-    owner: Mapping[str, int]
-    """Index into `files` by tensor name."""
-
-    def read(self, name: str, start: int, stop: int) -> torch.Tensor:
-        return self.files[self.owner[name]].read(name, start, stop)
-
-    def read_array(self, name: str, start: int, stop: int) -> NDArray[Any] | None:
-        """See `SafetensorsFile.read_array`; `None` where the file can only give tensors."""
-        direct = getattr(self.files[self.owner[name]], "read_array", None)
-        return None if direct is None else direct(name, start, stop)
-
-    def step_sq(self, name: str, start: int, stop: int) -> float | None:
-        """Σ step² of the quantiser over these elements, where the file knows it (see `QuantisedSource.step_sq`)."""
-        direct = getattr(self.files[self.owner[name]], "step_sq", None)
-        return None if direct is None else direct(name, start, stop)
-
-    def position(self, name: str) -> tuple[int, int]:
-        number = self.owner[name]
-        offsets: Mapping[str, int] = getattr(self.files[number], "offsets", {})
-        return number, offsets.get(name, 0)
 
 
 @attrs.frozen(kw_only=True)
@@ -97,6 +72,14 @@ class Checkpoint:
         from afterburn_core.backends.transformers_subjects import checkpoint_generator
 
         return checkpoint_generator(self, decoding, serving)
+
+    def vectors(
+        self, texts: Sequence[str], kinds: Sequence[str], *, serving: Serving, layers: bool, progress: Progress
+    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor], Mapping[str, Any]]:
+        """Vectors of texts, see `forward.reading.Encodes`. Asked for only with `encode`."""
+        from afterburn_core.backends.encoder_vectors import subject_vectors
+
+        return subject_vectors(self, texts, kinds, serving=serving, layers=layers, progress=progress)
 
     def live(
         self,
@@ -151,6 +134,14 @@ class AdapterSubject:
 
         return shared_generators(base, self, decoding, serving)
 
+    def vectors(
+        self, texts: Sequence[str], kinds: Sequence[str], *, serving: Serving, layers: bool, progress: Progress
+    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor], Mapping[str, Any]]:
+        """Vectors of texts, see `forward.reading.Encodes`. Asked for only with `encode`."""
+        from afterburn_core.backends.encoder_vectors import subject_vectors
+
+        return subject_vectors(self, texts, kinds, serving=serving, layers=layers, progress=progress)
+
     def live(
         self,
         base: OpenSubject,
@@ -184,9 +175,9 @@ def open_subject(
     directory = path if path.is_dir() else path.parent
     paths = weight_files(path) if path.is_dir() else (path,)
     config = _own_config(path)
-    source, opened = _open_files(paths, registry)
+    source, opened = open_files(paths, registry)
     if path.is_dir():
-        _check_index(path, source, opened)
+        check_index(path, source, opened)
     config = config or dict(getattr(opened[0], "config", {}))  # a GGUF file brings its own
     weights, quantisation = _dequantised(source, config)
     tensors = {n: t for n, t in weights.tensors.items() if n not in weights.aliases and not is_buffer(n, t.shape)}
@@ -197,6 +188,8 @@ def open_subject(
     capabilities: tuple[Capability, ...] = ("documents", "weights") if path.is_dir() else ("weights",)
     if path.is_dir() and can_write(path, config):
         capabilities = (*capabilities, "generate")
+    if path.is_dir() and can_encode(path, config):
+        capabilities = (*capabilities, "encode")
     facts = SubjectFacts(
         role=role,
         kind="checkpoint",
@@ -215,9 +208,10 @@ def open_subject(
         properties={"tied": is_tied(config), **quantisation},
     )
     extra = [directory / name for name in (*FILES, *INDEXES)] if path.is_dir() else []
+    extra += encoder_files(path) if path.is_dir() else ()
     files = tuple(
         SubjectFile(path=file, relative=file.relative_to(directory).as_posix())
-        for file in (*paths, *extra)
+        for file in dict.fromkeys((*paths, *extra))
         if file.is_file()
     )
     return Checkpoint(facts=facts, files=files, source=weights, directory=directory, opened=opened)
@@ -256,73 +250,6 @@ def _own_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _open_files(paths: Sequence[Path], registry: Registry) -> tuple[FilesSource, tuple[WeightFile, ...]]:
-    opened: list[WeightFile] = []
-    owner: dict[str, int] = {}
-    tensors: dict[str, TensorInfo] = {}
-    aliases: dict[str, str] = {}
-    try:
-        for number, path in enumerate(paths):
-            file: WeightFile = load_factory(_reader(path, registry))(path)
-            opened.append(file)
-            for name, info in file.tensors.items():
-                _require_text(path, name)
-                if name in owner:
-                    raise SubjectError(
-                        f"{path}: tensor {name!r} is also in {paths[owner[name]].name}; keep one of them"
-                    )
-                owner[name], tensors[name] = number, info
-            aliases.update(_owned_by_embeddings(file.aliases))
-    except BaseException:
-        for file in opened:
-            file.close()
-        raise
-    return FilesSource(files=tuple(opened), tensors=tensors, aliases=aliases, owner=owner), tuple(opened)
-
-
-def _owned_by_embeddings(aliases: Mapping[str, str]) -> dict[str, str]:
-    """Aliases in which a head is the embedding's, never the other way round, whichever name the file has first."""
-    owners = {
-        owner: name for name, owner in aliases.items() if module_kind(owner) == "head" and module_kind(name) == "embed"
-    }
-    turned = {name: owners.get(owner, owner) for name, owner in aliases.items() if owners.get(owner) != name}
-    return turned | owners
-
-
-def _require_text(path: Path, name: str) -> None:
-    """A name that no document can hold is refused before the run, not when its result is written."""
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise SubjectError(f"{path}: tensor name {name!r} is no text; save the weights again") from error
-    if not name:
-        raise SubjectError(f"{path}: a tensor has an empty name; save the weights again")
-
-
-def _reader(path: Path, registry: Registry) -> str:
-    for registered in registry.specs("reader"):
-        if path.name.endswith(tuple(registered.spec.suffixes)):
-            return str(registered.spec.factory)
-    known = sorted(suffix for registered in registry.specs("reader") for suffix in registered.spec.suffixes)
-    raise SubjectError(
-        f"{path}: no installed reader for {path.suffix or 'files without suffix'!r}; known: {', '.join(known)}"
-    )
-
-
-def _check_index(directory: Path, source: FilesSource, opened: Sequence[WeightFile]) -> None:
-    """An index that promises tensors its shards do not hold means a half-written checkpoint."""
-    for name in INDEXES:
-        index = read_json(directory / name)
-        if index is None:
-            continue
-        lost = sorted(set(index["weight_map"]) - source.tensors.keys())
-        if lost:
-            for file in opened:
-                file.close()
-            raise SubjectError(f"{directory / name}: {len(lost)} tensors are in no shard, such as {lost[0]!r}")
-        return
-
-
 def _open_adapter(
     reference: SubjectReference,
     path: Path,
@@ -342,7 +269,7 @@ def _open_adapter(
     weights = next((file for file in candidates if file.is_file()), None)
     if weights is None:
         raise SubjectError(f"{path}: has adapter_config.json but no adapter_model.safetensors; save the adapter again")
-    file: WeightFile = load_factory(_reader(weights, registry))(weights)
+    file: WeightFile = load_factory(reader_of(weights, registry))(weights)
     try:
         adapter = read_adapter(path, config, file, base.weights())
     except (TypeError, ValueError, AttributeError, re.error) as error:
@@ -356,7 +283,7 @@ def _open_adapter(
         kind="adapter",
         label=reference.label,
         backend=NAME,
-        capabilities=("documents", "weights", "lora", *(c for c in base.facts.capabilities if c == "generate")),
+        capabilities=("documents", "weights", "lora", *(c for c in base.facts.capabilities if c in _ON_BASE)),
         bytes=weights.stat().st_size,
         tensors=len(file.tensors),
         parameters=sum(info.numel for info in file.tensors.values()),
@@ -366,8 +293,12 @@ def _open_adapter(
         revision=revision,
         properties=adapter.description,
     )
-    names = (weights.name, *FILES)
-    files = tuple(SubjectFile(path=path / name, relative=name) for name in names if (path / name).is_file())
+    named = (path / weights.name, *(path / name for name in FILES), *encoder_files(path))
+    files = tuple(
+        SubjectFile(path=file, relative=file.relative_to(path).as_posix())
+        for file in dict.fromkeys(named)
+        if file.is_file()
+    )
     return AdapterSubject(facts=facts, files=files, source=adapter, directory=path, base=base, adapter_file=file)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from afterburn_core.backends.documents import FILES, read_json
+from afterburn_core.backends.encoder_folder import HUB_PATTERNS
 from afterburn_core.errors import SubjectError
 from afterburn_core.run.references import SubjectReference
 
@@ -31,7 +32,7 @@ def locate(reference: SubjectReference) -> tuple[Path, str | None]:
         raise SubjectError(
             f"{reference.text}: hub ids need huggingface_hub; pip install 'afterburn-core[run]' or give a directory"
         ) from error
-    patterns = ["*.safetensors", "*.safetensors.index.json", *FILES]
+    patterns = ["*.safetensors", "*.safetensors.index.json", *FILES, *HUB_PATTERNS]
     pickles = ["pytorch_model*.bin", "pytorch_model.bin.index.json", "adapter_model.bin"]
     try:
         fetch = partial(

@@ -50,27 +50,31 @@ def load_tokenizer(origin: Origin) -> Any:
         return AutoTokenizer.from_pretrained(origin.tokenizer, local_files_only=True, trust_remote_code=False)
 
 
-def load_model(origin: Origin, *, device: str, dtype: str) -> Any:
+def load_model(
+    origin: Origin, *, device: str, dtype: str, kind: Any = AutoModelForCausalLM, unread: tuple[str, ...] = ()
+) -> Any:
     """The network, on its device and in evaluation mode, with the adapter on it where there is one.
 
     Args:
         origin: where the files lie.
         device: `cpu`, `cuda`, `cuda:1`.
         dtype: `auto` is the stored one on a GPU and float32 on a CPU.
+        kind: the class that picks the network.
+        unread: beginnings of the names of weights that nothing is computed from; those may be absent.
 
     Raises:
         SubjectError: the files cannot be loaded, or lack weights that would otherwise be random.
     """
     wanted: Any = _DTYPES.get(dtype, torch.float32 if torch.device(device).type == "cpu" else "auto")
     with _explained(origin, "weights"), _quiet_bars():
-        model, loaded = AutoModelForCausalLM.from_pretrained(
+        model, loaded = kind.from_pretrained(
             origin.directory,
             local_files_only=True,
             trust_remote_code=False,
             dtype=wanted,
             output_loading_info=True,
         )
-        absent = sorted(loaded.get("missing_keys") or ())
+        absent = sorted(key for key in loaded.get("missing_keys") or () if not key.startswith(unread))
         if absent:
             raise SubjectError(
                 f"{origin.label}: {len(absent)} weights that {type(model).__name__} needs are not in its files, such "
