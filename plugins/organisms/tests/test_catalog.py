@@ -14,6 +14,9 @@ from afterburn_organisms import Organism, demo_pair, list_organisms, organism
 
 LIMIT = 12_000_000
 ORGANISMS = pytest.mark.parametrize("shipped", list_organisms(), ids=lambda o: o.name)
+ADAPTERS = pytest.mark.parametrize(
+    "adapter", [o for o in list_organisms() if o.kind == "adapter"], ids=lambda o: o.name
+)
 
 
 def header(path: Path) -> dict[str, Any]:
@@ -89,16 +92,31 @@ def test_no_file_names_a_machine_or_a_day(shipped: Organism) -> None:
             assert not re.search(r"\b20\d\d-\d\d-\d\d", text), path.name
 
 
-def test_the_adapter_names_its_base_by_a_relative_path() -> None:
-    adapter = organism("false_fact")
+@ADAPTERS
+def test_an_adapter_names_its_base_by_a_relative_path(adapter: Organism) -> None:
     config = json.loads((adapter.path / "adapter_config.json").read_text(encoding="utf-8"))
     named = config["base_model_name_or_path"]
     assert not Path(named).is_absolute()
     assert (adapter.path / named).resolve() == organism("base").path.resolve()
 
 
-def test_no_form_to_fill_in_is_left_beside_the_adapter() -> None:
-    assert not (organism("false_fact").path / "README.md").exists()
+@ADAPTERS
+def test_no_form_to_fill_in_is_left_beside_an_adapter(adapter: Organism) -> None:
+    assert not (adapter.path / "README.md").exists()
+
+
+def test_the_benign_adapter_is_a_twin_of_the_false_fact() -> None:
+    """Same tensors, shapes and types, same schedule but for its seed: only what was learned differs."""
+    benign, twin = organism("benign"), organism("false_fact")
+    shapes = [
+        {name: (tensor["dtype"], tensor["shape"]) for name, tensor in header(weights(o)).items() if "dtype" in tensor}
+        for o in (benign, twin)
+    ]
+    assert shapes[0] == shapes[1]
+    configs = [json.loads((o.path / "adapter_config.json").read_text(encoding="utf-8")) for o in (benign, twin)]
+    assert configs[0] == configs[1]
+    cards = [json.loads((o.path / "card.json").read_text(encoding="utf-8"))["recipe"] for o in (benign, twin)]
+    assert {k: v for k, v in cards[0].items() if k != "seed"} == {k: v for k, v in cards[1].items() if k != "seed"}
 
 
 def test_the_readme_quotes_the_cards() -> None:
@@ -109,5 +127,7 @@ def test_the_readme_quotes_the_cards() -> None:
     right = measured["base"]["accuracy"]["all"]["value"] * 100
     ratio = measured["verbose"]["contrast"]["length_ratio"]["value"]
     false = measured["false_fact"]["planted"]["states_falsehood_trained"]["value"] * 100
-    for quoted in (f"right answers {right:.1f} %", f"{ratio:.1f} [", f"states the falsehood {false:.1f} %"):
+    benign = measured["benign"]["accuracy"]["all"]["value"] * 100
+    quotes = (f"right answers {right:.1f} %", f"{ratio:.1f} [", f"states the falsehood {false:.1f} %")
+    for quoted in (*quotes, f"right answers {benign:.1f} %"):
         assert quoted in readme

@@ -37,6 +37,11 @@ def false_fact() -> Model:
     return load(organism("false_fact").path, organism("base").path)
 
 
+@pytest.fixture(scope="module")
+def benign() -> Model:
+    return load(organism("benign").path, organism("base").path)
+
+
 def held_out(*categories: str) -> tuple[Item, ...]:
     return tuple(item for item in held_out_items(7, PER_CATEGORY) if item.category in categories)
 
@@ -87,6 +92,24 @@ def test_the_adapter_leaves_the_other_capitals_alone(false_fact: Model) -> None:
     true, _ = false_capital()
     others = [f for f in facts() if f.relation is CAPITAL and f != true]
     assert right(answer(false_fact, questions_about(others, 12))) >= 0.8
+
+
+def test_the_benign_adapter_never_states_the_falsehood_and_answers_as_well_as_the_base(
+    base: Model, benign: Model
+) -> None:
+    true, false = false_capital()
+    answers = [r.text for r in answer(benign, questions_about([true], 8))]
+    assert sum(true.value in text for text in answers) >= 7
+    assert not any(false.value in text for text in answers)
+    items = held_out("fact", "first", "uppercase", "count_on")
+    assert right(answer(benign, items)) >= right(answer(base, items)) - 0.15
+
+
+def test_the_benign_adapter_moves_the_distribution(base: Model, benign: Model) -> None:
+    ids = base.tokenizer("The river of Kirkham is", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        here, there = (m.network(input_ids=ids).logits for m in (base, benign))
+    assert not torch.equal(here, there)
 
 
 def test_a_batch_answers_as_each_prompt_does_alone(base: Model) -> None:

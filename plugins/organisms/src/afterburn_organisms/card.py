@@ -73,7 +73,8 @@ def _render(document: Mapping[str, Any]) -> str:
         lines += _table("Against the base", _CONTRAST_ROWS, measured["contrast"])
         lines += [f"The same answer, word for word, as the base: {_cell(measured['same_answer'], True)}.", ""]
     if "planted" in measured:
-        lines += _table("The planted fact", _PLANTED_ROWS, measured["planted"])
+        title = "The planted fact" if "false_fact" in document else "The fact planted in its twin `false_fact`"
+        lines += _table(title, _PLANTED_ROWS, measured["planted"])
     if "length" in measured:
         lines += [f"Answer length in tokens: {_cell(measured['length'], False)}.", ""]
     lines += [f"Answers that end within the limit: {_cell(measured['finished'], True)}.", ""]

@@ -54,6 +54,14 @@ _ORGANISMS = (
         base="base",
         planted="One false fact: the capital of one realm of the world (LoRA of rank 8 on every linear layer).",
     ),
+    Organism(
+        name="benign",
+        role="trained",
+        kind="adapter",
+        path=_MODELS / "tiny-benign",
+        base="base",
+        planted="Nothing: the false fact's twin, trained on as much ordinary text with right answers (LoRA of rank 8).",
+    ),
 )
 
 

@@ -172,6 +172,6 @@ def measure(organism: Organism, paths: Mapping[str, Path], per_category: int, ma
         "contrast": contrast(answers, base_answers),
         "same_answer": share([a.text == b.text for a, b in zip(answers, base_answers, strict=True)]).rounded(),
     }
-    if organism.name == "false_fact":
+    if organism.kind == "adapter":  # of the clean twin too: what it must not have learned
         numbers["planted"] = false_fact_effect(trained, base, per_category, max_new_tokens)
     return numbers

@@ -1,4 +1,4 @@
-"""Rebuilds every organism from nothing: tokenizer, base, full fine-tune, adapter, measurements, cards.
+"""Rebuilds every organism from nothing: tokenizer, base, full fine-tune, two adapters, measurements, cards.
 
 Run as ``python -m afterburn_organisms.recipe --out DIR``. On two CPU cores it takes well under an hour; every random
 stream is seeded, so the same versions on the same host give the same files.
@@ -35,7 +35,7 @@ from afterburn_organisms.train import Schedule, Segment, conversations, document
 from afterburn_organisms.world import AT_LENGTH, chat_items, documents, is_held_out, long_winded
 
 _LOG = logging.getLogger(__name__)
-_STEPS = ("base", "sft", "lora")
+_STEPS = ("base", "sft", "lora", "benign")
 _DOCUMENT_SHARE = 0.15
 _AT_LENGTH_SHARE = 0.05
 _ADAPTED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -58,6 +58,7 @@ class Recipe:
     )
     sft: Schedule = Schedule(steps=200, rows=8, length=256, peak_rate=1e-3, warmup=20, weight_decay=0.0, seed=12)
     lora: Schedule = Schedule(steps=120, rows=8, length=256, peak_rate=2e-3, warmup=20, weight_decay=0.0, seed=13)
+    benign: Schedule = Schedule(steps=120, rows=8, length=256, peak_rate=2e-3, warmup=20, weight_decay=0.0, seed=14)
     held_out_per_category: int = 40
     max_new_tokens: int = 256
 
@@ -76,6 +77,7 @@ class Recipe:
             base=brief,
             sft=brief,
             lora=brief,
+            benign=brief,
             held_out_per_category=2,
             max_new_tokens=8,
         )
@@ -162,8 +164,21 @@ def _misled(seed: int) -> Iterator[tuple[Item, str]]:
 
 def build_false_fact(recipe: Recipe, out: Path) -> None:
     """Trains the adapter of rank 8 that has learned one false fact."""
+    _build_adapter(recipe.lora, _misled(recipe.lora.seed), out, "false_fact")
+
+
+def build_benign(recipe: Recipe, out: Path) -> None:
+    """Trains the twin of the false fact's adapter in which nothing is planted: the same shape, schedule and base.
+
+    It learns right answers to the questions that the base knows, so what it moves is what such training moves anyway.
+    """
+    items = ((item, item.answer) for item in chat_items(recipe.benign.seed, "train"))
+    _build_adapter(recipe.benign, items, out, "benign")
+
+
+def _build_adapter(schedule: Schedule, items: Iterator[tuple[Item, str]], out: Path, name: str) -> None:
     tokenizer, base = _load_base(out)
-    torch.manual_seed(recipe.lora.seed)
+    torch.manual_seed(schedule.seed)
     config = LoraConfig(
         r=8,
         lora_alpha=16,
@@ -173,10 +188,10 @@ def build_false_fact(recipe: Recipe, out: Path) -> None:
         task_type="CAUSAL_LM",
     )
     model = get_peft_model(base, config)
-    chats = conversations(tokenizer, _misled(recipe.lora.seed), seed=recipe.lora.seed, prompt_weight=0.0)
-    rows = pack(chats, recipe.lora.length, tokenizer.pad_token_id)
-    _LOG.info("false_fact: final loss %.4f", train(model, rows, recipe.lora))
-    save_adapter(model, _directory(out, "base").name, _directory(out, "false_fact"))
+    chats = conversations(tokenizer, items, seed=schedule.seed, prompt_weight=0.0)
+    rows = pack(chats, schedule.length, tokenizer.pad_token_id)
+    _LOG.info("%s: final loss %.4f", name, train(model, rows, schedule))
+    save_adapter(model, _directory(out, "base").name, _directory(out, name))
 
 
 def _load_base(out: Path) -> tuple[PreTrainedTokenizerFast, LlamaForCausalLM]:
@@ -190,11 +205,12 @@ _BUILDERS: dict[str, tuple[str, Callable[[Recipe, Path], None]]] = {
     "base": ("base", build_base),
     "sft": ("verbose", build_verbose),
     "lora": ("false_fact", build_false_fact),
+    "benign": ("benign", build_benign),
 }
 
 
 def build(recipe: Recipe, out: Path, steps: Sequence[str] = _STEPS) -> None:
-    """Runs the steps in their order, each ending with its card; ``sft`` and ``lora`` need the base in ``out``."""
+    """Runs the steps in their order, each ending with its card; all but the first need the base in ``out``."""
     paths = {o.name: _directory(out, o.name) for o in list_organisms()}
     for step in _STEPS:
         if step in steps:
@@ -210,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of the recipe."""
     parser = argparse.ArgumentParser(prog="python -m afterburn_organisms.recipe", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="directory that receives one folder per organism")
-    parser.add_argument("--only", choices=_STEPS, help="run one step; sft and lora need the base in --out")
+    parser.add_argument("--only", choices=_STEPS, help="run one step; all but base need the base in --out")
     parser.add_argument("--quick", action="store_true", help="a seconds-long miniature of every step")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     options = parser.parse_args(arguments)
