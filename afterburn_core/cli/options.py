@@ -55,7 +55,7 @@ def subject_options(command: Command) -> Command:
 
 
 def writing_options(command: Command) -> Command:
-    """What models are asked, and how they write."""
+    """What models are asked and given to read, and how they write."""
     decorators = (
         click.option(
             "--suite",
@@ -64,6 +64,18 @@ def writing_options(command: Command) -> Command:
             help="Probe set to ask [default: those of the behaviour plugin]. Repeats.",
         ),
         click.option("--prompts", multiple=True, type=click.Path(path_type=Path), help="Prompts of your own. Repeats."),
+        click.option(
+            "--corpus",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="Texts of your own to read: file, directory, data set. Repeats.",
+        ),
+        click.option(
+            "--answers",
+            type=click.Path(path_type=Path),
+            metavar="RUN_DIR",
+            help="Read the answers of an earlier run in place of this run's.",
+        ),
         click.option("--samples", type=int, metavar="N", help="Texts per prompt [default: 1]."),
         click.option(
             "--max-new-tokens", type=int, metavar="N", help="Limit of a text [default: 128 to 512, by preset]."
@@ -119,7 +131,7 @@ def settings_from(flags: dict[str, Any]) -> Settings:
         values["plugins"] = tuple(name.strip() for name in values["plugins"].split(",") if name.strip())
     if "output" in values:
         values["output"] = tuple(str(path) for path in values["output"]) or None
-    for name in ("suite", "prompts"):
+    for name in ("suite", "prompts", "corpus"):
         if name in values:
             values[name] = tuple(str(value) for value in values[name]) or None
     values = {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}

@@ -47,13 +47,14 @@ class Place:
         return f"{self.file}:{self.line}: {what}" if self.line is not None else f"{self.file}: {what}"
 
 
-def probe_of(row: Any, suite: str, *, others: bool = False) -> Probe | list[str]:
+def probe_of(row: Any, suite: str, *, others: bool = False, answered: bool = False) -> Probe | list[str]:
     """The probe of a parsed row, or everything that is wrong with it as `what; what to do`.
 
     Args:
         row: a JSON value; a text alone is a prompt.
         suite: the probe set's name, for rows that name none.
         others: whether other people's names of fields count, and unknown ones become properties.
+        answered: whether a conversation may end with the assistant's turn, as texts to be read may.
     """
     if isinstance(row, str) and others:
         row = {"prompt": row}
@@ -65,7 +66,7 @@ def probe_of(row: Any, suite: str, *, others: bool = False) -> Probe | list[str]
     if problems:
         return problems
     problems += _unknown(row)
-    prompt = _prompt(row.get("prompt"), problems)
+    prompt = _prompt(row.get("prompt"), problems, answered=answered)
     texts = {name: _optional(row, name, problems) for name in _TEXTS}
     choices = _names(row, "choices", problems)
     gold, accept = _gold(row.get("gold"), problems)
@@ -182,7 +183,7 @@ def _id(row: Mapping[str, Any], prompt: str | tuple[Message, ...], problems: lis
     return value
 
 
-def _prompt(value: Any, problems: list[str]) -> str | tuple[Message, ...]:
+def _prompt(value: Any, problems: list[str], *, answered: bool) -> str | tuple[Message, ...]:
     if isinstance(value, str) and value.strip():
         return value
     if value is None or value in ("", []) or isinstance(value, str):
@@ -198,7 +199,7 @@ def _prompt(value: Any, problems: list[str]) -> str | tuple[Message, ...]:
             problems.append(f"prompt[{number}] {wrong}")
             return ""
         messages.append(Message(role=turn["role"], content=turn["content"]))
-    if messages[-1].role != "user":
+    if messages[-1].role != "user" and not (answered and len(messages) > 1 and messages[-1].role == "assistant"):
         problems.append(f"prompt ends with a turn of {messages[-1].role!r}; end it with the user's")
     return tuple(messages)
 

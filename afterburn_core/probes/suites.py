@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -40,6 +40,10 @@ class AskedSet:
     licence: str | None = None
     seed: int | None = None
     """With which the items were drawn; `None` for a file."""
+    use: Literal["questions", "passages"] = "questions"
+    """Whether models are asked the prompts, or read them as texts."""
+    notes: tuple[str, ...] = ()
+    """What to say of how the items came about, such as that a corpus was cut."""
 
     @property
     def n(self) -> int:
@@ -47,9 +51,10 @@ class AskedSet:
 
     def to_input(self) -> Input:
         """Its entry in the document."""
+        prefix, kind = ("probes", "probe_set") if self.use == "questions" else ("corpus", "corpus")
         return Input(
-            id=f"probes.{self.name}",
-            kind="probe_set",
+            id=f"{prefix}.{self.name}",
+            kind=kind,
             label=self.name,
             sha256=self.sha256,
             n=self.n,
@@ -103,8 +108,13 @@ def choose_sets(
     """
     names = list(suites)
     if not names and not files:
-        names = [one.spec.name for one in registry.specs("probe_set") if one.spec.default]
+        names = [
+            one.spec.name for one in registry.specs("probe_set") if one.spec.default and one.spec.use == "questions"
+        ]
     named = {full_name(_parts(name)[0], registry) for name in names}
+    for name in sorted(named | {full_name(name, registry) for name in needed}):
+        if registry.get("probe_set", name).spec.use == "passages":
+            raise ConfigError(f"{name!r} holds texts to be read, and nobody is asked them; leave it out of --suite")
     names += sorted({full_name(name, registry) for name in needed} - named)
     return select(names, files, seed=seed, n=limit, registry=registry)
 
@@ -141,9 +151,10 @@ def draw(name: str, *, seed: int, n: int | None, registry: Registry) -> AskedSet
         raise ConfigError(f"probe set {name!r}: {n} items are asked for; ask for at least 1")
     items: Any = load_factory(spec.factory)(seed, n)
     probes = tuple(sorted(items, key=lambda probe: probe.id))
-    _refuse_faulty(name, probes)
+    _refuse_faulty(name, probes, answered=spec.use == "passages")
     probes = tuple(attrs.evolve(probe, suite=name) if probe.suite == "user" else probe for probe in probes)
-    return AskedSet(name=name, sha256=probes_digest(probes), licence=spec.licence, probes=probes, seed=seed)
+    digest = probes_digest(probes)
+    return AskedSet(name=name, sha256=digest, licence=spec.licence, probes=probes, seed=seed, use=spec.use)
 
 
 def _parts(wanted: str) -> tuple[str, int | None, int | None]:
@@ -180,12 +191,12 @@ def _file(path: str, seed: int, n: int | None) -> AskedSet:
     return AskedSet(name=file.name, sha256=probes_digest(probes), licence=file.header.licence, probes=probes)
 
 
-def _refuse_faulty(name: str, probes: Sequence[Any]) -> None:
+def _refuse_faulty(name: str, probes: Sequence[Any], *, answered: bool) -> None:
     if not probes:
         raise ProbeError(f"probe set {name!r} holds no prompts; its plugin must return some")
     seen: set[str] = set()
     for probe in probes:
-        found = probe_of(row_of(probe, name), name)
+        found = probe_of(row_of(probe, name), name, answered=answered)
         if isinstance(found, list):
             raise ProbeError(f"probe set {name!r}, item {probe.id!r}: {found[0]}", tuple(found))
         if probe.id in seen:

@@ -17,7 +17,7 @@ from typing import Any
 from afterburn_core.errors import ProbeError
 from afterburn_core.probes.lists import Numbered
 
-_DATA = (".jsonl", ".jsonl.gz", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
+DATA = (".jsonl", ".jsonl.gz", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 _DOCUMENTS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "card.json"}
 _SPLITS = ("test", "validation", "dev", "eval", "train")
 
@@ -28,18 +28,24 @@ def read_directory(directory: Path) -> Iterator[Numbered]:
     Raises:
         ProbeError: no data file, more than one split and none of the usual names, or `pyarrow` is needed and missing.
     """
+    files = data_files(directory)
+    if not files:
+        raise ProbeError(f"{directory}: holds no data files; wanted are {', '.join(DATA)}")
+    for path in files:
+        yield from read_rows(path)
+
+
+def data_files(directory: Path) -> list[Path]:
+    """The data files of one split, sorted by name; none where there are none."""
     files = sorted(
         path
         for path in directory.rglob("*")
         if path.is_file()
-        and path.name.lower().endswith(_DATA)
+        and path.name.lower().endswith(DATA)
         and path.name not in _DOCUMENTS
         and not path.name.startswith((".", "cache-"))
     )
-    if not files:
-        raise ProbeError(f"{directory}: holds no data files; wanted are {', '.join(_DATA)}")
-    for path in _one_split(directory, files):
-        yield from _rows(path)
+    return _one_split(directory, files) if files else []
 
 
 def _one_split(directory: Path, files: list[Path]) -> list[Path]:
@@ -54,7 +60,12 @@ def _one_split(directory: Path, files: list[Path]) -> list[Path]:
     return splits[None]
 
 
-def _rows(path: Path) -> Iterator[Numbered]:
+def read_rows(path: Path) -> Iterator[Numbered]:
+    """The rows of one data file; a line that cannot be parsed is its error.
+
+    Raises:
+        ProbeError: the file cannot be read, or `pyarrow` is needed and missing.
+    """
     name = path.name.lower()
     if name.endswith((".parquet", ".arrow")):
         yield from _columns(path)
@@ -118,8 +129,9 @@ def _columns(path: Path) -> Iterator[Numbered]:
                     table = pyarrow.ipc.open_file(source).read_all()
     except (OSError, pyarrow.ArrowException) as error:
         raise ProbeError(f"{path}: cannot be read: {str(error).splitlines()[0]}; give a whole file") from None
-    for row in table.to_pylist():
-        yield None, {name: _plain(value) for name, value in row.items() if value is not None}
+    for batch in table.to_batches(max_chunksize=1024):  # a row at a time in Python, not the whole table
+        for row in batch.to_pylist():
+            yield None, {name: _plain(value) for name, value in row.items() if value is not None}
 
 
 def _plain(value: Any) -> Any:

@@ -57,6 +57,10 @@ class Settings:
     default ones."""
     prompts: tuple[str, ...] = ()
     """Files or directories of prompts of the user's own."""
+    corpus: tuple[str, ...] = ()
+    """Texts of the user's own that both models read: files, directories, data sets; empty means the default ones."""
+    answers: str | None = None
+    """Directory of an earlier run whose answers are read in place of this run's."""
     samples: int = 1
     """Texts per prompt."""
     max_new_tokens: int | None = None
@@ -231,14 +235,15 @@ def _resolve_paths(values: dict[str, Any], directory: Path) -> dict[str, Any]:
         value = resolved.get(key)
         if isinstance(value, str) and (directory / value).exists():
             resolved[key] = str(directory / value)
-    for key in ("run_dir", "cache_dir"):
+    for key in ("run_dir", "cache_dir", "answers"):
         if isinstance(resolved.get(key), str):
             resolved[key] = str(directory / resolved[key])
-    named = resolved.get("prompts")
-    if isinstance(named, list):
-        resolved["prompts"] = [
-            str(directory / f) if isinstance(f, str) and (directory / f).exists() else f for f in named
-        ]
+    for key in ("prompts", "corpus"):
+        named = resolved.get(key)
+        if isinstance(named, list):
+            resolved[key] = [
+                str(directory / f) if isinstance(f, str) and (directory / f).exists() else f for f in named
+            ]
     policy = resolved.get("policy")
     if isinstance(policy, str) and (directory / policy).exists():
         resolved["policy"] = str(directory / policy)

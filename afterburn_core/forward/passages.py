@@ -1,0 +1,183 @@
+"""What the forward pass reads: texts, the prompts of the run, answers to them, given continuations.
+
+Which passages there are depends on settings, probes and answers alone, never on a model that reads them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, pairwise, zip_longest
+from typing import TYPE_CHECKING
+
+from afterburn_core.errors import ConfigError
+from afterburn_core.forward.continuations import continuation_passages
+from afterburn_core.forward.model import Author, Passage, Source
+from afterburn_core.generation.asking import Asking
+from afterburn_core.generation.model import Responses, Sample
+from afterburn_core.probes.model import Probe
+from afterburn_core.probes.suites import AskedSet, draw, full_name
+from afterburn_core.run.needs import Preset
+
+if TYPE_CHECKING:
+    from afterburn_core.plugin.registry import Registry
+    from afterburn_core.run.configuration import Settings
+
+TEXTS: Mapping[Preset, int] = {"quick": 100, "standard": 300, "full": 1000}
+"""Passages of each set of texts."""
+ANSWERED: Mapping[Preset, int | None] = {"quick": 20, "standard": 60, "full": None}
+"""Prompts whose answers are read, of all sets together."""
+SAMPLES: Mapping[Preset, int | None] = {"quick": 1, "standard": 2, "full": None}
+"""Answers of each side to one prompt that are read."""
+
+
+def texts_of(settings: Settings, registry: Registry) -> tuple[AskedSet, ...]:
+    """The texts of a run: the user's corpora, else the sets of passages that are read by default, sorted by name.
+
+    The default sets belong to a plugin; where the run leaves that plugin out, its texts are read all the same.
+
+    Raises:
+        ConfigError: a corpus is missing or faulty, or two have one name.
+        ProbeError: a plugin's set is faulty.
+    """
+    n = TEXTS[settings.preset]
+    if settings.corpus:
+        from afterburn_core.forward.corpus import read_corpus
+
+        found = sorted((read_corpus(path, seed=settings.seed, n=n) for path in settings.corpus), key=lambda s: s.name)
+        for left, right in pairwise(found):
+            if left.name == right.name:
+                raise ConfigError(f"two corpora are called {left.name!r}; rename one of them")
+        return tuple(found)
+    names = _default_texts(registry)
+    if not names:
+        from afterburn_core.plugin.registry import Registry
+
+        registry = Registry.discover()
+        names = _default_texts(registry)
+    return tuple(draw(name, seed=settings.seed, n=n, registry=registry) for name in names)
+
+
+def given_of(names: Iterable[str], settings: Settings, registry: Registry) -> tuple[AskedSet, ...]:
+    """The sets of given passages that analyzers name (`ForwardNeed.passage_sets`), whole.
+
+    Raises:
+        ConfigError: a set is unknown, or holds questions.
+    """
+    found = []
+    for name in sorted({full_name(name, registry) for name in names}):
+        if registry.get("probe_set", name).spec.use != "passages":
+            raise ConfigError(f"{name!r} holds questions to be asked, not passages; its plugin must say use='passages'")
+        found.append(draw(name, seed=settings.seed, n=None, registry=registry))
+    return tuple(found)
+
+
+def gather(
+    *,
+    sources: Iterable[Source],
+    texts: Sequence[AskedSet] = (),
+    asking: Asking,
+    responses: Sequence[Responses] = (),
+    settings: Settings,
+    given: Sequence[AskedSet] = (),
+) -> tuple[Passage, ...]:
+    """Every passage of the sources, each with an id of its own.
+
+    Args:
+        sources: which are wanted.
+        texts: what `texts_of` found.
+        asking: the probes of the run: its prompts and their continuations.
+        responses: answers of the generation pass, unless `settings.answers` names an earlier run.
+        settings: of the run.
+        given: what `given_of` found.
+
+    Raises:
+        ConfigError, SubjectError: the earlier run holds no answers.
+    """
+    wanted = set(sources)
+    probes = [probe for asked in asking.sets for probe in asked.probes]
+    found: list[Iterable[Passage]] = []
+    if "text" in wanted:
+        found += [_texts(one, "text") for one in texts]
+    if "prompt" in wanted:
+        found.append(map(_prompt, probes))
+    if "answer" in wanted:
+        if settings.answers is not None:
+            from afterburn_core.forward.earlier import answers_of_run
+
+            responses = answers_of_run(settings.answers)
+        found += [_answers(one, settings.preset) for one in chosen(responses, settings)]
+    if "continuation" in wanted:
+        found += map(continuation_passages, probes)
+    if "given" in wanted:
+        found += [_texts(one, "given") for one in given]
+    return tuple(chain.from_iterable(found))
+
+
+def chosen(responses: Sequence[Responses], settings: Settings) -> list[Responses]:
+    """The prompts whose answers are read: as many of every set, those that both sides answered first, by a hash."""
+    answered = [one for one in responses if one.base or one.trained]
+    most = ANSWERED[settings.preset]
+    if most is None or len(answered) <= most:
+        return answered
+
+    def key(one: Responses) -> tuple[bool, bytes]:
+        return not one.paired, hashlib.sha256(f"{settings.seed}/{one.probe.id}".encode()).digest()
+
+    sets: dict[str, list[Responses]] = {}
+    for one in sorted(answered, key=key):
+        sets.setdefault(one.probe.suite, []).append(one)
+    turns = zip_longest(*(sets[name] for name in sorted(sets)))
+    kept = [one for turn in turns for one in turn if one is not None][:most]
+    names = {one.probe.id for one in kept}
+    return [one for one in answered if one.probe.id in names]
+
+
+def _default_texts(registry: Registry) -> list[str]:
+    specs = [registered.spec for registered in registry.specs("probe_set")]
+    return sorted(spec.name for spec in specs if spec.use == "passages" and spec.default)
+
+
+def _texts(asked: AskedSet, source: Source) -> Iterator[Passage]:
+    for probe in asked.probes:
+        *before, last = probe.messages
+        plain = isinstance(probe.prompt, str)
+        name = probe.id if probe.id.startswith(f"{asked.name}/") else f"{asked.name}/{probe.id}"
+        yield Passage(
+            id=name,
+            source=source,
+            domain=asked.name,
+            unit=probe.unit if source == "given" else probe.group or name,
+            messages=() if plain else tuple(before),
+            text=last.content,
+            ended=not plain and source == "text",
+            probe=probe,
+        )
+
+
+def _prompt(probe: Probe) -> Passage:
+    return Passage(
+        id=probe.id, source="prompt", domain=probe.suite, unit=probe.unit, messages=probe.messages, probe=probe
+    )
+
+
+def _answers(responses: Responses, preset: Preset) -> Iterator[Passage]:
+    authors: tuple[tuple[Author, tuple[Sample, ...]], ...] = (("base", responses.base), ("trained", responses.trained))
+    probe = responses.probe
+    for author, samples in authors:
+        for sample in samples[: SAMPLES[preset]]:
+            if sample.finish == "error" or not (sample.text or sample.token_ids or sample.finish == "stop"):
+                continue
+            yield Passage(
+                id=f"{probe.id}/{author}/{sample.index}",
+                source="answer",
+                domain=probe.suite,
+                unit=probe.unit,
+                messages=probe.messages,
+                text=sample.text,
+                token_ids=sample.token_ids,
+                ended=sample.finish == "stop",
+                author=author,
+                sample=sample.index,
+                probe=probe,
+            )
