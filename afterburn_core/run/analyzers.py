@@ -14,13 +14,20 @@ from afterburn_core.plugin.registry import Registered, build_options, load_facto
 from afterburn_core.plugin.roles import Analyzer, AnalyzerContext, AnalyzerOutput
 from afterburn_core.plugin.specs import AnalyzerSpec, MetricSpec
 from afterburn_core.result.model import Execution, ExecutionStatus, Produced, Subject
-from afterburn_core.run.needs import GenerationNeed, SeriesNeed, WeightsNeed
+from afterburn_core.run.needs import EncodeNeed, ForwardNeed, GenerationNeed, LiveNeed, SeriesNeed, WeightsNeed
 from afterburn_core.run.seeds import child_seed
 
 if TYPE_CHECKING:
     from afterburn_core.run.execute import Bench
 
-_SWEEPING = (WeightsNeed, SeriesNeed, GenerationNeed)  # passes that end early leave part of a model unseen
+_SWEEPING = (
+    WeightsNeed,
+    SeriesNeed,
+    GenerationNeed,
+    ForwardNeed,
+    EncodeNeed,
+    LiveNeed,
+)  # passes that end early leave part of a model unseen
 
 DocumentReader = Callable[[str, str], Mapping[str, Any] | None]
 """A parsed document by role and name; `None` where the subject has none."""
@@ -99,9 +106,7 @@ def finish_analyzer(
     status: ExecutionStatus = "ok"
     if reason is not None:
         output, status = AnalyzerOutput(), "failed"
-    elif interrupted is not None and any(
-        isinstance(need, (WeightsNeed, SeriesNeed, GenerationNeed)) for need in spec.needs
-    ):
+    elif interrupted is not None and any(isinstance(need, _SWEEPING) for need in spec.needs):
         whole = tuple(m for m in output.measurements if m.scope.tensor is not None)
         output, status, reason = attrs.evolve(output, measurements=whole), "interrupted", interrupted
     execution = Execution(

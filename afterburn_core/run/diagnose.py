@@ -9,9 +9,6 @@ import attrs
 
 from afterburn_core import __version__
 from afterburn_core.errors import AfterburnError, ConfigError
-from afterburn_core.generation.generation_pass import GenerationPass
-from afterburn_core.generation.judging import Judge, open_judge
-from afterburn_core.generation.model import Serving
 from afterburn_core.judge.detect import detect, rule_descriptors
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.judge.policy import Policy, load_policy, overridden
@@ -31,19 +28,20 @@ from afterburn_core.result.model import (
     Subject,
     Tool,
 )
-from afterburn_core.run.cache import cache_key, default_cache_dir
+from afterburn_core.run.cache import cache_key
 from afterburn_core.run.caches import open_caches
 from afterburn_core.run.configuration import Settings, refuse_unknown_options
 from afterburn_core.run.digests import digest_files, file_state, require_unchanged
 from afterburn_core.run.directory import RESULT, artifact_reader, prepare, write_artifacts
 from afterburn_core.run.execute import Bench, Collected, execute
 from afterburn_core.run.executor import available_cores
-from afterburn_core.run.needs import GenerationNeed
+from afterburn_core.run.model_setup import generation_of, judge_of, models_of
 from afterburn_core.run.opening import Opened, open_pair
 from afterburn_core.run.plan import Plan
 from afterburn_core.run.progress import Progress, Silent
 from afterburn_core.run.provenance import configuration, decoding_of, environment, now
 from afterburn_core.run.subjects import describe
+from afterburn_core.run.workload import MODELS_RUN
 
 # without any of these device files no driver offers a GPU: NVIDIA, AMD, and Windows' own under Linux
 _GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
@@ -113,6 +111,7 @@ def _run(
             "components": list(opened.plan.components),
             "options": {name: dict(values) for name, values in settings.options.items()},
             "probes": [asked.sha256 for asked in opened.asking.sets],
+            "texts": [entry.sha256 for entry in opened.material.inputs()],
             "samples": opened.asking.samples,
             "decoding": attrs.asdict(decoding_of(settings)),
             "judge": settings.judge,
@@ -123,8 +122,8 @@ def _run(
     cache = open_caches(settings, subjects, device, registry)
     executor = load_factory(registry.get("executor", settings.executor).spec.factory)(threads)
     registry.notify(RunStarted(run_id=run_id, components=opened.plan.components))
-    generation = _generation(settings, opened, device, progress)
-    judge = _judge(settings, registry, subjects, generation, threads)
+    generation = generation_of(settings, opened, device, progress)
+    judge = judge_of(settings, registry, subjects, generation, threads)
     bench = Bench(
         registry=registry,
         executor=executor,
@@ -135,7 +134,7 @@ def _run(
         progress=progress,
         cache=cache,
         excerpts=settings.excerpts,
-        generation=generation,
+        models=models_of(settings, opened, generation, device, progress),
         judge=judge,
     )
     forget = cache.discard if cache else lambda: None
@@ -157,44 +156,6 @@ def _run(
         run_id, started, command, executor.workers, device, subjects, collected, directory, registry, opened, settings,
         policy,
     )  # fmt: skip
-
-
-def _generation(settings: Settings, opened: Opened, device: str, progress: Progress) -> GenerationPass | None:
-    need = next((p.need for p in opened.plan.passes if isinstance(p.need, GenerationNeed)), None)
-    if need is None:
-        return None
-    root = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()
-    return GenerationPass(
-        asking=opened.asking,
-        decoding=decoding_of(settings),
-        serving=Serving(device=device, dtype=settings.dtype, batch=settings.batch_size),
-        seed=settings.seed,
-        choices=need.choices,
-        cache=root if settings.cache else None,
-        progress=progress,
-        allow_code_execution=settings.allow_code_execution,
-    )
-
-
-def _judge(
-    settings: Settings,
-    registry: Registry,
-    subjects: tuple[Subject, ...],
-    generation: GenerationPass | None,
-    threads: int,
-) -> Judge | None:
-    if settings.judge is None or generation is None:
-        return None
-    return open_judge(
-        settings.judge,
-        registry,
-        subjects,
-        serving=generation.serving,
-        cache=generation.cache,
-        seed=settings.seed,
-        threads=threads,
-        progress=generation.progress,
-    )
 
 
 def conclude(
@@ -274,6 +235,7 @@ def assemble(
         inputs=(
             Input(id="policy", kind="policy", label=reference.name, sha256=reference.sha256),
             *(asked.to_input() for asked in opened.asking.sets),
+            *opened.material.inputs(),
             *collected.inputs,
         ),
         descriptors=Descriptors(
@@ -328,7 +290,7 @@ def _subjects(opened: Opened, digests: tuple[tuple[FileDigest, ...], tuple[FileD
 def _device(name: str, plan: Plan) -> str:
     kinds = {planned.kind for planned in plan.passes}
     live = any(facts.kind in {"checkpoint", "adapter"} for facts in plan.subjects)
-    if "weights" not in kinds and not ("generation" in kinds and live):
+    if "weights" not in kinds and not (MODELS_RUN & kinds and live):
         return "none"
     if name == "auto" and not any(Path(node).exists() for node in _GPU_NODES):
         return "cpu"  # importing torch only to hear that there is no GPU takes longer than a small run

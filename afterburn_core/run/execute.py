@@ -8,25 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from afterburn_core.generation.export import sample_files
-from afterburn_core.generation.generation_pass import GenerationPass, Side, facts_to_properties
+from afterburn_core.generation.generation_pass import Side
 from afterburn_core.generation.judging import Judge
 from afterburn_core.plugin.registry import Registered, Registry
 from afterburn_core.plugin.roles import ArtifactPayload, Executor
-from afterburn_core.plugin.specs import ComponentFinished
+from afterburn_core.plugin.specs import AnalyzerSpec, ComponentFinished
 from afterburn_core.result.model import Execution, ExecutionStatus, Input, Measurement, Notification, Produced, Subject
 from afterburn_core.run import align as alignment
 from afterburn_core.run.align import AlignedTensor, Refusal, align, states
 from afterburn_core.run.analyzers import DocumentReader, Guarded, begin_analyzer, finish_analyzer
 from afterburn_core.run.caches import Caches
 from afterburn_core.run.factors_pass import hand_out
-from afterburn_core.run.needs import Preset, WeightsNeed
+from afterburn_core.run.model_passes import ModelPasses
+from afterburn_core.run.needs import ForwardNeed, Preset, WeightsNeed
 from afterburn_core.run.observations import DocumentPair
 from afterburn_core.run.plan import Plan, PlannedPass
 from afterburn_core.run.progress import Progress
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.run.subjects import OpenSubject, require_comparable
+from afterburn_core.run.swept import Swept
 from afterburn_core.run.threads import single_threaded
+from afterburn_core.run.workload import MODELS_RUN
 
 if TYPE_CHECKING:
     from afterburn_core.backends.tensors import WeightSource
@@ -50,18 +52,6 @@ class Collected:
 
 
 @attrs.frozen(kw_only=True)
-class Swept:
-    """How one pass went."""
-
-    counters: Mapping[str, int] = attrs.field(factory=dict)
-    notes: tuple[Notification, ...] = ()
-    stopped: str | None = None
-    """Why it ended early, if it did."""
-    payloads: tuple[ArtifactPayload, ...] = ()
-    properties: Mapping[str, Any] = attrs.field(factory=dict)
-
-
-@attrs.frozen(kw_only=True)
 class Bench:
     """What the passes work with."""
 
@@ -74,8 +64,8 @@ class Bench:
     preset: Preset = "full"
     cache: Caches | None = None
     excerpts: bool = True
-    generation: GenerationPass | None = None
-    """What is asked; `None` where nobody writes."""
+    models: ModelPasses | None = None
+    """The passes on which models run; `None` where none does."""
     judge: Judge | None = None
 
 
@@ -108,15 +98,16 @@ def execute(
             executions.append(pass_execution(planned, "interrupted", 0.0, interrupted))
             continue
         started = time.perf_counter()
-        if planned.kind == "generation" and bench.generation is not None:
+        if planned.kind in MODELS_RUN and bench.models is not None:
             sides = (Side(subject=subjects[0], opened=base), Side(subject=subjects[1], opened=trained))
-            swept = _generation(bench.generation, sides, riders, bench)
+            needs = [_forward_need(specs[name].spec) for name in planned.analyzers]
+            swept = bench.models.sweep(planned, needs, sides, riders)
         else:
             sweep = {"documents": _documents, "factors": _factors}.get(planned.kind, _weights)
             swept = sweep(planned, base, trained, riders, bench)
         interrupted = swept.stopped
         payloads += [(planned.component, payload) for payload in swept.payloads]
-        properties.update(swept.properties)
+        properties |= swept.properties
         status: ExecutionStatus = "ok" if swept.stopped is None else "interrupted"
         executions.append(pass_execution(planned, status, time.perf_counter() - started, swept.stopped, swept))
         tell(bench, run_id, executions[-1])
@@ -207,21 +198,8 @@ def _documents(
     return Swept(counters={"documents": len(names)})
 
 
-def _generation(
-    generation: GenerationPass, sides: Sequence[Side], riders: Sequence[Sequence[Guarded]], bench: Bench
-) -> Swept:
-    generated = generation.run(sides)
-    for response in generated.responses:
-        for rider in riders:
-            rider[0].observe(response)
-    kept = sample_files(generated.responses, generated.facts) if bench.excerpts and not generated.stopped else ()
-    return Swept(
-        counters=generated.counters,
-        notes=generated.notes,
-        stopped=generated.stopped,
-        payloads=kept,
-        properties={"generation": facts_to_properties(generated.facts)},
-    )
+def _forward_need(spec: AnalyzerSpec) -> ForwardNeed | None:
+    return next((need for need in spec.needs if isinstance(need, ForwardNeed)), None)
 
 
 def _factors(

@@ -130,11 +130,13 @@ class EncodeNeed:
     """Vectors of the same texts by both embedding models: one `Vectors`.
 
     - `layers`: mean-pooled block outputs as well.
+    - `passage_sets`: sets of passages, perhaps with queries, that this analyzer needs embedded besides the run's texts.
     """
 
     kind: ClassVar[PassKind] = "encode"
     capability: ClassVar[Capability] = "encode"
     layers: bool = False
+    passage_sets: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -178,7 +180,10 @@ def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
         )
     encode = [need for need in needs if isinstance(need, EncodeNeed)]
     if encode:
-        merged["encode"] = EncodeNeed(layers=any(need.layers for need in encode))
+        merged["encode"] = EncodeNeed(
+            layers=any(need.layers for need in encode),
+            passage_sets=tuple(sorted({name for need in encode for name in need.passage_sets})),
+        )
     if any(isinstance(need, LiveNeed) for need in needs):
         merged["live"] = LiveNeed()
     series = [need for need in needs if isinstance(need, SeriesNeed)]

@@ -10,11 +10,13 @@ from afterburn_core.generation.asking import Asking, choose
 from afterburn_core.plugin.registry import Registered, Registry
 from afterburn_core.run.configuration import Settings
 from afterburn_core.run.executor import available_cores
+from afterburn_core.run.material import Material, material_of
 from afterburn_core.run.needs import GenerationNeed
-from afterburn_core.run.plan import Plan, Writing, make_plan
+from afterburn_core.run.plan import Plan, make_plan
 from afterburn_core.run.provenance import decoding_of
 from afterburn_core.run.references import parse_reference
 from afterburn_core.run.subjects import OpenSubject, open_subject
+from afterburn_core.run.workload import Writing
 
 
 @attrs.frozen(kw_only=True)
@@ -27,6 +29,7 @@ class Opened:
     analyzers: tuple[Registered, ...]
     detectors: tuple[Registered, ...]
     asking: Asking = attrs.field(factory=Asking)
+    material: Material = attrs.field(factory=Material)
 
     def close(self) -> None:
         self.trained.close()
@@ -68,11 +71,13 @@ def open_pair(settings: Settings, registry: Registry) -> Opened:
 
 def _planned(settings: Settings, registry: Registry, base: OpenSubject, trained: OpenSubject) -> Opened:
     analyzers, detectors = registry.specs("analyzer"), registry.specs("detector")
+    pair = (base, trained)
     needs = [need for r in analyzers for need in r.spec.needs if isinstance(need, GenerationNeed)]
     asking = Asking()
-    if needs and all("generate" in subject.facts.capabilities for subject in (base, trained)):
+    if needs and all("generate" in subject.facts.capabilities for subject in pair):
         wanted = sorted({name for need in needs for name in need.probe_sets})
-        asking = choose(settings, registry, (base, trained), wanted)
+        asking = choose(settings, registry, pair, wanted)
+    material = material_of(settings, registry, pair, [need for r in analyzers for need in r.spec.needs])
     decoding = decoding_of(settings)
     plan = make_plan(
         (base.facts, trained.facts),
@@ -86,5 +91,14 @@ def _planned(settings: Settings, registry: Registry, base: OpenSubject, trained:
             max_new_tokens=decoding.max_new_tokens,
             judge=settings.judge is not None,
         ),
+        reading=material.reading(settings, asking, decoding),
     )
-    return Opened(base=base, trained=trained, plan=plan, analyzers=analyzers, detectors=detectors, asking=asking)
+    return Opened(
+        base=base,
+        trained=trained,
+        plan=plan,
+        analyzers=analyzers,
+        detectors=detectors,
+        asking=asking,
+        material=material,
+    )

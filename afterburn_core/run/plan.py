@@ -21,38 +21,25 @@ from afterburn_core.run.needs import (
     merge_needs,
 )
 from afterburn_core.run.subjects import SubjectFacts
+from afterburn_core.run.workload import MODELS_RUN, Reading, Writing, asked_seconds, detail_of, unread
 
 # order of passes, and rough throughputs in bytes per second and core, measured on 2.5 GHz server cores; only for
 # the estimate that `afterburn plan` prints
-PASS_ORDER: tuple[PassKind, ...] = ("documents", "factors", "weights", "series", "generation")
+PASS_ORDER: tuple[PassKind, ...] = (
+    "documents",
+    "factors",
+    "weights",
+    "series",
+    "generation",
+    "forward",
+    "encode",
+    "live",
+)
 HASH_RATE = 1.4e9
 SUMS_RATE = 0.8e9
 # flop per second and core: symmetric products counted as plain ones, by precision, and eigenvalues
 GRAM_RATE = {"standard": 160e9, "full": 80e9}
 EIGEN_RATE = 22e9
-# parameters times tokens per second of batched decoding on two cores
-WRITING_RATE = 20e9
-
-
-@attrs.frozen(kw_only=True)
-class Writing:
-    """What a generation pass would ask of every subject."""
-
-    prompts: int = 0
-    samples: int = 1
-    max_new_tokens: int = 0
-    judge: bool = False
-    """Whether a third model compares answers."""
-
-    @property
-    def detail(self) -> str:
-        each = f" × {self.samples} samples" if self.samples > 1 else ""
-        return f"{self.prompts} prompts{each}, up to {self.max_new_tokens} tokens each"
-
-    def seconds(self, subjects: Sequence[SubjectFacts]) -> float:
-        """Estimated wall time if every text were as long as allowed; nothing for recorded and served subjects."""
-        tokens = self.prompts * self.samples * self.max_new_tokens
-        return sum(tokens * facts.parameters / WRITING_RATE for facts in subjects)
 
 
 @attrs.frozen(kw_only=True)
@@ -133,14 +120,17 @@ def make_plan(
     preset: Preset = "full",
     threads: int = 1,
     writing: Writing | None = None,
+    reading: Reading | None = None,
 ) -> Plan:
     """The fewest passes that serve all needs. Pure: equal inputs give equal plans, whatever their order.
 
     An analyzer whose needs some subject cannot offer, or that the preset leaves out, is skipped with the reason,
     never dropped. `writing` is what the generation pass would ask; without it, or with no prompts, nobody is asked.
+    `reading` is what the forward pass would read; without it there are no passages.
     """
     ordered = sorted(analyzers, key=lambda registered: registered.spec.name)
     written = writing or Writing()
+    read = reading or Reading()
     running: list[AnalyzerSpec] = []
     skipped: list[Skipped] = []
     for registered in ordered:
@@ -153,8 +143,10 @@ def make_plan(
             )
         elif lacking:
             reason = f"needs {' and '.join(lacking)}, which {' and '.join(who)} cannot offer"
-            if "generate" in lacking:
-                reason += "; to write takes a model directory with a tokenizer"
+            if {"generate", "logits", "steer"} & set(lacking):
+                reason += "; that takes the directory of a causal language model with its tokenizer"
+            elif "forward" in lacking:
+                reason += "; that takes a model directory with its tokenizer"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
         elif any(isinstance(need, GenerationNeed) for need in spec.needs) and not written.prompts:
             reason = "needs prompts, and there are none; name some with --suite or --prompts"
@@ -162,6 +154,8 @@ def make_plan(
         elif any(isinstance(need, GenerationNeed) and need.judge for need in spec.needs) and not written.judge:
             reason = "needs a judge, and none is named; --judge names one"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
+        elif (idle := unread(spec.needs, read)) is not None:
+            skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=idle, applicable=False))
         elif PRESETS.index(spec.preset) > PRESETS.index(preset):
             reason = f"takes part from preset {spec.preset} on; this run's is {preset}"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
@@ -177,11 +171,11 @@ def make_plan(
             analyzers=tuple(spec.name for spec in running if any(need.kind == kind for need in spec.needs)),
             bytes=reads.get(kind, size),
             seconds=(
-                written.seconds(subjects)
-                if kind == "generation"
+                asked_seconds(kind, written, read, subjects)
+                if kind in MODELS_RUN
                 else _seconds(merged[kind], subjects, reads.get(kind, size), preset, threads)
             ),
-            detail=written.detail if kind == "generation" else "",
+            detail=detail_of(kind, written, read),
         )
         for kind in PASS_ORDER
         if kind in merged

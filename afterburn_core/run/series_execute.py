@@ -15,12 +15,13 @@ from afterburn_core.result.model import Execution, ExecutionStatus, Notification
 from afterburn_core.run.analyzers import DocumentReader, begin_analyzer
 from afterburn_core.run.cache import RowCache
 from afterburn_core.run.digests import SubjectFile
-from afterburn_core.run.execute import Bench, Collected, Swept, collect, config_reader, pass_execution, side_of, tell
+from afterburn_core.run.execute import Bench, Collected, collect, config_reader, pass_execution, side_of, tell
 from afterburn_core.run.layout import present
 from afterburn_core.run.needs import SeriesNeed
 from afterburn_core.run.plan import Plan, PlannedPass
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.run.subjects import OpenSubject, require_comparable
+from afterburn_core.run.swept import Swept
 
 if TYPE_CHECKING:
     from afterburn_core.run.series_align import SeriesTensor
