@@ -157,9 +157,9 @@ class TransformersLive:
 
     def readout(self, states: torch.Tensor, *, blend: Blend = TRAINED, normed: bool = False) -> torch.Tensor:
         """See `Live.readout`."""
-        norm = self._sites.final_norm
-        with self._blends.applied(blend), threads_for(self.network), torch.no_grad():
-            states = states.to(self.network.device, self.network.dtype)
+        network, norm = self.network, self._sites.final_norm
+        with self._blends.applied(blend), threads_for(network), torch.no_grad():
+            states = states.to(network.device, network.dtype)
             return self._logits(states if normed or norm is None else norm(states))
 
     def _read(self, chunk: _Chunk, blend: Blend, editor: Editor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
@@ -185,7 +185,7 @@ class TransformersLive:
         `forward` computes them, whose body answers with the states given."""
         body, network = self._sites.body, self.network
         own = body.__dict__.get("forward")
-        body.forward = lambda *_, **__: BaseModelOutputWithPast(last_hidden_state=normed[None])
+        body.forward = lambda *_, **__: _Answer(last_hidden_state=normed[None])
         try:
             logits = network(
                 input_ids=torch.zeros((1, len(normed)), dtype=torch.int64, device=normed.device),
@@ -288,7 +288,8 @@ class TransformersLive:
         on_gpu = self._network.device.type == "cuda"
         self._blends.restore()
         self._network = None
-        del self._causal, self._sites
+        self._causal.model = None
+        del self._sites
         self._blends = Blends(())
         if on_gpu:
             torch.cuda.empty_cache()
@@ -308,6 +309,14 @@ class TransformersLive:
 
 def _one(prompts: Prompts, name: str, messages: tuple[Message, ...]) -> tuple[int, ...]:
     return prompts.encode([Request(probe=name, index=0, messages=messages, seed=0)])[0]
+
+
+class _Answer(BaseModelOutputWithPast):  # type: ignore[misc]
+    """Hidden states, and nothing of what else a head's forward may ask a body for."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
 
 
 @attrs.frozen(kw_only=True)

@@ -188,10 +188,23 @@ class _Writer:
             chosen = [float(row.draws[len(row.tokens)]) for row in rows]
             draws = torch.tensor(chosen, dtype=torch.float64, device=scores.device)
         picked = pick(scores, self.decoding, draws=draws, seen=None)
-        best = torch.topk(scores, min(2, scores.shape[-1])).values
-        size = max(float(one.abs().amax()) for one in logits) * Margin().score * self.voice.amplification
-        close = (best[:, 0] - best[:, -1]) < max(size, Margin().score)
-        return picked, picked.undecided | near | (close if len(logits) > 1 and scores.shape[-1] > 1 else near)
+        return picked, picked.undecided | near | self._grown(scores, logits, draws)
+
+    def _grown(self, scores: torch.Tensor, logits: Sequence[torch.Tensor], draws: torch.Tensor | None) -> torch.Tensor:
+        """(rows) whether rounding that grew with the amplification could change the token."""
+        if len(logits) == 1 or scores.shape[-1] == 1:
+            return torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
+        factor = self.voice.amplification
+        if draws is not None:
+            width = Margin().mass * factor
+            ends = (
+                pick(scores, self.decoding, draws=(draws + by).clamp(0.0, 1.0), seen=None) for by in (-width, width)
+            )
+            low, high = (end.tokens for end in ends)
+            return low != high
+        best = torch.topk(scores, 2).values
+        largest = torch.stack([one.abs().amax(-1) for one in logits]).amax(0).clamp(min=1.0)
+        return (best[:, 0] - best[:, 1]) < Margin().score * factor * largest
 
     def _alone(self, row: Text) -> tuple[int, float]:
         """The next token of a text, from passes over its whole sequence in no company."""
