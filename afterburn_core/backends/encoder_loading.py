@@ -76,7 +76,7 @@ def load_encoder(origin: Origin, plan: EncoderPlan, *, device: str, dtype: str) 
         network=network,
         tokenizer=tokenizer,
         layers=tuple(_layer(step, device) for step in plan.steps),
-        longest=_longest(plan, tokenizer, network.config),
+        longest=longest_text(plan, tokenizer, network.config),
         device=device,
     )
 
@@ -93,7 +93,8 @@ def _silent() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _longest(plan: EncoderPlan, tokenizer: Any, config: Any) -> int:
+def longest_text(plan: EncoderPlan, tokenizer: Any, config: Any) -> int:
+    """Tokens that the model reads of a text, marks included."""
     positions = getattr(config, "max_position_embeddings", None)
     if isinstance(positions, int) and getattr(config, "model_type", "") in _SHIFTED:
         positions -= (getattr(config, "pad_token_id", None) or 0) + 1

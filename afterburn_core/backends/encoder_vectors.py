@@ -45,12 +45,17 @@ def subject_vectors(
     Raises:
         SubjectError: it cannot be loaded, or pools in a way that is not read here.
     """
-    origin, plan = _origin(subject)
+    origin, plan = encoder_origin(subject)
     encoder = load_encoder(origin, plan, device=serving.device, dtype=serving.dtype)
     return vectors(encoder, texts, kinds, layers=layers, rows=serving.batch, progress=progress)
 
 
-def _origin(subject: Checkpoint | AdapterSubject) -> tuple[Origin, EncoderPlan]:
+def encoder_origin(subject: Checkpoint | AdapterSubject) -> tuple[Origin, EncoderPlan]:
+    """Where an embedding model's network lies, with the adapter on it where there is one, and how it pools.
+
+    Raises:
+        SubjectError: it is no model that can be loaded.
+    """
     own = getattr(subject, "base", None)
     if own is None:
         plan = read_plan(subject.directory)
