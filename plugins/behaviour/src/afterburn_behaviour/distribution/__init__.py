@@ -1,0 +1,1 @@
+"""Analyzers and the judge of next-token distributions: divergence, cross-scoring, perplexity."""
