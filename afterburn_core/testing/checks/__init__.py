@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from afterburn_core.run.needs import SeriesNeed
+from afterburn_core.run.needs import ForwardNeed, SeriesNeed
 from afterburn_core.testing.checks import (
     analyzer_conduct,
     analyzer_effects,
@@ -17,6 +17,7 @@ from afterburn_core.testing.checks import (
     analyzer_streams,
     backend,
     detector,
+    forward,
     plugin,
     reporter,
     spec,
@@ -45,4 +46,7 @@ def checks_of(role: str, component: Any) -> Iterator[tuple[str, CheckFunction]]:
     yield from (("spec", rule) for rule in spec.CHECKS if spec.applies(rule, component))
     if any(isinstance(need, SeriesNeed) for need in getattr(component, "needs", ())):
         return  # the rules below are put to comparisons of one pair, which such an analyzer takes no part in
+    if any(isinstance(need, ForwardNeed) for need in getattr(component, "needs", ())):
+        yield from (("forward", rule) for rule in forward.CHECKS)
+        return
     yield from ((role, rule) for rule in COMPONENT_CHECKS.get(role, ()))

@@ -45,7 +45,7 @@ def check_measurements_are_well_formed(target: Target) -> None:
         scopes = {item.name: item.scope for item in target.workbench.weight_pairs(name)}
         for measurement in output_of(target, name).measurements:
             where = f"on the {name} pair {measurement.id}"
-            _check_value(measurement, where)
+            check_value(measurement, where)
             made = measurement_id(measurement.metric, measurement.subjects, measurement.scope)
             expect(measurement.id == made, f"{where}: its metric, subjects and scope make the id {made!r}")
             expect(measurement.id not in seen, f"{where}: measured twice")
@@ -100,7 +100,8 @@ def check_artifacts_are_well_formed(target: Target) -> None:
             expect("/" in artifact.media_type, f"{where}: {artifact.media_type!r} is no media type")
 
 
-def _check_value(measurement: Measurement, where: str) -> None:
+def check_value(measurement: Measurement, where: str) -> None:
+    """Fails unless there is a finite value with `n`, or none with a reason."""
     if measurement.status == "undefined":
         expect(measurement.value is None, f"{where}: undefined, and yet {measurement.value}")
         expect((measurement.reason or "").strip(), f"{where}: undefined without a reason")
