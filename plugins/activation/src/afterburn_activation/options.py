@@ -12,6 +12,11 @@ def _inside(instance: Any, attribute: attrs.Attribute[float], value: float) -> N
         raise ValueError(f"'{attribute.name}' must lie between 0 and 1: {value}")
 
 
+def _depths(instance: Any, attribute: attrs.Attribute[tuple[float, ...]], value: tuple[float, ...]) -> None:
+    if not value or any(not 0 <= depth <= 1 for depth in value):
+        raise ValueError(f"'{attribute.name}' must name depths between 0 and 1: {value}")
+
+
 @attrs.frozen(kw_only=True)
 class DriftOptions:
     """Options of `activation.drift`."""
@@ -26,3 +31,15 @@ class DriftJudgeOptions:
 
     margin: float = attrs.field(default=0.05, validator=attrs.validators.gt(0))
     """Relative differences ‖δ‖/½(‖b‖ + ‖f‖) whose interval lies below are equivalent."""
+
+
+@attrs.frozen(kw_only=True)
+class ComponentsOptions:
+    """Options of `activation.components`."""
+
+    depths: tuple[float, ...] = attrs.field(default=(0.25, 0.5, 0.75, 1.0), validator=_depths)
+    """Relative depths of the blocks whose outputs are decomposed; 0 is the first block, 1 the last."""
+    components: int = attrs.field(default=16, validator=attrs.validators.ge(1))
+    """Components that are kept."""
+    compared: int = attrs.field(default=4, validator=attrs.validators.ge(1))
+    """Leading components that are compared between two halves of the units."""
