@@ -64,6 +64,7 @@ class TransformersLive:
         self._sites = sites_of(network)
         self._causal = Network(network, lambda: None)
         self._blends = blends
+        self._places = blends.places
         self._tokenizer = tokenizer
         self._prompts = prompts
         self._size = size
@@ -87,7 +88,7 @@ class TransformersLive:
 
     @property
     def places(self) -> Sequence[Place]:
-        return self._blends.places
+        return self._places
 
     @property
     def layers(self) -> int:
