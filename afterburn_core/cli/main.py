@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "probes": ("afterburn_core.cli.probes:probes", "List, show, write and check sets of prompts."),
     "report": ("afterburn_core.cli.report:report", "Render a finished run in another format."),
     "schema": ("afterburn_core.cli.documents:schema", "Print the JSON Schema of the result document."),
+    "trace": ("afterburn_core.cli.trace:trace", "Find the weights that carry a change."),
     "validate": ("afterburn_core.cli.documents:validate", "Check a result document."),
     "weight-diff": ("afterburn_core.cli.diagnose:weight_diff", "Compare the weights alone."),
 }

@@ -41,6 +41,7 @@ from afterburn_core.run.plan import Plan
 from afterburn_core.run.progress import Progress, Silent
 from afterburn_core.run.provenance import configuration, decoding_of, environment, now
 from afterburn_core.run.subjects import describe
+from afterburn_core.trace.reopen import write_reopening
 from afterburn_core.run.workload import MODELS_RUN
 
 # without any of these device files no driver offers a GPU: NVIDIA, AMD, and Windows' own under Linux
@@ -71,6 +72,7 @@ def diagnose(
     opened = open_pair(settings, registry)
     try:
         directory = prepare(Path(settings.run_dir) if settings.run_dir else None, opened.trained.facts.label)
+        write_reopening(directory, settings)
         return _run(settings, registry, policy, opened, directory, command, progress)
     finally:
         opened.close()
