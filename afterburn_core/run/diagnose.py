@@ -41,8 +41,8 @@ from afterburn_core.run.plan import Plan
 from afterburn_core.run.progress import Progress, Silent
 from afterburn_core.run.provenance import configuration, decoding_of, environment, now
 from afterburn_core.run.subjects import describe
-from afterburn_core.trace.reopen import write_reopening
 from afterburn_core.run.workload import MODELS_RUN
+from afterburn_core.trace.reopen import write_reopening
 
 # without any of these device files no driver offers a GPU: NVIDIA, AMD, and Windows' own under Linux
 _GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
