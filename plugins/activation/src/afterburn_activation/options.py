@@ -43,3 +43,15 @@ class ComponentsOptions:
     """Components that are kept."""
     compared: int = attrs.field(default=4, validator=attrs.validators.ge(1))
     """Leading components that are compared between two halves of the units."""
+
+
+@attrs.frozen(kw_only=True)
+class ExamplesOptions:
+    """Options of `activation.examples`."""
+
+    depths: tuple[float, ...] = attrs.field(default=(0.25, 0.5, 0.75, 1.0), validator=_depths)
+    """Relative depths of the blocks whose outputs are looked at; 0 is the first block, 1 the last."""
+    passages: int = attrs.field(default=5, validator=attrs.validators.ge(0))
+    """Passages kept for each site and each order."""
+    typical: int = attrs.field(default=3, validator=attrs.validators.ge(0))
+    """Passages kept whatever they show."""
