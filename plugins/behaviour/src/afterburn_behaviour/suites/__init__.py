@@ -22,13 +22,23 @@ _SUMMARIES = {
     "writing": "Stories, letters, poems, advice and other open-ended texts to write, without gold answers",
 }
 
-PROBE_SETS = tuple(
+PROBE_SETS = (
+    *(
+        ProbeSetSpec(
+            name=f"behaviour.{name}",
+            summary=summary,
+            licence="Apache-2.0",
+            factory=f"afterburn_behaviour.suites.{name}:items",
+            default=True,
+        )
+        for name, summary in sorted(_SUMMARIES.items())
+    ),
     ProbeSetSpec(
-        name=f"behaviour.{name}",
-        summary=summary,
+        name="behaviour.plain",
+        summary="Short English passages about ordinary things, generated: read by both models, never asked",
         licence="Apache-2.0",
-        factory=f"afterburn_behaviour.suites.{name}:items",
+        factory="afterburn_behaviour.suites.plain:items",
         default=True,
-    )
-    for name, summary in sorted(_SUMMARIES.items())
+        use="passages",
+    ),
 )
