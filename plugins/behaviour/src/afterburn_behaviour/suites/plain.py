@@ -1,6 +1,6 @@
 """The texts `plain`: short English passages about ordinary things, to be read by both models and never asked.
 
-What training changed shows on texts that have nothing to do with it. A seed gives fresh passages from a grammar of ours:
+What training changed shows on texts that have nothing to do with it. A seed gives fresh passages from our own grammar:
 no model can have seen them. Each has about 30 to 60 tokens; domains take turns, so that the first passages of any
 number have as many of each.
 """

@@ -182,9 +182,7 @@ PROGRAMS = domain(
     \t{noun#1} = ⟨{n:1-9}, {n:10-40}, {n:41-99}⟩
     \ttotal_{noun#3} = {n:0-20}
     \t{noun#3} = ‹"{colour}": {n:2-9}, "{town}": {n:10-99}›
-    \t"""
-    + '"""Return the {noun} of each {noun#2}, in {month} order."""'
-    + r"""
+    \t# Return the {noun} of each {noun#2}, in {month} order.
     \tassert {noun#2} != {n:2-99}, "no {noun} on {weekday}"
     middle:
     \t{noun#3} = {noun#2} * {n:2-12} + {n:1-60}
