@@ -12,9 +12,9 @@ from afterburn_core.trace.shares import Share
 SCHEMA_VERSION = "1.0"
 
 Outcome = Literal["carried", "not_special", "whole", "nothing", "unchanged", "interrupted"]
-"""`carried`: a set carries the effect and random sets of its size do not. `not_special`: a set does, and so do random
-ones. `whole`: no part does by itself. `nothing`: there is no effect to trace. `unchanged`: the weights are equal.
-`interrupted`: stopped before anything could be said."""
+"""`carried`: a set carries the effect, and more than random sets of its size. `not_special`: a set does, and so do
+random ones, or nearly so. `whole`: no part does by itself. `nothing`: there is no effect to trace. `unchanged`: the
+weights are equal. `interrupted`: stopped before anything could be said."""
 
 
 @attrs.frozen(kw_only=True)
@@ -44,11 +44,9 @@ class Control:
     """What each carries alone."""
     p_value: float
     """(1 + number that carry at least as much) / (1 + number)."""
-
-    @property
-    def exceeded(self) -> bool:
-        """Whether the set carries more than every one of them; `p_value` is then 1 / (1 + number)."""
-        return self.p_value * (len(self.alone) + 1) <= 1 + 1e-9
+    exceeded: bool
+    """Whether the set carries more than every one of them, with the lower bound of its interval; `p_value` is then
+    1 / (1 + number)."""
 
 
 @attrs.frozen(kw_only=True)

@@ -137,13 +137,18 @@ def control_of(cells: Cells, shares: Shares, count: int, seed: int) -> Control |
     drawn = like_sets(cells, shares.cells, count=count, seed=seed)
     if not drawn.sets:
         return None
-    own = shares.alone(cells).value
+    own = shares.alone(cells)
     values = tuple(
         shares.of_places(names, f"random set {number} of {len(drawn.sets)}").value
         for number, names in enumerate(drawn.sets, start=1)
     )
-    above = sum(value >= own for value in values)
-    return Control(matched=drawn.matched, alone=values, p_value=(1 + above) / (1 + len(values)))
+    above = sum(value >= own.value for value in values)
+    return Control(
+        matched=drawn.matched,
+        alone=values,
+        p_value=(1 + above) / (1 + len(values)),
+        exceeded=own.interval.low > max(values),
+    )
 
 
 def table_of(rows: Sequence[tuple[str, Cells]], columns: Sequence[tuple[str, str]], shares: Shares) -> Table:

@@ -39,8 +39,10 @@ def statement(
         path: the steps that led there.
         finished: whether the search came to its end.
     """
-    if outcome == "unchanged" or effect is None:
+    if outcome == "unchanged":
         return f"Nothing to trace: both models have the same weights, and {metric} is unchanged."
+    if effect is None:
+        return f"Interrupted before the change in {metric} was measured; the same command goes on from there."
     told = f"the change in {metric} ({size(effect)})"
     if outcome == "nothing":
         more = "Trace a metric that shifted, or more prompts (--prompts-limit)."
