@@ -16,7 +16,7 @@ import attrs
 
 from afterburn_core.backends.adapter import AdapterSource, read_adapter
 from afterburn_core.backends.documents import FILES, read_documents, read_json
-from afterburn_core.backends.encoder_folder import can_encode, encoder_files
+from afterburn_core.backends.encoder_folder import can_encode, encoder_files, network_folder
 from afterburn_core.backends.locate import INDEXES, locate, weight_files
 from afterburn_core.backends.tensors import FLOATING, TensorInfo, WeightFile, WeightSource
 from afterburn_core.backends.tensors_of_files import FilesSource, check_index, open_files, reader_of
@@ -35,11 +35,14 @@ if TYPE_CHECKING:
 
     from afterburn_core.forward.encoded import Encoded
     from afterburn_core.forward.live import Live
+    from afterburn_core.forward.reading import PairReader, Wanted
     from afterburn_core.generation.model import Decoding, Generator, Serving, Template
     from afterburn_core.probes.model import Probe
     from afterburn_core.run.progress import Progress
 
-_ON_BASE = ("generate", "encode")
+_ON_MODEL: tuple[Capability, ...] = ("generate", "forward", "logits", "steer")
+"""Capabilities of causal language models that can be loaded."""
+_ON_BASE = (*_ON_MODEL, "encode")
 """Capabilities that an adapter has where its base has them."""
 NAME = "core.checkpoint"
 
@@ -52,6 +55,9 @@ class Checkpoint:
     files: tuple[SubjectFile, ...]
     source: WeightSource
     directory: Path
+    network: Path
+    """Where configuration, weights and tokenizer lie: `directory`, or the folder below it that an embedding model's
+    list of steps names."""
     opened: tuple[WeightFile, ...]
     _parsed: dict[str, Mapping[str, Any] | None] = attrs.field(factory=dict, repr=False, eq=False)
 
@@ -64,7 +70,7 @@ class Checkpoint:
         A single weight file has none: what lies beside it belongs to no subject, and no digest covers it.
         """
         if not self._parsed and "documents" in self.facts.capabilities:
-            self._parsed.update(read_documents(self.directory))
+            self._parsed.update(read_documents(self.network))
         return self._parsed
 
     def generator(self, decoding: Decoding, serving: Serving | None = None) -> Generator:
@@ -80,6 +86,24 @@ class Checkpoint:
         from afterburn_core.backends.encoder_vectors import subject_vectors
 
         return subject_vectors(self, texts, kinds, serving=serving, layers=layers, progress=progress)
+
+    def pair_reader(
+        self,
+        base: OpenSubject,
+        *,
+        serving: Serving,
+        template: Template,
+        wanted: Wanted,
+        seed: int,
+        **forced: Any,
+    ) -> PairReader:
+        """Reads batches beside the base, see `forward.reading.Reads`. Asked for only with `forward`.
+
+        `forced`: how the two share the memory, see `transformers_reader.open_reader`.
+        """
+        from afterburn_core.backends.transformers_reader import open_reader
+
+        return open_reader(base, self, serving=serving, template=template, wanted=wanted, seed=seed, **forced)
 
     def live(
         self,
@@ -142,6 +166,24 @@ class AdapterSubject:
 
         return subject_vectors(self, texts, kinds, serving=serving, layers=layers, progress=progress)
 
+    def pair_reader(
+        self,
+        base: OpenSubject,
+        *,
+        serving: Serving,
+        template: Template,
+        wanted: Wanted,
+        seed: int,
+        **forced: Any,
+    ) -> PairReader:
+        """Reads batches beside the base, see `forward.reading.Reads`. Asked for only with `forward`.
+
+        `forced`: how the two share the memory, see `transformers_reader.open_reader`.
+        """
+        from afterburn_core.backends.transformers_reader import open_reader
+
+        return open_reader(base, self, serving=serving, template=template, wanted=wanted, seed=seed, **forced)
+
     def live(
         self,
         base: OpenSubject,
@@ -173,11 +215,12 @@ def open_subject(
     if path.is_dir() and (path / "adapter_config.json").is_file():
         return _open_adapter(reference, path, revision, role, base, registry)
     directory = path if path.is_dir() else path.parent
-    paths = weight_files(path) if path.is_dir() else (path,)
-    config = _own_config(path)
+    network = network_folder(directory)
+    paths = weight_files(network) if path.is_dir() else (path,)
+    config = _own_config(network if path.is_dir() else path)
     source, opened = open_files(paths, registry)
     if path.is_dir():
-        check_index(path, source, opened)
+        check_index(network, source, opened)
     config = config or dict(getattr(opened[0], "config", {}))  # a GGUF file brings its own
     weights, quantisation = _dequantised(source, config)
     tensors = {n: t for n, t in weights.tensors.items() if n not in weights.aliases and not is_buffer(n, t.shape)}
@@ -186,10 +229,10 @@ def open_subject(
         dtypes[info.dtype] += info.numel
     matrices = [(info, min(info.shape)) for info in tensors.values() if len(info.shape) == 2]
     capabilities: tuple[Capability, ...] = ("documents", "weights") if path.is_dir() else ("weights",)
-    if path.is_dir() and can_write(path, config):
-        capabilities = (*capabilities, "generate")
     if path.is_dir() and can_encode(path, config):
-        capabilities = (*capabilities, "encode")
+        capabilities = (*capabilities, "forward", "encode")
+    elif path.is_dir() and can_write(path, config):
+        capabilities = (*capabilities, *_ON_MODEL)
     facts = SubjectFacts(
         role=role,
         kind="checkpoint",
@@ -207,14 +250,14 @@ def open_subject(
         eigen_flop=sum(4 / 3 * order**3 for _, order in matrices),
         properties={"tied": is_tied(config), **quantisation},
     )
-    extra = [directory / name for name in (*FILES, *INDEXES)] if path.is_dir() else []
+    extra = [network / name for name in (*FILES, *INDEXES)] if path.is_dir() else []
     extra += encoder_files(path) if path.is_dir() else ()
     files = tuple(
         SubjectFile(path=file, relative=file.relative_to(directory).as_posix())
         for file in dict.fromkeys((*paths, *extra))
         if file.is_file()
     )
-    return Checkpoint(facts=facts, files=files, source=weights, directory=directory, opened=opened)
+    return Checkpoint(facts=facts, files=files, source=weights, directory=directory, network=network, opened=opened)
 
 
 def _dequantised(source: FilesSource, config: Mapping[str, Any]) -> tuple[WeightSource, dict[str, Any]]:

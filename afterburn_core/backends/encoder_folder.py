@@ -133,6 +133,14 @@ def encoder_files(directory: Path) -> tuple[Path, ...]:
     return tuple(sorted(path for path in found if path.is_file()))
 
 
+def network_folder(directory: Path) -> Path:
+    """Where an embedding model's network lies: the first folder in `modules.json`, or the directory itself."""
+    if not (directory / MODULES).is_file() or (directory / "config.json").is_file():
+        return directory
+    first = next((place for _, place in _listed(directory)), directory)
+    return first if (first / "config.json").is_file() else directory
+
+
 def read_plan(directory: Path) -> EncoderPlan:
     """The plan of a model directory.
 

@@ -15,6 +15,7 @@ its own, so nothing depends on their order.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -30,6 +31,8 @@ from afterburn_core.run.seeds import child_seed
 Swaps = Mapping[nn.Parameter, torch.Tensor]
 """Parameters, and what stands in their place."""
 _FACTORS = (("lora_A", "lora_B"), ("lora_embedding_A", "lora_embedding_B"))
+_WRAPPERS = re.compile(r"\.(base_layer|original_module)(?=\.)")
+"""What an adapter puts into the names of its base's parameters."""
 _STEP = 8
 """bfloat16 has 8 significant bits: numbers m·2^e with m in [½, 1) lie 2^(e−8) apart."""
 
@@ -81,6 +84,11 @@ def adapter_changes(model: Any) -> list[Change]:
     return found
 
 
+def adapter_parameters(model: Any) -> set[nn.Parameter]:
+    """Parameters that an adapter brings; none where there is no adapter."""
+    return {p for name, p in model.named_parameters() if "lora_" in name or ".modules_to_save." in name}
+
+
 def paired_changes(base: nn.Module, trained: nn.Module) -> list[Change]:
     """The parameters in which two models of one architecture differ."""
     before = dict(base.named_parameters())
@@ -108,7 +116,11 @@ def rounded(model: nn.Module, seed: int, *, skip: Iterable[nn.Parameter] = ()) -
     """The weights of the base, rounded; `skip` are those of an adapter on it. Empty where the model computes in
     bfloat16, so that nothing finer can be said."""
     own = set(skip)
-    parameters = {n: p for n, p in model.named_parameters() if p.is_floating_point() and p not in own}
+    parameters = {
+        _WRAPPERS.sub("", name): parameter
+        for name, parameter in model.named_parameters()
+        if parameter.is_floating_point() and parameter not in own
+    }
     if any(parameter.dtype == torch.bfloat16 for parameter in parameters.values()):
         return {}
     cast = {parameter: parameter.data.bfloat16() for parameter in parameters.values()}

@@ -53,14 +53,14 @@ class Head:
     def __init__(self, sites: Sites) -> None:
         self._given = _Given()
         path = next(name for name, module in sites.network.named_modules() if module is sites.body)
-        self._shell = _with(sites.network, path.split("."), self._given)
+        self.shell: Any = _with(sites.network, path.split("."), self._given)
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """Logits (n, V) float32 of states (n, d) as `final_norm` has them."""
         self._given.states = states[None]
         try:
             ids = torch.zeros((1, states.shape[0]), dtype=torch.int64, device=states.device)
-            logits: torch.Tensor = self._shell(input_ids=ids, use_cache=False).logits
+            logits: torch.Tensor = self.shell(input_ids=ids, use_cache=False).logits
         finally:
             self._given.states = None
         return logits[0].float()

@@ -111,8 +111,8 @@ class Resident:
         def compute(index: torch.Tensor) -> torch.Tensor:
             if self.head is None:
                 return self.whole(stance, grid, index, vocabulary)
-            if self._adapted_head or not self._in_head.isdisjoint(stance.swaps):
-                self.take(stance)
+            if self._adapted_head or any(map(self._in_head.__contains__, (*stance.swaps, *self._own))):
+                self.take(stance)  # otherwise every stance has the same head
             with self._running():
                 return log_probabilities(self.head(states[index]), vocabulary)
 

@@ -14,7 +14,7 @@ def afterburn_backends() -> Iterable[BackendSpec]:
     yield BackendSpec(
         name="core.checkpoint",
         summary="Hugging Face directories, hub ids, PEFT adapters and single weight files",
-        capabilities=("documents", "weights", "lora", "generate", "encode"),
+        capabilities=("documents", "weights", "lora", "generate", "forward", "logits", "encode", "steer"),
         factory="afterburn_core.backends.checkpoint:open_subject",
     )
     yield BackendSpec(
