@@ -19,6 +19,7 @@ from afterburn_core.errors import SubjectError
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt")
 _SMALL = 1 << 20
+_WORTH_COLLECTING = 1 << 24
 _TUNED_BIASES = ("all", "lora_only")
 
 
@@ -184,8 +185,10 @@ class ResidentModel:
         if self._holders > 0 or self._model is None:
             return
         on_gpu = any(p.is_cuda for p in self._model.parameters())
+        large = sum(p.numel() for p in self._model.parameters()) > _WORTH_COLLECTING
         self._model = None
-        gc.collect()
+        if large or on_gpu:  # to look through all objects of the process takes half a second
+            gc.collect()
         if on_gpu:
             torch.cuda.empty_cache()
 

@@ -7,7 +7,6 @@ time when the next operation asks for the same size: for tensors of a megabyte t
 from __future__ import annotations
 
 import ctypes
-import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -41,7 +40,6 @@ def kept_heap() -> Iterator[None]:
             _holders -= 1
             if _holders == 0:
                 library.mallopt(_TRIM, 2 * _LARGEST)
-                gc.collect()
                 library.malloc_trim(0)
 
 
