@@ -7,9 +7,9 @@ sign flips of units (`afterburn_core.stats.maxt`), in two families:
 - *swapped sides*: g_pv − l_pv, the share of positions at which v is among the gains less that among the losses.
   Swapping the names of the two models turns D into −D and gains into losses, so that this is its sign-flip test: it
   asks whether the token moves in one direction.
-- *scrambled change*: r_pv − ν, with ν the largest rate that any token of the vocabulary reaches under a scrambled
-  change of the same size. It asks whether the token is an extreme more often than any would be under a change that
-  knows nothing.
+- *scrambled change*: r_pv − ν, with ν the largest rate that any token of the vocabulary reaches, among gains or among
+  losses, under a scrambled change of the same size. It asks whether the token is an extreme more often than any would
+  be under a change that knows nothing. Such a change has no direction, so both signs are one null.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Table:
 
     def at(self, tokens: Integers) -> Integers:
         """(C) columns of these tokens."""
-        return np.asarray(np.searchsorted(self.tokens, tokens), dtype=np.int64)
+        found: Integers = np.searchsorted(self.tokens, tokens).astype(np.int64)
+        return found
 
 
 def table(passages: Sequence[Kept], tokens: Integers) -> Table:
@@ -84,18 +85,18 @@ class Tested:
     """Of the candidates of each sign, in their order; corrected together. `None` without a scrambled change."""
 
 
-def test(on: Table, candidates: tuple[Integers, Integers], null: tuple[float, float] | None, seed: int) -> Tested:
+def test(on: Table, candidates: tuple[Integers, Integers], null: float | None, seed: int) -> Tested:
     """Tests all candidates.
 
     Args:
         on: The confirmation half, with all candidates of both signs.
-        null: ν of gains and of losses.
+        null: ν; `None` without a scrambled change.
     """
     swapped = max_t(on.rates[0] - on.rates[1], seed=child_seed(seed, "swapped"), clusters=on.units)
     if null is None:
         return Tested(swapped=swapped, scrambled=None)
     excess = np.concatenate(
-        [on.rates[sign][:, on.at(candidates[sign])] - null[sign] for sign in (0, 1)], axis=1
+        [on.rates[sign][:, on.at(candidates[sign])] - null for sign in (0, 1)], axis=1
     )  # (P, C of gains + C of losses)
     both = max_t(excess, seed=child_seed(seed, "scrambled"), clusters=on.units)
     edge = len(candidates[0])

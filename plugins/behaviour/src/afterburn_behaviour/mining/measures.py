@@ -57,7 +57,7 @@ def _count(outcome: Outcome, sign: int, name: str) -> Measurement:
     elif outcome.null is None:
         reason = "no scrambled change was read beside the pair: found by the test of swapped sides alone"
     else:
-        reason = f"found above {100 * outcome.null[sign]:.1f} %, the largest rate of a token under the scrambled change"
+        reason = f"found above {100 * outcome.null:.1f} %, the largest rate of a token under the scrambled change"
     return measure(metric, outcome.found[sign], n=outcome.confirmed_units, reason=reason)
 
 

@@ -37,8 +37,8 @@ class Outcome:
     """How many of all candidates are found."""
     first: tuple[Token | None, Token | None]
     """The token that led the discovery half."""
-    null: tuple[float, float] | None
-    """ν of gains and losses; `None` without a scrambled change."""
+    null: float | None
+    """ν; `None` without a scrambled change."""
     stability: tuple[tuple[float | None, int], tuple[float | None, int]]
     topics: tuple[Factors | None, Factors | None]
     topic_tokens: tuple[Integers, Integers]
@@ -114,12 +114,9 @@ def conclude(
     )
 
 
-def _largest(controls: Mapping[str, Rates]) -> tuple[float, float] | None:
-    """The largest rate of any token under any scrambled change, by sign."""
-    if not controls:
-        return None
-    gains, losses = (max(float(rates.overall(sign).max()) for rates in controls.values()) for sign in (0, 1))
-    return gains, losses
+def _largest(controls: Mapping[str, Rates]) -> float | None:
+    """The largest rate of any token of either sign under any scrambled change."""
+    return max((float(rates.overall(sign).max()) for rates in controls.values() for sign in (0, 1)), default=None)
 
 
 def _tests(tested: Tested | None, sign: int, place: int, at: int) -> tuple[Test | None, Test | None]:

@@ -48,7 +48,7 @@ class Token:
     null_rate: float | None
     """Rate of the same token under the scrambled change."""
     null: Null | None
-    """Where `confirmed` lies among all tokens' rates under the scrambled change."""
+    """Where `confirmed` lies among the rates of all tokens, of either sign, under the scrambled change."""
     log_ratio: float | None
     """Mean of D on the confirmation half."""
     log_interval: Interval | None
@@ -86,6 +86,7 @@ def described(
         ratio, bounds = _log_ratios(differences, ids)
         opposite, discovered = trained.overall(1 - sign), trained.of_half(DISCOVER, sign)
         same = [one.overall(sign) for one in controls.values()]
+        every = [one.overall(either) for one in controls.values() for either in (0, 1)]
         told = []
         for j, one in enumerate(candidates):
             (mean, interval), (balance, both) = estimates[sign, one.id], estimates[2, one.id]
@@ -105,7 +106,7 @@ def described(
                     swapped=one.swapped,
                     scrambled=one.scrambled,
                     null_rate=max((float(r[one.id]) for r in same), default=None),
-                    null=_rank(same, mean),
+                    null=_rank(every, mean),
                     log_ratio=None if ratio is None else float(ratio[j]),
                     log_interval=None if bounds is None else bounds[j],
                     spread=float(spread[one.id]),
