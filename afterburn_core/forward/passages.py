@@ -5,14 +5,14 @@ Which passages there are depends on settings, probes and answers alone, never on
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, pairwise, zip_longest
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 from afterburn_core.errors import ConfigError
-from afterburn_core.forward.continuations import continuation_passages
+from afterburn_core.forward.continuations import continuation_passages, continued
 from afterburn_core.forward.model import Author, Passage, Source
+from afterburn_core.forward.sampling import evenly
 from afterburn_core.generation.asking import Asking
 from afterburn_core.generation.model import Responses, Sample
 from afterburn_core.probes.model import Probe
@@ -108,29 +108,21 @@ def gather(
             responses = answers_of_run(settings.answers)
         found += [_answers(one, settings.preset) for one in chosen(responses, settings)]
     if "continuation" in wanted:
-        found += map(continuation_passages, probes)
+        found += map(continuation_passages, continued(probes, settings))
     if "given" in wanted:
         found += [_texts(one, "given") for one in given]
     return tuple(chain.from_iterable(found))
 
 
 def chosen(responses: Sequence[Responses], settings: Settings) -> list[Responses]:
-    """The prompts whose answers are read: as many of every set, those that both sides answered first, by a hash."""
-    answered = [one for one in responses if one.base or one.trained]
+    """The prompts whose answers are read: as many of every set, and those that one side alone answered only where the
+    others are not enough."""
     most = ANSWERED[settings.preset]
-    if most is None or len(answered) <= most:
-        return answered
-
-    def key(one: Responses) -> tuple[bool, bytes]:
-        return not one.paired, hashlib.sha256(f"{settings.seed}/{one.probe.id}".encode()).digest()
-
-    sets: dict[str, list[Responses]] = {}
-    for one in sorted(answered, key=key):
-        sets.setdefault(one.probe.suite, []).append(one)
-    turns = zip_longest(*(sets[name] for name in sorted(sets)))
-    kept = [one for turn in turns for one in turn if one is not None][:most]
-    names = {one.probe.id for one in kept}
-    return [one for one in answered if one.probe.id in names]
+    both = evenly([one.probe for one in responses if one.paired], most, settings.seed)
+    one_side = [one.probe for one in responses if not one.paired and (one.base or one.trained)]
+    alone = evenly(one_side, None if most is None else most - len(both), settings.seed)
+    kept = {probe.id for probe in (*both, *alone)}
+    return [one for one in responses if one.probe.id in kept]
 
 
 def _default_texts(registry: Registry) -> list[str]:

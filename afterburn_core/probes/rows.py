@@ -15,6 +15,7 @@ from typing import Any, get_args
 import attrs
 
 from afterburn_core.probes.constraints import constraint_faults
+from afterburn_core.probes.continuations import continuation_faults
 from afterburn_core.probes.model import Message, Probe, Speaker, prompt_digest
 from afterburn_core.result.strict_json import faults as json_faults
 from afterburn_core.result.strict_json import is_text, show
@@ -78,6 +79,7 @@ def probe_of(row: Any, suite: str, *, others: bool = False, answered: bool = Fal
     unsafe = row.get("unsafe")
     if unsafe is not None and not isinstance(unsafe, bool):
         problems.append(f"unsafe is {show(unsafe)}; write true, false or null")
+    problems += continuation_faults(properties)
     requests = _names(row, "requests", problems)
     name = _id(row, prompt, problems)
     if problems:
@@ -148,11 +150,29 @@ def renamed(row: Mapping[str, Any]) -> dict[str, Any]:
         named["gold"] = LETTERS[gold]  # data sets count options from 0
     elif isinstance(choices, list) and isinstance(gold, str) and choices.count(gold) == 1 and gold not in LETTERS:
         named["gold"] = LETTERS[choices.index(gold)]
-    rest = {name: value for name, value in row.items() if name not in taken}
+    pair = _pair(row)
+    if pair:
+        taken |= {"chosen", "rejected"}
+        if named.get("prompt") is None and isinstance(row["chosen"], list):
+            named["prompt"] = row["chosen"][:-1]
+    rest = {name: value for name, value in row.items() if name not in taken} | pair
     if rest:
         given = named.get("properties")
         named["properties"] = rest | (dict(given) if isinstance(given, Mapping) else {})
     return named
+
+
+def _pair(row: Mapping[str, Any]) -> dict[str, Any]:
+    """`chosen` and `rejected`, texts or conversations, as continuations; nothing where a row has no such pair."""
+    found = []
+    for name in ("chosen", "rejected"):
+        value = row.get(name)
+        if isinstance(value, list) and value and isinstance(value[-1], Mapping):
+            value = value[-1].get("content")
+        found.append(value)
+    if not all(isinstance(text, str) for text in found) or found[0] == found[1]:
+        return {}
+    return {"continuations": found, "preferred": 0}
 
 
 def nearest(name: str, known: tuple[str, ...]) -> str:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from afterburn_core.forward.continuations import continuation_passages
+from afterburn_core.forward.continuations import continuation_passages, continued
 from afterburn_core.forward.passages import ANSWERED, SAMPLES, gather, given_of, texts_of
 from afterburn_core.generation.model import Decoding, Responses
 from afterburn_core.probes.suites import AskedSet
-from afterburn_core.result.model import Input
+from afterburn_core.result.model import Input, Notification
 from afterburn_core.run.needs import EncodeNeed, ForwardNeed, LiveNeed, Need, Source
 from afterburn_core.run.subjects import OpenSubject
 from afterburn_core.run.workload import Reading
@@ -46,7 +46,7 @@ class Material:
         asked = len(probes) if most is None else min(len(probes), most)
         each = asking.samples if samples is None else min(samples, asking.samples)
         answers = 2 * asked * each
-        follow = [list(continuation_passages(probe)) for probe in probes]
+        follow = [list(continuation_passages(probe)) for probe in continued(probes, settings)]
         mean = prompts / len(probes) if probes else 0
         return Reading(
             passages={
@@ -74,6 +74,10 @@ class Material:
         return gather(
             sources=sources, texts=self.texts, asking=asking, responses=responses, settings=settings, given=self.given
         )
+
+    def remarks(self) -> tuple[Notification, ...]:
+        """What to say of how the texts were drawn, such as that a corpus was cut."""
+        return tuple(Notification(level="note", message=note) for one in self.texts for note in one.notes)
 
     def inputs(self) -> tuple[Input, ...]:
         """Their entries in the document."""

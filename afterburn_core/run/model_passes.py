@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from afterburn_core.generation.model import Responses
     from afterburn_core.probes.model import Probe
     from afterburn_core.probes.suites import AskedSet
+    from afterburn_core.result.model import Notification
     from afterburn_core.run.analyzers import Guarded
     from afterburn_core.run.plan import PlannedPass
 
@@ -47,6 +48,8 @@ class ModelPasses:
     """The run's passages, given what was answered."""
     texts: tuple[AskedSet, ...] = ()
     """Sets of plain texts, for embedding models."""
+    remarks: tuple[Notification, ...] = ()
+    """What to say of how the texts were drawn."""
     excerpts: bool = True
     _responses: tuple[Responses, ...] = attrs.field(default=(), init=False)
     _read: tuple[Encoded, ...] = attrs.field(default=(), init=False)
@@ -100,7 +103,7 @@ class ModelPasses:
         self._read = read.texts
         return Swept(
             counters=read.counters,
-            notes=read.notes,
+            notes=(*self.remarks, *read.notes),
             stopped=read.stopped,
             properties={"forward": dict(read.properties)},
         )

@@ -59,6 +59,7 @@ def models_of(
         ),
         gather=lambda responses: opened.material.passages(sources, settings, opened.asking, responses),
         texts=opened.material.encoded,
+        remarks=opened.material.remarks(),
         excerpts=settings.excerpts,
     )
 
