@@ -197,6 +197,7 @@ def test_planning_imports_no_torch_and_reads_no_weights(tmp_path: Path, flags: l
             "core.documents_pass",
             "core.weights_pass",
             "core.generation_pass",
+            "core.forward_pass",
         ]
     else:
         assert "weight.delta" in finished.stdout
