@@ -67,6 +67,10 @@ class Kept:
     def unit(self, name: str) -> str:
         return self._units[name]
 
+    def vectors(self, name: str) -> Mapping[str, Vectors]:
+        """Of one passage, by kind."""
+        return self._vectors[name]
+
     def of_passages(self, kind: str) -> Vectors:
         """(n, …), in the order of `names`."""
         return np.stack([self._vectors[name][kind] for name in self.names(kind)])

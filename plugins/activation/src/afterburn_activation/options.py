@@ -55,3 +55,29 @@ class ExamplesOptions:
     """Passages kept for each site and each order."""
     typical: int = attrs.field(default=3, validator=attrs.validators.ge(0))
     """Passages kept whatever they show."""
+
+
+@attrs.frozen(kw_only=True)
+class TraitsOptions:
+    """Options of `activation.traits`."""
+
+    directions: str = ""
+    """A safetensors file of directions of your own: tensors `trait.<name>.blocks.<number>.out` of the model's width."""
+    prompts: int = attrs.field(default=256, validator=attrs.validators.ge(1))
+    """Prompts of the run that count, a sample by a hash of their ids; fewer where they would take 256 MB."""
+    randoms: int = attrs.field(default=999, validator=attrs.validators.ge(19))
+    """Random directions that a shift is compared with."""
+
+
+@attrs.frozen(kw_only=True)
+class TraitJudgeOptions:
+    """Options of `activation.trait_judge`."""
+
+    alpha: float = attrs.field(default=0.05, validator=_inside)
+    """Level of the tests; p values are corrected over traits first."""
+    auroc: float = attrs.field(default=0.9, validator=_inside)
+    """A direction that tells held-out answers apart less well than this is not used."""
+    margin: float = attrs.field(default=0.05, validator=attrs.validators.gt(0))
+    """Shifts within ± this share of the way from negative to positive answers are equivalent."""
+    alike: float = attrs.field(default=0.5, validator=_inside)
+    """Directions whose cosine reaches this are spoken of together."""
