@@ -46,12 +46,13 @@ def test_global_randomness_is_neither_used_nor_changed() -> None:
     assert random.getstate() == state
 
 
-def test_every_suite_is_asked_by_default() -> None:
-    assert set(SPECS) == {"code", "facts", "instructions", "math", "reasoning", "safety", "writing"}
-    assert all(spec.default for spec in PROBE_SETS)
+def test_every_suite_of_questions_but_the_pairs_is_asked_by_default() -> None:
+    asked = {"code", "facts", "instructions", "math", "reasoning", "safety", "writing"}
+    assert set(SPECS) == asked | {"plain", "preferences"}
+    assert {spec.name.split(".")[1] for spec in PROBE_SETS if spec.default and spec.use == "questions"} == asked
     registry = Registry.discover(only=["behaviour"])
     sets = choose_sets(registry, suites=[], files=[], needed=[], seed=0, limit=None)
-    assert [one.name for one in sets] == [f"behaviour.{name}" for name in sorted(SPECS)]
+    assert [one.name for one in sets] == [f"behaviour.{name}" for name in sorted(asked)]
     assert all(len(one.probes) >= 120 for one in sets)
     probes = [probe for one in sets for probe in one.probes]
     assert len({probe.id for probe in probes}) == len(probes)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from afterburn_behaviour.specs import distribution, mining, quality, style, variety
+from afterburn_behaviour.specs import distribution, live, mining, preference, quality, style, variety
 from afterburn_behaviour.suites import PROBE_SETS
 from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, ProbeSetSpec, hookimpl
 
-_MODULES = (style, variety, quality, distribution, mining)
+_MODULES = (style, variety, quality, distribution, mining, preference, live)
 
 
 @hookimpl

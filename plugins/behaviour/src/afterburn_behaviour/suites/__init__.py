@@ -34,6 +34,12 @@ PROBE_SETS = (
         for name, summary in sorted(_SUMMARIES.items())
     ),
     ProbeSetSpec(
+        name="behaviour.preferences",
+        summary="Pairs of answers, one of them better: to wrong sums, drafts, questions of fact, requests; generated",
+        licence="Apache-2.0",
+        factory="afterburn_behaviour.suites.preferences:items",
+    ),
+    ProbeSetSpec(
         name="behaviour.plain",
         summary="Short English passages about ordinary things, generated: read by both models, never asked",
         licence="Apache-2.0",
