@@ -21,6 +21,7 @@ from afterburn_core.report.contrast import contrast
 from afterburn_core.report.drawings import Drawing, drawings
 from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.families import tables
+from afterburn_core.report.forward_output import OutputLimits, output_views
 from afterburn_core.report.inert import guard, json_island, visible
 from afterburn_core.report.json import document
 from afterburn_core.report.series import labelled_tables, series_cards, series_of
@@ -55,6 +56,7 @@ class HtmlOptions:
     """Files listed for one subject."""
     views: ViewLimits = ViewLimits()
     behaviour: BehaviourLimits = BehaviourLimits()
+    output: OutputLimits = OutputLimits()
 
 
 def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
@@ -92,6 +94,7 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
             spilled=spilled,
             views=views,
             behaviour=behaviour,
+            output=output_views(view, evidence, chosen.output),
             unfinished=presentation.unfinished(result),
             policy=_policy(library, program),
             library=library,

@@ -188,7 +188,7 @@ def _wanted(name: str, of: Part) -> bool:
     """Everything of the whole, of sources and of domains; of finer parts only what their tables show."""
     subset = of.scope.subset
     broad = subset is None or ("," not in subset and subset.startswith(_BROAD))
-    return broad or name in ("kl", "jsd", "flip_rate")
+    return broad or name in ("kl", "kl_reverse", "jsd", "flip_rate")
 
 
 def _by_kind(controls: Mapping[str, np.ndarray[tuple[int], np.dtype[np.float64]]]) -> dict[str, list[float]]:
