@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,6 @@ import transformers
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from afterburn_core.backends.transformers_live import TransformersLive
-from afterburn_core.generation.model import Serving
-from afterburn_core.plugin.registry import Registry
-from afterburn_core.run.references import parse_reference
-from afterburn_core.run.subjects import open_subject
 from afterburn_core.testing.guards import global_seeds
 from afterburn_organisms import demo_pair
 
@@ -88,18 +81,3 @@ def adapted(base: Path, directory: Path, name: str) -> Path:
                 parameter.data += 0.1 * torch.randn_like(parameter) * (0.2 if "magnitude" in key else 1.0)
     model.save_pretrained(directory)
     return directory
-
-
-@contextmanager
-def live_pair(base: Path, trained: Path, **keywords: Any) -> Iterator[TransformersLive]:
-    """The pair in memory."""
-    registry = Registry.discover(only=())
-    first = open_subject(parse_reference(str(base)), "base", registry)
-    second: Any = open_subject(parse_reference(str(trained)), "trained", registry, base=first)
-    live = second.live(first, serving=Serving(), template="auto", seed=0, **keywords)
-    try:
-        yield live
-    finally:
-        live.close()
-        second.close()
-        first.close()

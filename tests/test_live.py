@@ -20,7 +20,8 @@ from afterburn_core.errors import SubjectError
 from afterburn_core.forward.live import BASE, TRAINED, Blend
 from afterburn_core.generation.model import Decoding, Request
 from afterburn_core.probes.model import Message
-from tests.live_models import adapted, family, fine_tuned, live_pair
+from afterburn_core.testing.live import live_pair
+from tests.live_models import adapted, family, fine_tuned
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # in peft
 SEQUENCES = ((1, 50, 60, 70, 80, 90), (1, 300), (1, 9, 8, 7, 6, 5, 4, 3, 11, 12, 13))

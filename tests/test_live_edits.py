@@ -12,7 +12,8 @@ import torch
 from afterburn_core.backends.transformers_live import TransformersLive
 from afterburn_core.errors import SubjectError
 from afterburn_core.forward.live import BASE, TRAINED, Edit, Project, Replace, Steer
-from tests.live_models import family, fine_tuned, live_pair
+from afterburn_core.testing.live import live_pair
+from tests.live_models import family, fine_tuned
 
 SEQUENCES = ((1, 50, 60, 70, 80, 90), (1, 300, 7), (1, 9, 8, 7, 6, 5, 4, 3))
 VECTOR = torch.linspace(-1, 1, 32)

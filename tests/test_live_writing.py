@@ -15,7 +15,8 @@ from afterburn_core.errors import SubjectError
 from afterburn_core.forward.live import BASE, TRAINED, Blend, Mixture, Steer
 from afterburn_core.probes.model import Message
 from afterburn_core.testing.guards import watched_globals
-from tests.live_models import family, fine_tuned, live_pair
+from afterburn_core.testing.live import live_pair
+from tests.live_models import family, fine_tuned
 
 PROMPTS = tuple((1, *range(10 + 7 * n, 10 + 7 * n + 1 + (5 * n) % 17)) for n in range(14))
 SEEDS = tuple(range(14))

@@ -84,7 +84,8 @@ def open_live(
     parameters, width = base.facts.parameters, 4 if dtype == "float32" else 2
 
     def writer(live: TransformersLive, decoding: Decoding, blend: Blend) -> Generator:
-        return BlendedGenerator(live, blend, second, decoding, serving=serving, parameters=parameters)
+        asked = decoding if decoding.template != "auto" else attrs.evolve(decoding, template=template)
+        return BlendedGenerator(live, blend, second, asked, serving=serving, parameters=parameters)
 
     return TransformersLive(
         network,
