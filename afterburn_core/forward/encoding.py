@@ -13,6 +13,7 @@ text; `content` all others.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -79,7 +80,7 @@ def encode(
     Raises:
         SubjectError: the chat template refuses a conversation.
     """
-    passages = list(passages)
+    passages, foreign = _own_tokens(list(passages), tokenizer)
     prompts = Prompts(tokenizer=tokenizer, mode=mode, label=label)
     renderer = Renderer(prompts)
     drafts = [_draft(passage, renderer, mode) for passage in passages]
@@ -91,21 +92,42 @@ def encode(
         end=end_mark(prompts) if any(passage.ended for passage in passages) else None,
         closes=closes,
     )
-    return _fitting(_aligned([_encoded(draft, tokens, marks) for draft in drafts]), max_tokens, marks)
+    kept, notes = _fitting(_aligned([_encoded(draft, tokens, marks) for draft in drafts]), max_tokens, marks)
+    if foreign:
+        what = "their recorded tokens are not this tokenizer's, so their text is tokenised"
+        notes.append(f"of {len(foreign)} passages {what}: {_named(foreign)}")
+    return kept, notes
 
 
 def speller(tokenizer: Any) -> Callable[[int], str]:
     """How one token reads in running text, with the space before it where it has one; for `Rows.decode`."""
-    special = special_ids(tokenizer)
+    special = functools.cache(lambda: special_ids(tokenizer))  # few analyzers spell tokens, and of few batches
 
     def spell(token: int) -> str:
         piece = tokenizer.convert_ids_to_tokens(int(token))
-        if piece is None or token in special:
+        if piece is None or int(token) in special():
             return str(piece or "")
         text = str(tokenizer.convert_tokens_to_string([piece]))
         return f" {text}" if piece.startswith("▁") and not text.startswith(" ") else text
 
     return spell
+
+
+def _own_tokens(passages: list[Passage], tokenizer: Any) -> tuple[list[Passage], list[str]]:
+    """The passages without recorded tokens that do not spell their text, and whose they were.
+
+    Answers of an earlier run, or of recorded files, may come from a model with another vocabulary.
+    """
+    foreign = []
+    for number, passage in enumerate(passages):
+        ids = passage.token_ids
+        if not ids:
+            continue
+        known = max(ids) < len(tokenizer)
+        if not known or tokenizer.decode(list(ids), skip_special_tokens=True) != passage.text:
+            passages[number] = attrs.evolve(passage, token_ids=None)
+            foreign.append(passage.id)
+    return passages, foreign
 
 
 def _draft(passage: Passage, renderer: Renderer, mode: Mode) -> _Draft:
