@@ -52,7 +52,7 @@ class Table:
 
     def at(self, tokens: Integers) -> Integers:
         """(C) columns of these tokens."""
-        found: Integers = np.searchsorted(self.tokens, tokens).astype(np.int64)
+        found: Integers = np.searchsorted(self.tokens, tokens)
         return found
 
 
@@ -72,7 +72,8 @@ def propose(rates: Rates, sign: int, most: int) -> Integers:
     """Tokens with the highest rates over the discovery half, best first; of equal ones the smaller ids."""
     total = rates.total[DISCOVER, sign]
     order = np.lexsort((np.arange(len(total)), -total))[:most]
-    return order[total[order] > 0].astype(np.int64)
+    found: Integers = order[total[order] > 0]
+    return found
 
 
 @attrs.frozen(kw_only=True, eq=False)

@@ -55,9 +55,10 @@ def _count(outcome: Outcome, sign: int, name: str) -> Measurement:
     if outcome.identical:
         reason = "no difference at any position"
     elif outcome.null is None:
-        reason = "no scrambled change was read beside the pair: found by the test of swapped sides alone"
+        reason = "no scrambled change was read beside the pair, so the test of swapped sides alone decides"
     else:
-        reason = f"found above {100 * outcome.null:.1f} %, the largest rate of a token under the scrambled change"
+        reason = f"to be found is to be significantly above {100 * outcome.null:.1f} %, the largest share under the "
+        reason += "scrambled change"
     return measure(metric, outcome.found[sign], n=outcome.confirmed_units, reason=reason)
 
 

@@ -14,7 +14,7 @@ from afterburn_behaviour.mining.sums import GROUPS, Differences, Integers, Rates
 from afterburn_core.result.model import Interval, Null, Test
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.stats.clusters import standard_error
-from afterburn_core.stats.estimates import clipped
+from afterburn_core.stats.estimates import SPARSE, clipped, column, difference_interval, rate_interval
 from afterburn_core.stats.intervals import t_interval
 from afterburn_core.stats.one_side import means
 
@@ -144,9 +144,18 @@ def _estimates(
     named = {f"{kind} {token}": column for (kind, token), column in columns.items()}
     clusters = None if rates.count == len(rates.units) else dict.fromkeys(named, rates.units)
     found = means(named, clusters=clusters, seed=child_seed(seed, "rates"), level=LEVEL)
-    return {
-        (kind, token): (found[f"{kind} {token}"].estimate, found[f"{kind} {token}"].interval) for kind, token in columns
-    }
+    estimates = {}
+    for (kind, token), values in columns.items():
+        shares = column(values, None if clusters is None else rates.units)
+        mean, interval = found[f"{kind} {token}"].estimate, found[f"{kind} {token}"].interval
+        if (
+            shares.groups
+            and min(np.count_nonzero(shares.sums), np.count_nonzero(np.abs(shares.sums) != shares.sizes)) < SPARSE
+        ):
+            # shares that are all 0 or all 1 show no spread, and yet leave room for others
+            interval = (difference_interval if kind == 2 else rate_interval)(shares, level=LEVEL)
+        estimates[kind, token] = (mean, interval)
+    return estimates
 
 
 def _log_ratios(differences: Differences, tokens: Integers) -> tuple[Floats | None, list[Interval] | None]:
