@@ -59,7 +59,8 @@ def test_domains_take_turns() -> None:
 def test_texts_are_finished_sentences_without_slots() -> None:
     for probe in plain.items(1, 1000):
         text = probe.text
-        assert not re.search(r"[|⟨⟩‹›#]\d|\{[a-z_]+\}|\[[^\]]*\|", text), text
+        assert not re.search(r"[⟨⟩‹›]|#\d|\[[^\]]*\|", text), text
+        assert probe.category == "programs" or not re.search(r"[\[\]{}]", text), text
         assert text == text.strip(), text
         if probe.category not in {"lists", "programs", "tables"}:
             assert text[0].isupper() or not text[0].isalpha(), text
@@ -106,5 +107,5 @@ def test_a_vocabulary_of_thirty_thousand_pieces_makes_thirty_to_sixty_tokens_of_
     tokenizer.no_truncation()
     tokenizer.no_padding()
     sizes = [len(encoded.ids) for encoded in tokenizer.encode_batch(texts(0, 500), add_special_tokens=False)]
-    assert 25 <= min(sizes) and max(sizes) <= 70
+    assert min(sizes) >= 25 and max(sizes) <= 70
     assert sum(30 <= size <= 60 for size in sizes) >= 0.95 * len(sizes)
