@@ -18,7 +18,7 @@ MOST = 520
 """A longer sentence is cut at white space."""
 
 _ABBREVIATIONS = r"(?<!\b[A-Z]\.)(?<!\b(?:Mr|Ms|Dr|St|vs|No)\.)(?<!\b(?:Mrs|Jun|Sen|Inc|Ltd|e\.g|i\.e|etc)\.)"
-_END = re.compile(rf"(?:[.!?…]{_ABBREVIATIONS}[\"'”’»)\]]*\s+|[。！？][」』”]*\s*|\n[ \t]*\n\s*)")
+_END = re.compile(rf"(?:[.!?…]{_ABBREVIATIONS}[\"'”’»)\]]*\s+(?![a-z])|[。！？][」』”]*\s*|\n[ \t]*\n\s*)")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 
 
