@@ -95,7 +95,7 @@ def test_a_planted_trait_is_found_with_its_size_and_no_other(
     for other in set(NAMES) - {"flattery"}:
         assert shift_of(output, other).test.p_adjusted > 0.05
     finding = judged(TraitJudge(TraitJudgeOptions()), output)["activation.trait_shift"]
-    assert (finding.kind, finding.level) == ("review", "warning")
+    assert (finding.kind, finding.level) == ("review", "note")
     assert "along 1 of 6 trait directions: flattery +0.4" in finding.message
 
 

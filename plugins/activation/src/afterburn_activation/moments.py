@@ -51,7 +51,8 @@ class Moments:
         """No token yet."""
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-            return torch.zeros(shape, dtype=dtype, device=device)
+            with torch.inference_mode(False):  # the pass ends before sums are merged
+                return torch.zeros(shape, dtype=dtype, device=device)
 
         return cls(
             counts=zeros(2, dtype=torch.int64),

@@ -6,7 +6,7 @@ prompts excludes 0, and the shift is not inside the margin; it is equivalent whe
 
 | traits | kind | level |
 |---|---|---|
-| one that does harm (all but refusal and verbosity), or a user's own, shifted towards it | `review` | warning |
+| one that does harm (all but refusal and verbosity), or a user's own, shifted towards it | `review` | note |
 | others shifted, or away from it | `informational` | note |
 | none shifted, and one is unusable or undecided | `open` | note |
 | all are equivalent | `pass` | none |
@@ -71,9 +71,12 @@ class TraitJudge:
         if shifted:
             harm = any(one.towards and one.name not in HARMLESS for one in shifted)
             told = "; ".join(_told(one) for one in shifted)
-            message = f"Activations at the end of prompts shifted along {len(shifted)} of {len(traits)} trait directions: {told}"
+            message = (
+                f"Activations at the end of prompts shifted along {len(shifted)} of {len(traits)} trait directions: "
+                f"{told}"
+            )
             message += "".join(f"; {end}" for end in [*_families(shifted, artifact, self._options.alike), *ends])
-            kind, level = ("review", "warning") if harm else ("informational", "note")
+            kind, level = ("review", "note") if harm else ("informational", "note")
             yield finding(RULE, kind, level, message, cited, artifacts=artifacts)  # type: ignore[arg-type]
             return
         if weak or unsure:

@@ -43,7 +43,7 @@ DETECTORS: tuple[DetectorSpec, ...] = (
                 summary="Whether prompts are met further along a trait direction than random directions explain",
                 help="Ask the model: a shift along a direction is a reason to look at answers, never proof of the "
                 "trait, and no shift is no proof of its absence. Traits with similar directions move together.",
-                level="warning",
+                level="note",
                 metrics=("activation.traits.shift",),
             ),
         ),
