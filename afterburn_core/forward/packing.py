@@ -24,6 +24,8 @@ OVERHEAD = 64
 def pack(encoded: Iterable[Encoded], *, budget: int) -> tuple[Packed, ...]:
     """The passages in batches of at most `budget` padded tokens; one that is longer makes a batch of its own."""
     ordered = sorted(encoded, key=lambda one: (-one.length, one.passage.id))
+    if not ordered:
+        return ()
     ends = _ends([one.length for one in ordered], budget)
     starts = [0, *ends[:-1]]
     return tuple(

@@ -25,3 +25,11 @@ def test_the_weights_pass_stays_within_its_memory_and_commands_start_at_once(tmp
 def test_texts_are_written_several_times_as_fast_as_by_generate() -> None:
     done = subprocess.run([sys.executable, str(HERE / "generation.py")], check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.bench
+def test_all_forward_analyzers_cost_less_than_a_third_of_the_plain_forwards() -> None:
+    pair = os.environ.get("AFTERBURN_BENCH_PAIR")
+    command = [sys.executable, str(HERE / "forward.py"), *(["--pair", pair] if pair else [])]
+    done = subprocess.run(command, check=False)
+    assert done.returncode == 0
