@@ -269,7 +269,7 @@ def test_a_metric_that_is_not_zero_between_equal_models_is_measured_from_there()
 def test_divisions_are_disjoint_and_hold_everything() -> None:
     cells = cells_of(network(12))
     count = 0
-    for partition in partitions(cells):
+    for _, partition in partitions(cells):
         count += 1
         held = [cell for block in partition for cell in block]
         assert len(held) == len(cells) and set(map(id, held)) == set(map(id, cells))

@@ -58,7 +58,6 @@ def _trace(flags: dict[str, Any]) -> int:
     from rich.console import Console
 
     from afterburn_core.cli.progress import make_progress
-    from afterburn_core.plugin.registry import Registry
     from afterburn_core.report.trace_html import render
     from afterburn_core.report.trace_terminal import summary
     from afterburn_core.result.files import replace_file
@@ -81,7 +80,7 @@ def _trace(flags: dict[str, Any]) -> int:
         cache_dir=str(flags["cache_dir"]) if flags["cache_dir"] else None,
     )
     progress = make_progress(flags["quiet"] or flags["as_json"])
-    done = trace_run(flags["run"], wanted, Registry.discover(), progress)
+    done = trace_run(flags["run"], wanted, progress)
     document = dumps(done.trace)
     if output is not None:
         replace_file(output, document.encode() if output.suffix.lower() == ".json" else render(done.trace))

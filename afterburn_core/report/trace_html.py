@@ -76,6 +76,7 @@ class HeatCell:
 def render(trace: Trace) -> bytes:
     """The page of a trace; the same trace always gives the same bytes."""
     scale = _Scale.of(trace)
+    headline, stop, rest = trace.statement.partition(". ")
     page = (
         _environment()
         .get_template("trace.html.j2")
@@ -83,6 +84,8 @@ def render(trace: Trace) -> bytes:
             trace=trace,
             policy=_POLICY,
             outcome=OUTCOME_WORDS[trace.outcome],
+            headline=headline + (stop.strip() if rest else ""),
+            rest=rest,
             good=trace.outcome == "carried",
             effect=None if trace.effect is None else size(trace.effect),
             divisions=[_division(number, step, scale) for number, step in enumerate(trace.path, start=1)],

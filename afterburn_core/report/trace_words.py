@@ -26,7 +26,7 @@ def step_words(step: Step) -> str:
     """What was made of a division."""
     if step.kept is not None:
         return step.kept.label
-    return f"none of {step.division} carries enough"
+    return f"no {step.division} carries enough"
 
 
 def control_words(control: Control | None) -> list[str]:

@@ -77,23 +77,27 @@ def names_of(cells: Iterable[Cell]) -> frozenset[str]:
     return frozenset(place.name for cell in cells for place in cell.places)
 
 
-def partitions(cells: Cells) -> Iterator[Partition]:
-    """Ever finer divisions of a set: halves of the layers, parts, quarters and eighths of the layers, layers, cells.
+def partitions(cells: Cells) -> Iterator[tuple[str, Partition]]:
+    """Ever finer divisions of a set, and what a block of each is called: halves of the layers, parts, quarters and
+    eighths of the layers, layers, cells.
 
     Divisions into a single block, those that came before, and those into very many blocks are left out: an effect that
     needs more than six eighths of the layers is not concentrated in a few of them.
     """
     rows = _rows(cells)
-    divided = [_stretches(rows, 2), _by_column(cells), _stretches(rows, 4), _stretches(rows, 8)]
+    divided = [("half of the layers", _stretches(rows, 2)), ("kind of part", _by_column(cells))]
+    for count, called in ((4, "quarter"), (8, "eighth")):
+        if count < len(rows):
+            divided.append((f"{called} of the layers", _stretches(rows, count)))
     if len(rows) <= MOST_ROWS:
-        divided.append(rows)
+        divided.append(("layer", rows))
     if len(cells) <= MOST_CELLS:
-        divided.append(tuple((cell,) for cell in cells))
+        divided.append(("part of a layer", tuple((cell,) for cell in cells)))
     seen: set[Partition] = set()
-    for partition in divided:
+    for called, partition in divided:
         if len(partition) > 1 and partition not in seen:
             seen.add(partition)
-            yield partition
+            yield called, partition
 
 
 def bands(cells: Cells, most: int) -> tuple[Cells, ...]:

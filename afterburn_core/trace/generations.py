@@ -24,7 +24,7 @@ from afterburn_core.result.model import Subject
 from afterburn_core.run.progress import Progress
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.trace.measuring import Gauge, Measured
-from afterburn_core.trace.shares import deal
+from afterburn_core.trace.shares import GROUPS, deal
 
 if TYPE_CHECKING:
     from afterburn_core.forward.live import Live
@@ -42,15 +42,19 @@ class Written:
 class GenerationMeasure:
     """Measures blends by what they write."""
 
-    def __init__(self, live: Live, gauge: Gauge, asks: GenerationPass, subjects: Mapping[str, Subject]) -> None:
+    def __init__(
+        self,
+        live: Live,
+        gauge: Gauge,
+        asks: GenerationPass,
+        subjects: Mapping[str, Subject],
+        *,
+        groups: int = GROUPS,
+    ) -> None:
         self._live, self._gauge, self._asks, self._subjects = live, gauge, asks, subjects
         self._base: Written | None = None
         probes = [probe for asked in asks.asking.sets for probe in asked.probes]
-        self.groups = deal((probe.unit for probe in probes), seed=child_seed(asks.seed, "trace/groups"))
-
-    @property
-    def units(self) -> int:
-        return len(self.groups)
+        self.groups = deal((probe.unit for probe in probes), seed=child_seed(asks.seed, "trace/groups"), groups=groups)
 
     @property
     def identity(self) -> Mapping[str, object]:

@@ -1,14 +1,13 @@
 """One number of one analyzer, on all units and without each group of them.
 
-Every group is observed once by an instance of its own. Instances are merged as an executor merges them, which by
-contract gives what one instance would have found: the value on all units, and the value without group k from what came
-before k and what came after it. So texts are taken apart once, however many groups there are.
+Every group is observed once by an instance of its own, so that texts are taken apart once, however many groups there
+are. Instances are merged as an executor merges them, which by contract gives what one instance would have found.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -68,25 +67,26 @@ class Gauge:
         Raises:
             Undefined: it has no value on all units, or without one of the groups.
         """
-        whole = self._value(self._merged(groups))
-        before = [self.begin()]
-        for group in groups[:-1]:
-            before.append(self._merged([before[-1], group]))
-        without: list[float] = []
-        after = self.begin()
-        for place in range(len(groups) - 1, -1, -1):
-            without.append(self._number(self._value(self._merged([before[place], after]))))
-            after = self._merged([after, groups[place]])
-        return Measured(
-            replicates=Replicates(value=self._number(whole), without=tuple(reversed(without))), interval=whole.interval
-        )
+        whole = self._value(self._joined(self.begin(), groups))
+        without = tuple(self._number(self._value(rest)) for rest in self._rests(self.begin(), list(groups)))
+        return Measured(replicates=Replicates(value=self._number(whole), without=without), interval=whole.interval)
 
-    def _merged(self, instances: Iterable[Analyzer]) -> Analyzer:
-        """A new instance that holds what these saw; they stay as they were."""
-        merged = self.begin()
-        for instance in instances:
-            merged.merge(copy.deepcopy(instance))
-        return merged
+    def _rests(self, outside: Analyzer, groups: list[Analyzer]) -> Iterator[Analyzer]:
+        """For every group, an instance that holds `outside` and all the other groups; halves share what both lack."""
+        if len(groups) == 1:
+            yield outside
+            return
+        middle = len(groups) // 2
+        left, right = groups[:middle], groups[middle:]
+        yield from self._rests(self._joined(copy.deepcopy(outside), right), left)
+        yield from self._rests(self._joined(outside, left), right)
+
+    @staticmethod
+    def _joined(into: Analyzer, groups: Iterable[Analyzer]) -> Analyzer:
+        """`into`, which takes in copies of the groups: an analyzer may keep what it is given to merge."""
+        for group in groups:
+            into.merge(copy.deepcopy(group))
+        return into
 
     def _value(self, analyzer: Analyzer) -> Measurement:
         found = [m for m in analyzer.finish().measurements if m.metric == self.metric.id and tuple(m.subjects) == SIDES]

@@ -54,7 +54,7 @@ class Step:
     """One division on the way, and what was made of it."""
 
     division: str
-    """How the set was divided: `2 blocks`."""
+    """What the set was divided into: `half of the layers`, `layer`."""
     blocks: tuple[Block, ...]
     kept: Block | None
     """What the search went on with; `None` where no part carries the share."""

@@ -56,6 +56,7 @@ class Preparation:
     registry: Registry
     serving: Serving
     limit: int | None
+    groups: int
     cache: Path | None
     progress: Progress
 
@@ -80,7 +81,9 @@ class Preparation:
         told = {"prompts": asking.prompts, "samples": asking.samples, "decoding": attrs.asdict(decoding)}
         gauge = attrs.evolve(gauge, alone=alone)
         return Ready(
-            measure=generations.GenerationMeasure(live, gauge, asks, self.opened.subjects), gauge=gauge, told=told
+            measure=generations.GenerationMeasure(live, gauge, asks, self.opened.subjects, groups=self.groups),
+            gauge=gauge,
+            told=told,
         )
 
     def reading(self, live: Live, gauge: Gauge, need: Any) -> Ready:
@@ -95,7 +98,7 @@ class Preparation:
         try:
             most = min(MOST_TOKENS, reader.context or MOST_TOKENS)
             encoded, left_out = encode(chosen, reader.tokenizer, reader.mode, max_tokens=most)
-            tokenizer = reader.tokenizer
+            tokenizer, dtype = reader.tokenizer, str(reader.properties["dtype"])
         finally:
             reader.close()
         measure = readings.ForwardMeasure(
@@ -104,8 +107,9 @@ class Preparation:
             encoded,
             tokenizer=tokenizer,
             device=self.serving.device,
-            dtype=self.serving.dtype,
+            dtype=dtype,
             seed=settings.seed,
+            groups=self.groups,
         )
         told = {"passages": len(encoded), "sources": sorted({one.passage.source for one in encoded})}
         return Ready(measure=measure, gauge=gauge, told=told, notes=(*notes, *left_out))

@@ -20,7 +20,7 @@ from afterburn_core.run.needs import ForwardNeed
 from afterburn_core.run.progress import Progress
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.trace.measuring import Gauge, Measured
-from afterburn_core.trace.shares import deal
+from afterburn_core.trace.shares import GROUPS, deal
 
 if TYPE_CHECKING:
     import torch
@@ -43,11 +43,13 @@ class ForwardMeasure:
         device: str,
         dtype: str,
         seed: int,
+        groups: int = GROUPS,
     ) -> None:
         self._live, self._gauge = live, gauge
         self._tokenizer, self._device, self._dtype = tokenizer, device, dtype
         self._need = next(need for need in gauge.registered.spec.needs if isinstance(need, ForwardNeed))
-        self.groups = deal((one.passage.unit for one in encoded), seed=child_seed(seed, "trace/groups"))
+        units = (one.passage.unit for one in encoded)
+        self.groups = deal(units, seed=child_seed(seed, "trace/groups"), groups=groups)
         self._encoded = tuple(encoded)
         self._batches = _batches(encoded, self.groups)
 

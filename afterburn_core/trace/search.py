@@ -120,14 +120,14 @@ def halve(shares: Shares, *, least: float, controls: int, seed: int, record: Rec
     current, smaller = shares.cells, True
     while smaller:
         smaller = False
-        for partition in partitions(current):
+        for called, partition in partitions(current):
             blocks = tuple(shares.block(cells) for cells in partition)
             kept = _best(partition, blocks, least) or _together(partition, blocks, shares, least)
             if kept is None:
-                record.step(Step(division=_told(partition), blocks=blocks, kept=None))
+                record.step(Step(division=called, blocks=blocks, kept=None))
                 continue
             control = control_of(kept, shares, controls, seed)
-            record.step(Step(division=_told(partition), blocks=blocks, kept=shares.block(kept), control=control))
+            record.step(Step(division=called, blocks=blocks, kept=shares.block(kept), control=control))
             current, smaller = kept, True
             break
 
@@ -206,10 +206,6 @@ def _together(partition: Partition, blocks: Sequence[Block], shares: Shares, lea
         else:
             best, high = fewer, middle
     return best
-
-
-def _told(partition: Partition) -> str:
-    return f"{len(partition)} blocks"
 
 
 @attrs.define

@@ -26,7 +26,7 @@ from afterburn_core.trace.measuring import SIDES, Gauge, gauge_analyzer
 from afterburn_core.trace.model import Trace
 from afterburn_core.trace.opening import Reopened, device_of, reopen, settings_of
 from afterburn_core.trace.preparing import Preparation, traceable
-from afterburn_core.trace.tracing import LIMITS, Question, trace
+from afterburn_core.trace.tracing import JACKKNIFE, LIMITS, Question, trace
 
 FOLDER = "traces"
 _LISTED = 6
@@ -58,7 +58,7 @@ class Traced:
     path: Path
 
 
-def trace_run(run: Path, wanted: Wanted, registry: Registry, progress: Progress) -> Traced:
+def trace_run(run: Path, wanted: Wanted, progress: Progress) -> Traced:
     """Traces a metric of a finished run.
 
     Raises:
@@ -66,6 +66,7 @@ def trace_run(run: Path, wanted: Wanted, registry: Registry, progress: Progress)
     """
     path = result_path(run)
     result, directory = codec.read(path), directory_of(path)
+    registry = _registry(result, wanted.metric)
     registered, metric = _chosen(wanted.metric, result, registry)
     settings = settings_of(directory, result, base=wanted.base, trained=wanted.trained)
     opened = reopen(settings, result, registry, progress)
@@ -74,6 +75,15 @@ def trace_run(run: Path, wanted: Wanted, registry: Registry, progress: Progress)
     finally:
         opened.close()
     return Traced(trace=found, path=write_trace(directory, found))
+
+
+def _registry(result: Result, metric: str | None) -> Registry:
+    """The plugins that took part in the run, so that what is asked by default is what was asked; and the metric's."""
+    names = {plugin.name for plugin in result.descriptors.plugins} - {"core"}
+    owner = metric.split(".")[0] if metric else None
+    if owner in {registered.plugin.name for registered in Registry.discover().specs("analyzer")}:
+        names.add(owner)
+    return Registry.discover(only=names)
 
 
 def write_trace(directory: Path, found: Trace) -> Path:
@@ -162,6 +172,7 @@ def _traced(
         registry=registry,
         serving=Serving(device=device, dtype=settings.dtype, batch=settings.batch_size),
         limit=wanted.limit if wanted.limit is not None else LIMITS[wanted.preset],
+        groups=JACKKNIFE[wanted.preset],
         cache=Path(wanted.cache_dir or settings.cache_dir or default_cache_dir()) if wanted.cache else None,
         progress=progress,
     )

@@ -22,6 +22,7 @@ import attrs
 from afterburn_core.result.model import Interval
 
 GROUPS = 20
+"""Of the jackknife, at most."""
 FEWEST = 5
 """With fewer units nothing is said."""
 LEVEL = 0.95

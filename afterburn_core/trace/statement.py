@@ -8,6 +8,9 @@ from afterburn_core.report import numbers
 from afterburn_core.trace.model import Block, Control, Effect, Outcome, Step
 from afterburn_core.trace.shares import Share
 
+_MATERIAL = 0.1
+"""By so much the two shares have to differ to be called different."""
+
 
 def outcome_of(answer: Block | None, control: Control | None) -> Outcome:
     """What kind of answer a search gave that found an effect."""
@@ -84,9 +87,9 @@ def _lost(answer: Block) -> list[str]:
     if alone is None or lost is None:
         return []
     told = f"Put back to base, {percent(lost)} of it is lost"
-    if lost.interval.low > alone.interval.high:
+    if lost.interval.low > alone.interval.high and lost.value - alone.value > _MATERIAL:
         told += f", more than {_pronoun(answer.label)} alone: the rest of the change works only together with that"
-    elif alone.interval.low > lost.interval.high:
+    elif alone.interval.low > lost.interval.high and alone.value - lost.value > _MATERIAL:
         told += ", less than that: the rest of the change carries part of it too"
     return [f"{told}."]
 

@@ -22,6 +22,8 @@ from afterburn_core.trace.search import Path as SearchPath
 from afterburn_core.trace.shares import FEWEST, Replicates, own_interval
 from afterburn_core.trace.statement import outcome_of, statement
 
+JACKKNIFE: Mapping[Preset, int] = {"quick": 10, "standard": 20, "full": 20}
+"""Groups of units, each of which the analyzer is run without."""
 LIMITS: Mapping[Preset, int | None] = {"quick": 20, "standard": 60, "full": None}
 """Prompts, or passages, that are traced."""
 BANDS: Mapping[Preset, int] = {"quick": 2, "standard": 4, "full": 8}
