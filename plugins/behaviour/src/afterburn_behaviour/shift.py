@@ -63,6 +63,7 @@ def shift_finding(
     also: Sequence[Measurement] = (),
     remark: str | None = None,
     scope: Scope | None = None,
+    written: bool = True,
 ) -> Finding:
     """The finding of a shift rule.
 
@@ -71,6 +72,7 @@ def shift_finding(
         family: What several contrasts are together, in the plural: `format patterns`.
         also: More measurements to cite.
         remark: A sentence to end the message with, such as that lengths are censored.
+        written: Whether models wrote the texts, so that a difference in serving could explain the shift.
     """
     known = [q for q in quantities if q.measurement is not None]
     cited = [*(q.measurement for q in known if q.measurement is not None), *also]
@@ -86,7 +88,7 @@ def shift_finding(
         return finding(rule, "open", "note", _end(f"{_upper(family)}: open, {why}", [remark]), cited, scope=scope)
     shifted = [(q, d) for q, d in decided if d.decision == "shifted"]
     unsure = [(q, d) for q, d in decided if d.decision == "inconclusive"]
-    ends = [remark, caveat(evidence, alpha=alpha)]
+    ends = [remark, caveat(evidence, alpha=alpha) if written else None]
     if shifted:
         message = _told(f"{len(shifted)} of {len(decided)} {family} shifted", " shifted:", shifted, len(decided))
         return finding(

@@ -45,6 +45,7 @@ class PreferenceJudge:
             artifacts=() if evidence.read_artifact(ARTIFACT) is None else (ARTIFACT,),
             also=[flips] if flips is not None else [],
             remark=remark,
+            written=False,
         )
         yield open_where_missing(found, evidence, [f"{PREFIX}log_odds", f"{PREFIX}accuracy"])
 
