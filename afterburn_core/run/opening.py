@@ -11,7 +11,7 @@ from afterburn_core.plugin.registry import Registered, Registry
 from afterburn_core.run.configuration import Settings
 from afterburn_core.run.executor import available_cores
 from afterburn_core.run.material import Material, material_of
-from afterburn_core.run.needs import GenerationNeed
+from afterburn_core.run.needs import ForwardNeed, GenerationNeed
 from afterburn_core.run.plan import Plan, make_plan
 from afterburn_core.run.provenance import decoding_of
 from afterburn_core.run.references import parse_reference
@@ -72,12 +72,14 @@ def open_pair(settings: Settings, registry: Registry) -> Opened:
 def _planned(settings: Settings, registry: Registry, base: OpenSubject, trained: OpenSubject) -> Opened:
     analyzers, detectors = registry.specs("analyzer"), registry.specs("detector")
     pair = (base, trained)
-    needs = [need for r in analyzers for need in r.spec.needs if isinstance(need, GenerationNeed)]
+    needs = [need for r in analyzers for need in r.spec.needs]
+    asked = [need for need in needs if isinstance(need, GenerationNeed)]
+    read = any(isinstance(need, ForwardNeed) and {"prompt", "continuation"} & {*need.sources} for need in needs)
     asking = Asking()
-    if needs and all("generate" in subject.facts.capabilities for subject in pair):
-        wanted = sorted({name for need in needs for name in need.probe_sets})
+    if (asked or read) and all("generate" in subject.facts.capabilities for subject in pair):
+        wanted = sorted({name for need in asked for name in need.probe_sets})
         asking = choose(settings, registry, pair, wanted)
-    material = material_of(settings, registry, pair, [need for r in analyzers for need in r.spec.needs])
+    material = material_of(settings, registry, pair, needs)
     decoding = decoding_of(settings)
     plan = make_plan(
         (base.facts, trained.facts),

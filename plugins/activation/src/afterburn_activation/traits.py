@@ -28,7 +28,7 @@ from afterburn_activation.specs.traits import METRICS
 from afterburn_activation.trait_numbers import Answers, Shifts, Tables, measured, stored
 from afterburn_activation.trait_texts import SIDES, TRAITS
 from afterburn_core.errors import ConfigError
-from afterburn_core.forward.model import CONTENT, FIRST, ForwardBatch
+from afterburn_core.forward.model import END, ForwardBatch
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput, ArtifactPayload
 from afterburn_core.result.identity import undefined
 from afterburn_core.run.seeds import child_seed
@@ -143,8 +143,7 @@ class Traits:
     def _observe_answers(self, item: ForwardBatch) -> None:
         rows = item.rows
         properties = [{} if one.probe is None else dict(one.probe.properties) for one in rows.passages]
-        content = (rows.token_class == CONTENT) | (rows.token_class == FIRST)
-        counted = (rows.in_text & content & (rows.position > 0)).nonzero()[:, 0]
+        counted = (rows.in_text & (rows.token_class != END) & (rows.position > 0)).nonzero()[:, 0]
         owner = rows.passage[counted]
         means = torch.stack(
             [means_by_passage(item.base.sites[site][counted], owner, len(rows.passages)) for site in self._sites], dim=1
