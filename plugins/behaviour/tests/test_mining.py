@@ -170,7 +170,8 @@ def test_a_scrambled_change_is_the_null_that_planted_tokens_stand_out_from() -> 
     assert rate.null.p_value == pytest.approx(1 / (2 * V + 1))
     assert rate.test is not None and rate.test.family == "behaviour.diff_mining.scrambled"
     null = found["scrambled"]
-    assert 0.05 < null < 0.5  # the scrambled change's own favourites
+    assert null["gains"] == null["losses"]
+    assert 0.05 < null["gains"] < 0.5  # the scrambled change's own favourites
     # against itself, a scrambled change has nothing that stands out, though its favourites move one way
     same = hand.mined(hand.batches(hand.passages(40), base, scrambled, **how))
     assert (one(same, "found_gains").value, one(same, "found_losses").value) == (0.0, 0.0)

@@ -127,7 +127,8 @@ class DiffMining:
             if not batch.choose(subject, at, difference, k):
                 difference = finite(difference)
                 batch.choose(subject, at, difference, k)
-            self._rates.setdefault(subject, Rates.empty(vocabulary))
+            if subject not in self._rates:
+                self._rates[subject] = Rates.empty(vocabulary)
             if subject == "trained":
                 batch.add(at, difference)
 

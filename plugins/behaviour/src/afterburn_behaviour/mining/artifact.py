@@ -1,7 +1,8 @@
 """The artifact `behaviour.diff_mining`: everything a view of diff mining needs, as JSON.
 
 Fields: `positions`, `passages` (read and kept), `units` by half, `vocabulary`, `extreme` (K), `approximate`,
-`scrambled` (largest rate under the scrambled change, or null), `stability`; then for `gains` and `losses`
+`scrambled` (by sign the rate to exceed, the largest under the scrambled change; or null), `stability`; then for `gains`
+and `losses`
 
 - `found`: how many candidates were found;
 - `tokens`: `id`, `text`, `rate` (all passages), `discovered`, `confirmed`, `interval`, `opposite` (rate among the
@@ -59,7 +60,7 @@ def payload(findings: Findings, options: MiningOptions, *, excerpts: bool) -> Ar
         "vocabulary": outcome.vocabulary,
         "extreme": findings.extreme,
         "approximate": findings.approximate,
-        "scrambled": outcome.null,
+        "scrambled": None if outcome.null is None else dict.fromkeys(SIGNS, outcome.null),
         "stability": {name: outcome.stability[sign][0] for sign, name in enumerate(SIGNS)},
         "windows": {
             name: [_window(w, findings.decode, excerpts) for w in store.kept]
