@@ -24,6 +24,7 @@ from afterburn_core.report.families import tables
 from afterburn_core.report.forward_output import OutputLimits, output_views
 from afterburn_core.report.inert import guard, json_island, visible
 from afterburn_core.report.json import document
+from afterburn_core.report.live_views import LiveLimits, live_views
 from afterburn_core.report.series import labelled_tables, series_cards, series_of
 from afterburn_core.report.spilled import Spilled, pick
 from afterburn_core.report.weight_views import ViewLimits, weight_views
@@ -57,6 +58,7 @@ class HtmlOptions:
     views: ViewLimits = ViewLimits()
     behaviour: BehaviourLimits = BehaviourLimits()
     output: OutputLimits = OutputLimits()
+    live: LiveLimits = LiveLimits()
 
 
 def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
@@ -95,6 +97,7 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
             views=views,
             behaviour=behaviour,
             output=output_views(view, evidence, chosen.output),
+            live=live_views(view, chosen.live),
             unfinished=presentation.unfinished(result),
             policy=_policy(library, program),
             library=library,

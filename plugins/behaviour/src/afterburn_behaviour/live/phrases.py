@@ -1,7 +1,7 @@
 """Phrases that come back from opening to opening, and which of them one way of writing brings out.
 
-A phrase is an n-gram of words in lower case, 1 ≤ n ≤ 8, that a text holds beyond what its own opening says. x_ip is the
-share of the texts after opening i that hold phrase p. Two ways of writing are compared by d_ip = x_ip − y_ip, all
+A phrase is an n-gram of words in lower case, 1 ≤ n ≤ 12, that a text holds beyond what its own opening says. x_ip is
+the share of the texts after opening i that hold phrase p. Two ways of writing are compared by d_ip = x_ip − y_ip, all
 phrases together by step-down max-T over openings (`stats.maxt`), so that the chance of naming any phrase wrongly stays
 below the level. Which phrases are looked at depends on both ways of writing alike, as sign flips require.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from afterburn_behaviour.text import words
 from afterburn_core.stats.maxt import max_t
 
-LONGEST = 8
+LONGEST = 12
 _MOST = 4000
 """Phrases that are tested; those in most texts come first."""
 Floats = NDArray[np.float64]
