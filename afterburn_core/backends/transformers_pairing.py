@@ -255,17 +255,14 @@ def _shared_tokenizer(base: Member, trained: Member) -> tuple[Any, Member, list[
     if base.origin.tokenizer == trained.origin.tokenizer:
         return theirs, trained, []
     own = load_tokenizer(base.origin)
-    vocabularies = own.get_vocab(), theirs.get_vocab()
     _require_equal_tokens(base, trained, own, theirs)
-    if max(vocabularies[1].values(), default=0) < base.rows:
+    ids, others = (set(one.get_vocab().values()) for one in (own, theirs))  # some have ids that no model of theirs has
+    lone = sum(index >= base.rows for index in others - ids)
+    if not lone:
         return theirs, trained, []
-    if max(vocabularies[0].values(), default=0) < trained.rows:
-        lone = sum(index >= base.rows for index in vocabularies[1].values())
-        return (
-            own,
-            base,
-            [f"{lone} tokens that only {trained.label} has are not used: texts are read as base divides them"],
-        )
+    if all(index < trained.rows for index in ids - others):
+        told = f"{lone} tokens that only {trained.label} has are not used: texts are read as base divides them"
+        return own, base, [told]
     raise SubjectError(
         f"{trained.label}: neither tokenizer gives only ids that both models have; save the models with all rows"
     )

@@ -165,6 +165,12 @@ class TransformersReader:
     def _prepare(self, batches: Sequence[Packed], wanted: Wanted, progress: Progress) -> None:
         pairing = self._pairing
         self._logits = wanted.logits
+        highest = max((index for batch in batches for one in batch.encoded for index in one.ids), default=0)
+        if highest >= self.vocabulary:
+            raise SubjectError(
+                f"{pairing.trained.label}: a text has token id {highest}, and the models have weights for "
+                f"{self.vocabulary}; save tokenizer and model together"
+            )
         if pairing.arrangement == "in_turn":
             base = self._load("base", batches, wanted)
             self._spilled = InTurn(

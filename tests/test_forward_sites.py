@@ -1,0 +1,196 @@
+"""Sites are where their names say, in every family: checked against what each model itself computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from afterburn_core.backends.transformers_head import log_probabilities, separate_head
+from afterburn_core.backends.transformers_sites import sites_of, watching
+from afterburn_core.errors import SubjectError
+from afterburn_core.testing.guards import global_seeds
+from tests.forward_models import CAUSAL, ENCODERS, POST_NORM, network
+
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # in peft
+
+IDS = torch.randint(3, 1414, (2, 9), generator=torch.Generator().manual_seed(1))
+FAMILIES = [*CAUSAL, *ENCODERS]
+
+
+def looked_at(model: Any) -> tuple[Any, dict[str, torch.Tensor], Any]:
+    """Sites, their activations (2, 9, d), and the model's own output."""
+    sites, found = sites_of(model), {}
+
+    def seen(site: str, states: torch.Tensor) -> None:
+        found[site] = states.reshape(2, 9, -1).clone()
+
+    with torch.no_grad(), watching(sites.taps, seen):
+        out = model(input_ids=IDS, output_hidden_states=True)
+    return sites, found, out
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_residual_stream_is_the_one_that_the_model_reports(family: str) -> None:
+    sites, found, out = looked_at(network(family))
+    assert sites.layers == 3 and sites.width == 32
+    for block in range(3):  # the library's hidden states are what enters each block, and what leaves the final norm
+        assert torch.equal(found[f"blocks.{block}.in"], out.hidden_states[block])
+    for block in range(2):
+        assert torch.equal(found[f"blocks.{block}.out"], found[f"blocks.{block + 1}.in"])
+    assert torch.equal(found["final_norm"], out.hidden_states[-1])
+    assert list(found) == list(sites.taps)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in POST_NORM])
+def test_a_block_adds_what_attention_and_mlp_give(family: str) -> None:
+    sites, found, _ = looked_at(network(family))
+    assert sites.sums
+    for block in range(3):
+        parts = (found[f"blocks.{block}.{name}"] for name in ("in", "attn.out", "mlp.out"))
+        torch.testing.assert_close(sum(parts), found[f"blocks.{block}.out"], rtol=1e-5, atol=1e-5)
+        assert found[f"blocks.{block}.attn.out"].abs().max() > 1e-3
+        assert found[f"blocks.{block}.mlp.out"].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "mpnet", "distilbert"])
+def test_encoders_that_norm_afterwards_add_before_their_norms(family: str) -> None:
+    model = network(family)
+    sites, found, _ = looked_at(model)
+    assert not sites.sums
+    for number, block in enumerate(sites.blocks):
+        if family == "distilbert":
+            first, second = block.sa_layer_norm, block.output_layer_norm
+        elif family == "mpnet":
+            first, second = block.attention.LayerNorm, block.output.LayerNorm
+        else:
+            first, second = block.attention.output.LayerNorm, block.output.LayerNorm
+        with torch.no_grad():
+            middle = first(found[f"blocks.{number}.in"] + found[f"blocks.{number}.attn.out"])
+            out = second(middle + found[f"blocks.{number}.mlp.out"])
+        torch.testing.assert_close(out, found[f"blocks.{number}.out"], rtol=1e-5, atol=1e-5)
+
+
+def test_parts_are_those_of_the_modules_that_are_named() -> None:
+    """Each part computed again from the stream by the module itself, not by difference."""
+    model = network("gemma2")
+    sites, found, _ = looked_at(model)
+    for number, block in enumerate(sites.blocks):
+        with torch.no_grad():
+            middle = found[f"blocks.{number}.in"] + found[f"blocks.{number}.attn.out"]
+            again = block.post_feedforward_layernorm(block.mlp(block.pre_feedforward_layernorm(middle)))
+        torch.testing.assert_close(again, found[f"blocks.{number}.mlp.out"], rtol=1e-5, atol=1e-5)
+    model = network("mixtral")
+    sites, found, _ = looked_at(model)
+    with torch.no_grad():
+        middle = found["blocks.1.in"] + found["blocks.1.attn.out"]
+        again = sites.blocks[1].mlp(sites.blocks[1].post_attention_layernorm(middle))
+    torch.testing.assert_close(again, found["blocks.1.mlp.out"], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("family", "scale"), [("llama", 1.0), ("gemma", 32**0.5), ("granite", 3.0), ("gpt2", 1.0), ("bloom", 1.0)]
+)
+def test_embeddings_are_those_of_the_tokens_after_their_scale(family: str, scale: float) -> None:
+    model = network(family)
+    _, found, _ = looked_at(model)
+    table = model.get_input_embeddings().weight.data
+    torch.testing.assert_close(found["embed"], table[IDS] * scale, rtol=1e-5, atol=1e-5)
+
+
+def test_the_embeddings_of_an_encoder_are_what_its_embedding_layer_gives() -> None:
+    model = network("bert")
+    _, found, _ = looked_at(model)
+    with torch.no_grad():
+        assert torch.equal(found["embed"], model.embeddings(IDS))
+
+
+@pytest.mark.parametrize("family", CAUSAL)
+def test_a_head_on_final_states_gives_the_models_own_logits(family: str) -> None:
+    model = network(family)
+    sites, found, out = looked_at(model)
+    states = found["final_norm"][0]
+    with torch.inference_mode():
+        head, vocabulary = separate_head(sites, IDS[0], states)
+        assert head is not None and vocabulary == out.logits.shape[-1]
+        logs = log_probabilities(head(states[2:7]), vocabulary)
+    exact = torch.log_softmax(out.logits[0].double(), dim=-1)[2:7]
+    torch.testing.assert_close(logs.double(), exact, rtol=1e-6, atol=1e-5)
+    assert logs.dtype == torch.float32
+
+
+def test_a_head_that_looks_at_more_than_final_states_is_not_separated() -> None:
+    model = network("llama")
+    plain = type(model).forward
+
+    class Biased(type(model)):  # type: ignore[misc]
+        def forward(self, input_ids: torch.Tensor, **rest: Any) -> Any:
+            out = plain(self, input_ids=input_ids, **rest)
+            out.logits = out.logits + input_ids[..., None].float()[..., -1:, :] % 7 * torch.arange(1414) / 100
+            return out
+
+    model.__class__ = Biased
+    sites, found, out = looked_at(model)
+    with torch.inference_mode():
+        head, vocabulary = separate_head(sites, IDS[0], found["final_norm"][0])
+    assert head is None and vocabulary == out.logits.shape[-1]
+
+
+def test_patterns_name_sites_in_the_order_of_the_network() -> None:
+    sites = sites_of(network("llama"))
+    assert sites.named(("final_norm", "blocks.*.out", "embed")) == (
+        "embed", "blocks.0.out", "blocks.1.out", "blocks.2.out", "final_norm",
+    )  # fmt: skip
+    assert sites.named(("blocks.1.attn.out",)) == ("blocks.1.attn.out",)
+    with pytest.raises(SubjectError, match=r"no site 'blocks\.\*\.middle'; known: embed, blocks\.\*\.in"):
+        sites.named(("blocks.*.middle",))
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "granite", "gpt2", "opt", "bert"])
+def test_what_is_put_at_a_site_is_what_the_network_goes_on_with(family: str) -> None:
+    model = network(family)
+    sites, before, _ = looked_at(model)
+    put = torch.randn(before["blocks.1.in"].shape, generator=torch.Generator().manual_seed(2))
+
+    def after_putting(at: str) -> dict[str, torch.Tensor]:
+        found: dict[str, torch.Tensor] = {}
+
+        def seen(site: str, states: torch.Tensor) -> torch.Tensor | None:
+            found[site] = states.reshape(2, 9, -1).clone()
+            return put.reshape(states.shape) if site == at else None
+
+        with torch.no_grad(), watching(sites.taps, seen):
+            model(input_ids=IDS)
+        return found
+
+    assert torch.equal(after_putting("blocks.0.out")["blocks.1.in"], put)
+    assert torch.equal(after_putting("blocks.1.in")["blocks.0.out"], before["blocks.0.out"])
+    if sites.sums:
+        moved = after_putting("blocks.1.attn.out")
+        expected = moved["blocks.1.in"] + put + moved["blocks.1.mlp.out"]
+        torch.testing.assert_close(moved["blocks.1.out"], expected, rtol=1e-5, atol=1e-5)
+    with torch.no_grad():
+        again = looked_at(model)[1]
+    assert all(torch.equal(again[site], before[site]) for site in before)  # hooks are gone
+
+
+def test_putting_a_final_state_changes_the_logits() -> None:
+    model = network("gpt2")
+    sites = sites_of(model)
+    put = torch.randn(2, 9, 32, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad(), watching({"final_norm": sites.taps["final_norm"]}, lambda site, states: put):
+        logits = model(input_ids=IDS).logits
+    torch.testing.assert_close(logits, put @ model.lm_head.weight.T)
+
+
+def test_an_adapter_leaves_the_sites_where_they_are() -> None:
+    model = network("llama")
+    _, before, _ = looked_at(model)
+    with global_seeds(1):
+        wrapped = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["norm"])).eval()
+    sites = sites_of(wrapped)
+    _, found, _ = looked_at(wrapped)
+    assert all(torch.equal(found[site], before[site]) for site in before)  # B is zero in a new adapter
+    assert sites.layers == 3
