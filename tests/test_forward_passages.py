@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import click
 import pytest
+from click.testing import CliRunner
 
 from afterburn_core.backends.recorded_writer import write_recorded
+from afterburn_core.cli.options import settings_from, writing_options
 from afterburn_core.errors import ConfigError
 from afterburn_core.forward.model import Passage
 from afterburn_core.forward.passages import ANSWERED, SAMPLES, TEXTS, chosen, gather, given_of, texts_of
@@ -19,7 +22,7 @@ from afterburn_core.generation.model import GenerationFacts, Responses, Sample
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.probes.model import Message, Probe, probes_digest
 from afterburn_core.probes.suites import AskedSet, choose_sets
-from afterburn_core.run.configuration import Settings
+from afterburn_core.run.configuration import Settings, load_settings
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,25 @@ def test_the_users_corpora_take_the_place_of_the_default_texts(registry: Registr
     (other / "a.txt").write_text("Another text.")
     with pytest.raises(ConfigError, match="two corpora are called 'a'"):
         texts_of(Settings(corpus=(str(other / "a.txt"), str(tmp_path / "a.txt"))), registry)
+
+
+def test_corpora_and_answers_are_named_by_flags_or_relative_to_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("A text.")
+    (tmp_path / "old").mkdir()
+    (tmp_path / ".afterburn.yaml").write_text("corpus: [mine.txt, absent.txt]\nanswers: old\n")
+    found = load_settings(None, {}, start=tmp_path)
+    assert found.corpus == (str(tmp_path / "mine.txt"), "absent.txt") and found.answers == str(tmp_path / "old")
+    seen: list[Settings] = []
+
+    @click.command()
+    @writing_options
+    def command(**flags: Any) -> None:
+        seen.append(settings_from({**flags, "config": tmp_path / ".afterburn.yaml"}))
+
+    told = CliRunner().invoke(command, ["--corpus", "a.txt", "--corpus", "b", "--answers", "run"])
+    assert told.exit_code == 0, told.output
+    assert seen[0].corpus == ("a.txt", "b") and seen[0].answers == "run"
+    assert CliRunner().invoke(command, []).exit_code == 0 and seen[1] == found
 
 
 def test_a_corpus_may_not_be_asked(registry: Registry) -> None:
