@@ -26,8 +26,15 @@ def command(
     run: Path, cache: Path, *more: str, trained: Path = TRAINED, suite: str = "organisms.world:17"
 ) -> list[str]:
     program = [sys.executable, "-m", "afterburn_core", "behaviour", "--base", str(BASE), "--trained", str(trained)]
-    places = ["--run-dir", str(run), "--cache-dir", str(cache)]
+    places = ["--run-dir", str(run), "--cache-dir", str(cache), "--corpus", str(few_texts(run.parent))]
     return [*program, "--suite", suite, "--max-new-tokens", "160", *places, *more]
+
+
+def few_texts(folder: Path) -> Path:
+    """Something to read, and no more: these tests are about what is written."""
+    path = folder / "texts.txt"
+    path.write_text("The mill stood by the river.\n\nNobody had seen the key since Monday.\n", encoding="utf-8")
+    return path
 
 
 def start(arguments: list[str]) -> subprocess.Popen[bytes]:
@@ -199,7 +206,7 @@ def test_an_adapter_and_its_base_share_one_model(tmp_path: Path) -> None:
 def test_a_model_compared_with_itself_has_changed_in_nothing(tmp_path: Path) -> None:
     report = Diagnoser(
         BASE, BASE, run_dir=tmp_path / "run", cache_dir=tmp_path / "cache", suites=("organisms.world:34",),
-        samples=2, max_new_tokens=48, plugins=("behaviour", "organisms"),
+        corpus=few_texts(tmp_path), samples=2, max_new_tokens=48, plugins=("behaviour", "organisms"),
     ).run()  # fmt: skip
     shifted = [f.rule for f in report.findings if f.kind not in {"pass", "open", "not_applicable"}]
     assert not shifted
