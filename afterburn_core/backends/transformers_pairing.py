@@ -242,6 +242,8 @@ def _not_factors(trained: Any, member: Member) -> str | None:
     )
     if other:
         return f"the adapter changes more than by factors ({', '.join(other)})"
+    if not restores_base(read_json(trained.directory / "adapter_config.json") or {}):
+        return "the adapter puts trained biases in the place of the base's"
     return "the adapter has other rows of embeddings than its base" if member.origin.rows is not None else None
 
 
