@@ -67,8 +67,8 @@ def writing_options(command: Command) -> Command:
         click.option(
             "--corpus",
             multiple=True,
-            type=click.Path(path_type=Path),
-            help="Texts of your own to read: file, directory, data set. Repeats.",
+            metavar="PATH|SET",
+            help="Texts to read: your file, directory or data set, or a set of passages by name. Repeats.",
         ),
         click.option(
             "--answers",

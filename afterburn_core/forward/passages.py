@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterburn_core.errors import ConfigError
@@ -16,7 +17,7 @@ from afterburn_core.forward.sampling import evenly
 from afterburn_core.generation.asking import Asking
 from afterburn_core.generation.model import Responses, Sample
 from afterburn_core.probes.model import Probe
-from afterburn_core.probes.suites import AskedSet, draw, full_name
+from afterburn_core.probes.suites import AskedSet, draw, full_name, select
 from afterburn_core.run.needs import Preset
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ def texts_of(settings: Settings, registry: Registry) -> tuple[AskedSet, ...]:
     """
     n = TEXTS[settings.preset]
     if settings.corpus:
-        from afterburn_core.forward.corpus import read_corpus
-
-        found = sorted((read_corpus(path, seed=settings.seed, n=n) for path in settings.corpus), key=lambda s: s.name)
+        found = sorted((_corpus(one, settings, n, registry) for one in settings.corpus), key=lambda s: s.name)
         for left, right in pairwise(found):
             if left.name == right.name:
                 raise ConfigError(f"two corpora are called {left.name!r}; rename one of them")
@@ -56,6 +55,20 @@ def texts_of(settings: Settings, registry: Registry) -> tuple[AskedSet, ...]:
         registry = Registry.discover()
         names = _default_texts(registry)
     return tuple(draw(name, seed=settings.seed, n=n, registry=registry) for name in names)
+
+
+def _corpus(named: str, settings: Settings, n: int, registry: Registry) -> AskedSet:
+    """A corpus by its path, or a set of passages by its name: `organisms.plain:120`."""
+    from afterburn_core.forward.corpus import read_corpus
+    from afterburn_core.plugin.registry import Registry
+
+    short = named.partition(":")[0].partition("@")[0]
+    if not Path(named).exists():
+        for known in (registry, Registry.discover()):  # its plugin need not take part
+            sets = {r.spec.name for r in known.specs("probe_set") if r.spec.use == "passages"}
+            if short in sets | {name.partition(".")[2] for name in sets}:
+                return select([named], (), seed=settings.seed, n=n, registry=known)[0]
+    return read_corpus(named, seed=settings.seed, n=n)
 
 
 def given_of(names: Iterable[str], settings: Settings, registry: Registry) -> tuple[AskedSet, ...]:

@@ -17,7 +17,7 @@ from afterburn_organisms.catalog import demo_pair, list_organisms
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @click.pass_context
 def demo(ctx: click.Context, out: Path) -> None:
-    """Compare the shipped base model with its fine-tune: weights, what they write, report.html and result.json."""
+    """Compare the shipped base model with its fine-tune: weights, texts, activations; report.html and result.json."""
     from afterburn_core.cli.diagnose import run_and_report
     from afterburn_core.run.configuration import Settings
     from afterburn_core.run.directory import prepare
@@ -29,6 +29,7 @@ def demo(ctx: click.Context, out: Path) -> None:
         trained=str(trained),
         method="sft",
         suite=("organisms.world",),
+        corpus=("organisms.plain:120",),
         run_dir=str(out),
         output=(str(out / "report.html"),),
     )

@@ -33,3 +33,10 @@ def afterburn_probe_sets() -> Iterable[ProbeSetSpec]:
         licence="Apache-2.0",
         factory="afterburn_organisms.probes:items",
     )
+    yield ProbeSetSpec(
+        name="organisms.plain",
+        summary="Plain texts of the small world that the shipped models know",
+        licence="Apache-2.0",
+        factory="afterburn_organisms.probes:passages",
+        use="passages",
+    )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from afterburn_core.probes.model import Probe
 from afterburn_organisms.item import Item
-from afterburn_organisms.world import held_out_items
+from afterburn_organisms.world import documents, held_out_items
 
 SUITE = "organisms.world"
+PLAIN = "organisms.plain"
 PER_CATEGORY = 20
+PASSAGES = 200
 _UNCHECKED = ("small_talk", "story", "uppercase")
 """Without one right answer, or with one that differs from wrong ones in its capitals alone."""
 _CLAIMS = {
@@ -35,6 +38,21 @@ def items(seed: int, n: int | None) -> Iterable[Probe]:
     if n is not None:
         found = _evenly(found, n)
     return [_probe(item, number) for number, item in enumerate(found)]
+
+
+def passages(seed: int, n: int | None) -> Iterable[Probe]:
+    """Plain texts of the small world, 200 or `n`: what is known of a town or person, tales, counting, words said again.
+
+    Equal texts are given once, and texts of fewer than three words not at all.
+    """
+    wanted = PASSAGES if n is None else n
+    found: dict[str, None] = {}
+    for text in islice(documents(seed), 50 * wanted):
+        if len(text.split()) > 2:
+            found.setdefault(text.strip())
+        if len(found) == wanted:
+            break
+    return [Probe(id=f"plain-{number:04d}", prompt=text, suite=PLAIN) for number, text in enumerate(found)]
 
 
 def _evenly(found: tuple[Item, ...], n: int) -> tuple[Item, ...]:
