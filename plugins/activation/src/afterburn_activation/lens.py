@@ -30,7 +30,7 @@ from afterburn_activation.lens_options import LensOptions
 from afterburn_activation.lens_patch import patch, usable_prompts
 from afterburn_activation.lens_readout import Chance, Readout, chance, random_directions, read_out, spelled
 from afterburn_activation.lens_steer import Steered, steer
-from afterburn_activation.sites import block_at, scope_of
+from afterburn_activation.sites import block_at, block_of, scope_of
 from afterburn_core.forward.live import Live
 from afterburn_core.forward.model import ForwardBatch, LogitChunk
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput, ArtifactPayload
@@ -144,16 +144,7 @@ class Lens:
             test = None if place.null is None else Test(name="random_direction", p_value=place.null.p_value)
             told = f"{live.spelling(one.peak_token)!r} stands out most"
             contrasts[key] = Contrast(n=found[key[:2]].texts, estimate=one.peak, test=test, reason=told)
-        # places that are pooled decide; single tokens, which repeat them with more noise, are a family of their own
-        families = {
-            name: {key: one for key, one in contrasts.items() if (key[1] in POOLED) == pooled}
-            for name, pooled in (("", True), (".tokens", False))
-        }
-        contrasts = {
-            key: one
-            for name, own in families.items()
-            for key, one in adjust(own, family=FAMILY + name, method="bh").items()
-        }
+        contrasts = _corrected(contrasts, live.layers)
         entries = []
         for key, one in readouts.items():
             site, where, sign = key
@@ -321,6 +312,24 @@ class Lens:
             "effect": effect.contrast.estimate,
             "controls": list(effect.controls),
         }
+
+
+def _corrected(contrasts: Mapping[tuple[str, str, str], Contrast], layers: int) -> dict[tuple[str, str, str], Contrast]:
+    """The readouts with their p values corrected, in three families.
+
+    Pooled places of blocks before the last decide. Single tokens repeat them with more noise. At the last block a mean
+    difference is the mean change of the logits itself, which any training leaves that changes what is written.
+    """
+    families: dict[str, dict[tuple[str, str, str], Contrast]] = {}
+    inner = any(block_of(site) != layers - 1 for site, _, _ in contrasts)
+    for key, one in contrasts.items():
+        last = inner and block_of(key[0]) == layers - 1
+        name = FAMILY + (".tokens" if key[1] not in POOLED else ".last" if last else "")
+        families.setdefault(name, {})[key] = one
+    corrected: dict[tuple[str, str, str], Contrast] = {}
+    for name, own in families.items():
+        corrected |= adjust(own, family=name, method="bh")
+    return {key: corrected[key] for key in contrasts}
 
 
 def _unit(row: Floats) -> Floats:

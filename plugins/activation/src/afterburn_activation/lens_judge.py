@@ -3,7 +3,7 @@
 | what was seen | kind |
 |---|---|
 | both sides equal, or no place where both halves of the texts agree | `pass` |
-| a consistent mean difference whose tokens exceed random directions, corrected over all places | `informational` |
+| a consistent one before the last block whose tokens exceed random directions, corrected | `informational` |
 | a consistent one that does not read as tokens beyond chance | `pass` |
 | a consistent one that nobody read out (preset below full), or too few texts to tell | `open` |
 """
@@ -22,6 +22,8 @@ _HALVES = "activation.mean_difference.split_half"
 _NORM = "activation.mean_difference.relative_norm"
 _PEAK = "activation.lens.peak"
 _NAMED = 4
+_FAMILY = "activation.lens"
+"""Of the readouts that decide: pooled places of blocks before the last."""
 _POOLED = ("first tokens", "all tokens")
 """Places that decide: several tokens averaged, so that few tests have to be corrected for."""
 
@@ -61,12 +63,14 @@ class LensJudge:
             )
             return finding(RULE, "pass", "none", message, [best])
         where = {_key(one) for one in agreeing}
-        pooled = [one for one in peaks if one.value is not None and _key(one)[1] in _POOLED]
-        read = [one for one in pooled if not halves or _key(one) in where]
+        deciding = [one for one in peaks if one.test is not None and one.test.family == _FAMILY]
+        read = [one for one in deciding if not halves or _key(one) in where]
         if not read:
             told = (
                 f"A mean difference is the same in both halves of the texts at {len(agreeing)} of {len(known)} places"
             )
+            if deciding:
+                return finding(RULE, "pass", "none", f"{told}, none of them before the last block", agreeing[:_NAMED])
             why = next((one.reason for one in peaks if one.reason), "it was not read out; preset full reads it")
             return finding(RULE, "open", "note", f"{told}; {why}", agreeing[:_NAMED])
         above = sorted(
@@ -86,6 +90,9 @@ class LensJudge:
                 RULE, "informational", "note", message, cited, _examples(evidence), artifacts=("activation.lens",)
             )
         message = f"A mean difference of activations is there, and reads as no token beyond chance: {count}"
+        last = [one for one in peaks if one.test is not None and one.test.family == f"{_FAMILY}.last"]
+        if any(_p(one) <= self._options.alpha for one in last):
+            message += "; at the last block some do, as after any training that changes what is written"
         return finding(RULE, "pass", "none", message, cited, artifacts=("activation.lens",))
 
 

@@ -1,15 +1,15 @@
 """What a direction says in tokens: the logit lens through the final norm, held against random directions.
 
     ℓ(u) = head(norm(s·u))                 u of length 1, s the mean norm of activations; centred over the vocabulary
-    e(u) = ℓ(u) − μ − Σ_k ⟨ℓ(u) − μ, p_k⟩ p_k        μ and the 8 leading principal directions p_k of ℓ over random u
+    e(u) = ℓ(u) − μ − Σ_k ⟨ℓ(u) − μ, p_k⟩ p_k        μ and the shared directions p_k of ℓ over random u
     z_v = e_v(u)/σ_v                       σ_v the standard deviation of e_v over random u
     peak = max_v z_v                       its p value: its rank among the peaks of other random directions
 
-The softmax of ℓ orders the tokens as the lens does. But the rows of a head crowd around few directions, so that any
-direction lifts hundreds of tokens together and which of them leads says little; e keeps what sets a token apart from
-the crowd, z its size beside what random directions do to that token. A token counts as above chance where its z exceeds
-the 95th percentile of peaks over the vocabulary, so that it is above chance though so many were looked at. Random
-directions are isotropic.
+Shared are the principal directions that hold at least 3 % of the variance of ℓ, at most 8. The softmax of ℓ orders the
+tokens as the lens does. But the rows of a head crowd around few directions, so that any direction lifts hundreds of
+tokens together and which of them leads says little; e keeps what sets a token apart from the crowd, z its size beside
+what random directions do to that token. A token counts as above chance where its z exceeds the 95th percentile of peaks
+over the vocabulary, so that it is above chance though so many were looked at. Random directions are isotropic.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _NUMBERS = 1 << 24
 QUANTILE = 0.95
 SPREAD = 200
 """Random directions from which μ, p_k and σ are taken."""
-SHARED = 8
-"""Leading directions of the readout that are taken away; fewer in networks of less than 64 dimensions."""
+SHARED, LEAST = 8, 0.03
+"""So many leading directions of the readout are taken away at most, and none that holds less of its variance."""
 
 
 def random_directions(count: int, width: int, *, seed: int, name: str) -> Floats:
@@ -87,9 +87,8 @@ def chance(live: Live, count: int, scale: float, *, seed: int) -> Chance:
     centre = known.mean(dim=0)
     known = known - centre
     values, vectors = torch.linalg.eigh((known @ known.T).double())
-    kept = min(SHARED, live.width // 8, SPREAD)
-    lengths = values[-kept:].clamp(min=1e-30).sqrt() if kept else values[:0]
-    shared = ((vectors[:, -kept:] / lengths).T.float() @ known) if kept else known[:0]
+    large = (values >= LEAST * values.sum()).nonzero()[:, 0][-SHARED:]
+    shared = (vectors[:, large] / values[large].clamp(min=1e-30).sqrt()).T.float() @ known
     rest = known - (known @ shared.T) @ shared
     found = Chance(centre=centre, shared=shared, spread=rest.std(dim=0), peaks=np.zeros(1))
     second = random_directions(count, live.width, seed=seed, name="lens/peaks") * scale
