@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from afterburn_activation.options import ComponentsOptions
+from afterburn_core.forward.model import Source
 from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, ForwardNeed, MetricSpec, ProbeSetSpec
-from afterburn_core.run.needs import Source
 
 SOURCES: tuple[Source, ...] = ("text", "prompt")
 _KINDS = "; by site, with the mean difference (uncentred) and without (centred)"

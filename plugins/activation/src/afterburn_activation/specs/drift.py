@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from afterburn_activation.options import DriftJudgeOptions, DriftOptions
+from afterburn_core.forward.model import Source
 from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, ForwardNeed, MetricSpec, ProbeSetSpec, RuleSpec
-from afterburn_core.run.needs import Source
 
 SOURCES: tuple[Source, ...] = ("text", "prompt")
 RESIDUAL = ("embed", "blocks.*.out", "final_norm")

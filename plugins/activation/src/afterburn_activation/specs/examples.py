@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from afterburn_activation.options import ExamplesOptions
+from afterburn_core.forward.model import Source
 from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, ForwardNeed, MetricSpec, ProbeSetSpec
-from afterburn_core.run.needs import Source
 
 SOURCES: tuple[Source, ...] = ("text", "prompt")
 QUANTILES = (0.5, 0.9, 0.99)
