@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from afterburn_core.generation.asking import choose
+from afterburn_core.generation.asking import Asking, choose
 from afterburn_core.generation.generation_pass import GenerationPass
 from afterburn_core.generation.model import Serving
 from afterburn_core.plugin.registry import Registered, Registry
@@ -55,6 +55,8 @@ class Preparation:
     directory: Path
     registry: Registry
     serving: Serving
+    asked: bool
+    """Whether the run asked anything, so that its prompts are read too."""
     limit: int | None
     groups: int
     cache: Path | None
@@ -93,7 +95,8 @@ class Preparation:
 
         settings = self.opened.settings
         passages, notes = self._passages(need, settings)
-        chosen = readings.limited(passages, limit=self.limit, seed=settings.seed, subset=gauge.subset)
+        chosen, alone = readings.limited(passages, limit=self.limit, seed=settings.seed, subset=gauge.subset)
+        gauge = attrs.evolve(gauge, alone=alone)
         reader = self.opened.reader(self.serving)
         try:
             most = min(MOST_TOKENS, reader.context or MOST_TOKENS)
@@ -124,7 +127,9 @@ class Preparation:
             else:
                 sources.discard("answer")
                 notes.append("answers are not read again: the run kept no texts")
-        asking = choose(settings, self.registry, (self.opened.base, self.opened.trained), ())
+        asking = Asking()
+        if self.asked and {"prompt", "continuation"} & sources:
+            asking = choose(settings, self.registry, (self.opened.base, self.opened.trained), ())
         found = gather(
             sources=sources,
             texts=texts_of(settings, self.registry) if "text" in sources else (),

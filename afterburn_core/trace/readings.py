@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from afterburn_core.forward.live import Live
 
 BATCH_TOKENS = 2048
+_FACTS = ("source", "domain", "author")
+"""Of a passage, by which parts are named."""
 
 
 class ForwardMeasure:
@@ -89,9 +91,20 @@ class ForwardMeasure:
         return self._gauge.read(instances)
 
 
-def limited(passages: Sequence[Passage], *, limit: int | None, seed: int, subset: str | None) -> tuple[Passage, ...]:
-    """The passages that are traced: whole units, by a keyed hash; those of a domain alone where `subset` is one."""
-    inside = [passage for passage in passages if passage.domain == subset] or list(passages)
+def limited(
+    passages: Sequence[Passage], *, limit: int | None, seed: int, subset: str | None
+) -> tuple[tuple[Passage, ...], bool]:
+    """The passages that are traced, whole units by a keyed hash, and whether they are those of the subset alone.
+
+    A subset that names sources, domains or authors (`source=text`, or the bare name of a domain) is read by itself.
+    """
+    named = dict(pair.split("=", 1) for pair in (subset or "").split(",") if "=" in pair)
+    if subset and not named:
+        named = {"domain": subset}
+    known = {key: value for key, value in named.items() if key in _FACTS}
+    inside = [p for p in passages if known and all(getattr(p, key) == value for key, value in known.items())]
+    alone = bool(inside) and known == named
+    inside = inside or list(passages)
     sizes: dict[str, int] = {}
     for passage in inside:
         sizes[passage.unit] = sizes.get(passage.unit, 0) + 1
@@ -101,7 +114,7 @@ def limited(passages: Sequence[Passage], *, limit: int | None, seed: int, subset
         if limit is None or not kept or total + sizes[unit] <= limit:
             kept.add(unit)
             total += sizes[unit]
-    return tuple(passage for passage in inside if passage.unit in kept)
+    return tuple(passage for passage in inside if passage.unit in kept), alone
 
 
 def _batches(encoded: Sequence[Encoded], groups: Mapping[str, int]) -> tuple[Packed, ...]:

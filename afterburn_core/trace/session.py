@@ -107,15 +107,13 @@ def dumps(found: Trace) -> str:
 def _chosen(metric: str | None, result: Result, registry: Registry) -> tuple[Registered, MetricSpec]:
     analyzers = registry.specs("analyzer")
     if metric is None:
-        shifted = _shifted(result, registry)
-        hint = f"; this run shifted in {', '.join(shifted)}" if shifted else ""
+        found = shifted(result, registry)
+        hint = f"; this run shifted in {', '.join(found)}" if found else ""
         raise ConfigError(f"no metric to trace; give it with --metric{hint}")
     registered, spec = gauge_analyzer(analyzers, metric)
     need = traceable(registered)
     if need is None:
-        raise ConfigError(
-            f"{metric}: is measured neither on what models write nor on what they read; {_choose(result, registry)}"
-        )
+        raise ConfigError(f"{metric}: is not measured on what models write or read; {_choose(result, registry)}")
     if isinstance(need, GenerationNeed) and need.judge:
         raise ConfigError(f"{metric}: needs a judge, who would be asked for every blend; {_choose(result, registry)}")
     own = [m for m in result.measurements if m.metric == metric]
@@ -125,11 +123,11 @@ def _chosen(metric: str | None, result: Result, registry: Registry) -> tuple[Reg
 
 
 def _choose(result: Result, registry: Registry) -> str:
-    shifted = _shifted(result, registry)
-    return f"trace one that shifted, such as {', '.join(shifted)}" if shifted else "trace another metric"
+    found = shifted(result, registry)
+    return f"trace one that shifted, such as {', '.join(found)}" if found else "trace another metric"
 
 
-def _shifted(result: Result, registry: Registry) -> list[str]:
+def shifted(result: Result, registry: Registry) -> list[str]:
     """Metrics of this run that can be traced and whose interval excludes 0, the clearest first."""
     owners = {m.id: r for r in registry.specs("analyzer") if traceable(r) is not None for m in r.spec.metrics}
     found: dict[str, float] = {}
@@ -171,6 +169,7 @@ def _traced(
         directory=directory,
         registry=registry,
         serving=Serving(device=device, dtype=settings.dtype, batch=settings.batch_size),
+        asked=any(one.kind == "probe_set" for one in result.inputs),
         limit=wanted.limit if wanted.limit is not None else LIMITS[wanted.preset],
         groups=JACKKNIFE[wanted.preset],
         cache=Path(wanted.cache_dir or settings.cache_dir or default_cache_dir()) if wanted.cache else None,
