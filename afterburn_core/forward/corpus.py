@@ -6,6 +6,7 @@
 | directory of text files | each file, in all folders, sorted by name |
 | `.jsonl`, `.jsonl.gz`, `.csv`, `.tsv`, `.parquet`, `.arrow`, data set directory | each row |
 | `.json`, `.yaml` | each item of the list |
+| `.jsonl` with rows of `query` | queries and the documents that answer them (`retrieval_file`), for embedding models |
 
 A row has `text` or `content`; or `messages`, a conversation whose last answer is read after the turns before it; or
 `prompt`, with `completion` or `response` as a conversation, without as a text (a file of probes). Documents are cut
@@ -29,6 +30,7 @@ from typing import IO, Any, get_args
 import attrs
 
 from afterburn_core.errors import ConfigError, ProbeError
+from afterburn_core.forward.retrieval_file import is_retrieval, retrieval_probes
 from afterburn_core.forward.splitting import split
 from afterburn_core.probes.files import LARGEST, MARK
 from afterburn_core.probes.lists import Numbered, json_rows, yaml_rows
@@ -75,6 +77,9 @@ def read_corpus(path: str | Path, *, seed: int, n: int) -> AskedSet:
     """
     path = Path(path)
     name = path.name.split(".")[0] or path.name
+    retrieval = _retrieval(path, name, seed)
+    if retrieval is not None:
+        return retrieval
     counts = _Counts()
     chosen = heapq.nsmallest(n, _candidates(documents(path), seed, counts), key=lambda entry: entry[:2])
     if not chosen:
@@ -99,6 +104,30 @@ def read_corpus(path: str | Path, *, seed: int, n: int) -> AskedSet:
         use="passages",
         notes=tuple(_notes(name, counts, len(probes), used, alone)),
     )
+
+
+def _retrieval(path: Path, name: str, seed: int) -> AskedSet | None:
+    """The queries and documents of a file that has queries; `None` for every other corpus."""
+    if not (path.is_file() and path.name.lower().endswith(_LINES)):
+        return None
+    _, first = next(_lines(path), (None, None))
+    if not is_retrieval(first) or not _says_query(path):
+        return None
+    rows = ((f"{path}:{line}", row) for line, row in _lines(path) if isinstance(row, Mapping))
+    found = retrieval_probes(rows, name=name, seed=seed)
+    if found is None:
+        return None
+    probes, notes = found
+    return AskedSet(name=name, probes=probes, sha256=probes_digest(probes), seed=seed, use="passages", notes=notes)
+
+
+def _says_query(path: Path) -> bool:
+    """Whether a field may be called so, before a large file of texts is held in memory."""
+    try:
+        with _opened(path) as stream:
+            return any(b'"query"' in line for line in stream)
+    except (OSError, EOFError):
+        return False  # reading the rows says what is wrong
 
 
 def documents(path: Path) -> Iterator[Document]:
