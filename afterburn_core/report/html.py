@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from afterburn_core.report import numbers, presentation
+from afterburn_core.report.activation_views import activation_views
 from afterburn_core.report.behaviour_views import BehaviourLimits, behaviour_views
 from afterburn_core.report.cards import cards
 from afterburn_core.report.contrast import contrast
@@ -97,6 +98,7 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
             views=views,
             behaviour=behaviour,
             output=output_views(view, evidence, chosen.output),
+            activation=activation_views(view),
             live=live_views(view, chosen.live),
             unfinished=presentation.unfinished(result),
             policy=_policy(library, program),

@@ -227,6 +227,8 @@ def test_a_control_gives_the_null(reading: Any, batch: Any, analyze: Any, value_
     assert found.null.control == "matched" and found.null.n == 1
     assert (found.null.quantile, found.null.p_value) == (1.0, 0.5)
     assert "control:matched 0.0" in found.reason
+    stored = json.loads(output.artifacts[0].content)["metrics"]["relative"]["all"]
+    assert 0 < stored["controls"]["control:matched"][1] < 0.1 < stored["value"][1]
     assert "control:matched" in judged(DriftJudge(DriftJudgeOptions()), output)["activation.drift"].message
 
 

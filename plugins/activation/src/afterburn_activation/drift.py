@@ -94,16 +94,17 @@ class Drift:
         names = sorted(self._read)
         read = [self._read[name] for name in names]
         layout = Layout(sites=self._sites, widths=self._widths, seed=self._seed)
+        controls = _by_control(read)
         found = of_passages(
             layout,
             units=[one.unit for one in read],
             numbers=np.array([one.numbers for one in read]),
-            controls=_by_control(read),
+            controls=controls,
         )
         if self._kept is not None:
             spread = {name: self._read[name].spread for name in self._kept.names("mean")}
             found += of_vectors(layout, self._kept, spread)
-        summary = stored(layout, found, [(one.domain, one.unit, one.numbers) for one in read])
+        summary = stored(layout, found, [(one.domain, one.unit, one.numbers) for one in read], controls)
         broken = sum(one.tokens > 0 and bool(np.isnan(one.numbers[:, 0]).any()) for one in read)
         return AnalyzerOutput(
             measurements=tuple(found),

@@ -118,7 +118,10 @@ def of_vectors(layout: Layout, kept: Kept, spread: Mapping[str, Floats]) -> list
 
 
 def stored(
-    layout: Layout, measured: Sequence[Measurement], passages: Sequence[tuple[str, str, Floats]]
+    layout: Layout,
+    measured: Sequence[Measurement],
+    passages: Sequence[tuple[str, str, Floats]],
+    controls: Mapping[str, Floats],
 ) -> dict[str, Any]:
     """What a view needs, without NumPy.
 
@@ -138,6 +141,13 @@ def stored(
         lists["value"][i], lists["n"][i] = _short(one.value), one.n
         if one.interval is not None:
             lists["low"][i], lists["high"][i] = _short(one.interval.low), _short(one.interval.high)
+    for q, name in enumerate(SCALARS):
+        for k, kind in enumerate(KINDS):
+            if controls and kind in table.get(name, {}):
+                table[name][kind]["controls"] = {
+                    subject: [_short(_mean(column)) for column in values[:, :, k, q].T]
+                    for subject, values in sorted(controls.items())
+                }
     domains: dict[str, Any] = {}
     for domain in sorted({name for name, _, _ in passages}):
         inside = [(unit, numbers) for name, unit, numbers in passages if name == domain]
