@@ -5,6 +5,7 @@ From the artifact `behaviour.scaling`; its fields stand in `afterburn_behaviour.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ _CHARTS = (
     ("right", "Right answers", (("right", "share of prompts", "trained"),), "correct"),
 )  # fmt: skip
 _CENSORED = 0.05
+_MOST = 1000.0
+"""Largest λ of a drawing; nothing beyond is from us."""
 _PARTS = {"attention": "attention", "mlp": "MLP", "rest": "all else"}
 
 
@@ -119,7 +122,8 @@ def _columns(title: str, lines: Sequence[tuple[str, str, str]]) -> list[tuple[st
 
 
 def _doses(content: Any, key: str) -> list[Mapping[str, Any]]:
-    found = [one for one in marks.rows_of(content, key) if marks.number_of(one.get("lambda")) is not None]
+    found = [one for one in marks.rows_of(content, key) if abs(marks.number_of(one.get("lambda")) or 0.0) <= _MOST]
+    found = [one for one in found if marks.number_of(one.get("lambda")) is not None]
     return sorted(found, key=lambda one: marks.number_of(one.get("lambda")) or 0.0)
 
 
@@ -135,7 +139,7 @@ def _value(dose: Mapping[str, Any], quantity: str) -> _Value | None:
     """Mean, ends of the interval and n of a quantity at a dose."""
     entry = marks.row_of(marks.row_of(dose.get("values")).get(quantity))
     mean, low, high, n = (marks.number_of(entry.get(key)) for key in ("mean", "low", "high", "n"))
-    return None if mean is None else (mean, low, high, n)
+    return None if mean is None or abs(mean) > 1e100 else (mean, low, high, n)
 
 
 def _chart(
@@ -167,7 +171,7 @@ def _chart(
         title=title,
         shape="; ".join(one for one in (_shape(shapes.get(shape), key), _cut(curves, key)) if one),
         lines=tuple(_line(label, kind, points, frame) for label, kind, points in drawn),
-        across=tuple((frame.x(x), marks.short(x, 2)) for x in range(int(frame.first), int(frame.last) + 1)),
+        across=tuple((frame.x(x), marks.short(x, 2)) for x in _steps(frame.first, frame.last)),
         up=frame.ticks(),
         zero=frame.y(0.0) if frame.bottom < 0 < frame.top else None,
     )
@@ -208,20 +212,17 @@ class _Frame:
         return round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - share), 1)
 
     def ticks(self) -> tuple[tuple[float, str], ...]:
-        step = _nice((self.top - self.bottom) / 4)
-        first = -int(-self.bottom / step + 1e-9) if self.bottom < 0 else 0
-        last = int(self.top / step + 1e-9)
-        return tuple((self.y(k * step), marks.short(k * step, 2)) for k in range(first, last + 1))
+        return tuple((self.y(value), marks.short(value, 2)) for value in _steps(self.bottom, self.top))
 
 
-def _nice(step: float) -> float:
-    """1, 2 or 5 times a power of ten, not below `step`."""
-    power = 1.0
-    while power > step:
-        power /= 10
-    while power * 10 <= step:
-        power *= 10
-    return next(m * power for m in (1, 2, 5, 10) if m * power >= step * (1 - 1e-9))
+def _steps(low: float, high: float) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten from `low` to `high`, at most six."""
+    if high - low <= 0 or not math.isfinite(high - low):
+        return []
+    power = 10.0 ** math.floor(math.log10((high - low) / 5))
+    step = next((m * power for m in (1, 2, 5, 10) if m * power >= (high - low) / 5 * (1 - 1e-9)), 10 * power)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [number * step for number in range(first, min(last, first + 6) + 1)]
 
 
 def _line(label: str, kind: str, points: Sequence[tuple[float, _Value]], frame: _Frame) -> Line:
@@ -247,7 +248,8 @@ def _share(dose: Mapping[str, Any], label: str) -> Share:
 def _place(dose: Mapping[str, Any]) -> str:
     part = str(dose.get("part"))
     name = _PARTS.get(part, marks.shortened(part, 40))
-    layers = [marks.number_of(value) for value in dose.get("layers") or ()]
+    given = dose.get("layers")
+    layers = [marks.number_of(value) for value in given] if isinstance(given, list) else []
     if len(layers) != 2 or None in layers:
         return f"{name[:1].upper()}{name[1:]}"
     first, last = (f"{value:.0f}" for value in layers if value is not None)
