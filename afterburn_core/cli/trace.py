@@ -49,7 +49,7 @@ def trace(ctx: click.Context, /, **flags: Any) -> None:
     with intervals and random sets beside it. Needs both models; Ctrl-C keeps what was finished.
 
     \b
-    afterburn trace afterburn-runs/RUN --metric behaviour.length.log_ratio -o trace.html
+    afterburn trace RUN --metric behaviour.length.log_ratio -o trace.html
     """
     ctx.exit(_trace(flags))
 
