@@ -9,9 +9,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
+from afterburn_core.backends.transformers_reader import TransformersReader, open_reader
 from afterburn_core.forward.encoded import Encoded, Packed
 from afterburn_core.forward.model import Passage
 from afterburn_core.forward.packing import pack
+from afterburn_core.forward.reading import Wanted
+from afterburn_core.generation.model import Serving, Template
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.run.references import parse_reference
 from afterburn_core.run.subjects import OpenSubject, open_subject
@@ -107,11 +110,33 @@ def adapter(base: Path, directory: Path, *, grow: int = 0, seed: int = 3, **sett
     return directory
 
 
+_OPEN: list[Any] = []
+
+
 def opened(base: Path, trained: Path) -> tuple[OpenSubject, OpenSubject]:
-    """Both subjects as a run opens them."""
+    """Both subjects as a run opens them; `close_all` closes them."""
     registry = Registry.discover(only=())
     first = open_subject(parse_reference(str(base)), "base", registry)
-    return first, open_subject(parse_reference(str(trained)), "trained", registry, base=first)
+    second = open_subject(parse_reference(str(trained)), "trained", registry, base=first)
+    _OPEN.extend((first, second))
+    return first, second
+
+
+def opened_reader(
+    base: Path, trained: Path, wanted: Wanted, *, template: Template = "plain", seed: int = 4, **forced: Any
+) -> TransformersReader:
+    """A reader of a pair of folders; `close_all` closes it."""
+    first, second = opened(base, trained)
+    serving = forced.pop("serving", Serving())
+    reader = open_reader(first, second, serving=serving, template=template, wanted=wanted, seed=seed, **forced)
+    _OPEN.append(reader)
+    return reader
+
+
+def close_all() -> None:
+    """Closes all that was opened, the last first."""
+    while _OPEN:
+        _OPEN.pop().close()
 
 
 def texts(lengths: tuple[int, ...] = (23, 17, 17, 9, 5, 2), *, seed: int = 5, leading: int = 1) -> list[Encoded]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,18 @@ from afterburn_core.forward.rows import grid
 from afterburn_core.generation.model import Serving
 from afterburn_core.run.progress import Silent
 from afterburn_core.testing.guards import watched_globals
-from tests.forward_models import CAUSAL, adapter, batches, network, opened, saved, texts, tuned
+from tests.forward_models import (
+    CAUSAL,
+    adapter,
+    batches,
+    close_all,
+    network,
+    opened,
+    opened_reader,
+    saved,
+    texts,
+    tuned,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # in peft
 
@@ -52,10 +63,15 @@ def lora(base: Path, folder: Path) -> Path:
     return adapter(base, folder / "lora")
 
 
-def reader_of(base: Path, trained: Path, wanted: Wanted = EVERYTHING, **forced: Any) -> TransformersReader:
-    first, second = opened(base, trained)
-    serving = forced.pop("serving", Serving())
-    return open_reader(first, second, serving=serving, template="plain", wanted=wanted, seed=4, **forced)
+def reader_of(base: Path, trained: Path, wanted: Wanted = EVERYTHING, **settings: Any) -> TransformersReader:
+    return opened_reader(base, trained, wanted, **settings)
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Whatever a test opens is closed after it."""
+    yield
+    close_all()
 
 
 def read(
@@ -119,12 +135,13 @@ def test_all_arrangements_of_two_models_give_the_same_numbers(base: Path, traine
     assert (together["base"][0] - together["trained"][0]).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("kind", ["lora", "dora", "saved", "head", "embedding"])
+@pytest.mark.parametrize("kind", ["lora", "dora", "saved", "head", "whole head", "embedding"])
 def test_all_arrangements_of_an_adapter_give_the_same_numbers(kind: str, base: Path, tmp_path: Path) -> None:
     settings: dict[str, dict[str, Any]] = {
         "lora": {},
         "dora": {"use_dora": True},
         "saved": {"modules_to_save": ["norm"]},
+        "whole head": {"modules_to_save": ["lm_head"]},
         "head": {"target_modules": ["lm_head", "o_proj"]},
         "embedding": {"target_modules": ["embed_tokens", "o_proj"]},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from afterburn_core.backends.transformers_controls import (
     paired_changes,
     rounded,
 )
-from afterburn_core.backends.transformers_reader import TransformersReader, open_reader
+from afterburn_core.backends.transformers_reader import TransformersReader
 from afterburn_core.forward.reading import Wanted
 from afterburn_core.generation.model import Serving
 from afterburn_core.run.progress import Silent
 from afterburn_core.testing.guards import watched_globals
-from tests.forward_models import adapter, batches, network, opened, saved, tuned
+from tests.forward_models import adapter, batches, close_all, network, opened_reader, saved, tuned
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # in peft
 
@@ -51,10 +51,15 @@ def lora(base: Path, folder: Path) -> Path:
     return adapter(base, folder / "lora", modules_to_save=["norm"])
 
 
-def reader_of(base: Path, trained: Path, wanted: Wanted = ALL, *, seed: int = 4, **forced: Any) -> TransformersReader:
-    first, second = opened(base, trained)
-    serving = forced.pop("serving", Serving())
-    return open_reader(first, second, serving=serving, template="plain", wanted=wanted, seed=seed, **forced)
+def reader_of(base: Path, trained: Path, wanted: Wanted = ALL, **settings: Any) -> TransformersReader:
+    return opened_reader(base, trained, wanted, **settings)
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Whatever a test opens is closed after it."""
+    yield
+    close_all()
 
 
 def prepared(base: Path, trained: Path, wanted: Wanted = ALL, **settings: Any) -> TransformersReader:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,39 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from afterburn_core.backends.transformers_reader import TransformersReader, open_reader
+from afterburn_core.backends.transformers_reader import TransformersReader
 from afterburn_core.errors import SubjectError
 from afterburn_core.forward.reading import Wanted
 from afterburn_core.generation.model import Serving
 from afterburn_core.run.progress import Silent
 from afterburn_core.testing.guards import global_seeds
-from tests.forward_models import ENCODERS, adapter, batches, network, opened, saved, texts, tuned
+from tests.forward_models import (
+    ENCODERS,
+    adapter,
+    batches,
+    close_all,
+    network,
+    opened,
+    opened_reader,
+    saved,
+    texts,
+    tuned,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # in peft
 
 SITES = Wanted(logits=False, sites=("embed", "blocks.*.out", "final_norm"))
 
 
-def reader_of(base: Path, trained: Path, wanted: Wanted = SITES, **forced: Any) -> TransformersReader:
-    first, second = opened(base, trained)
-    return open_reader(first, second, serving=Serving(), template="auto", wanted=wanted, seed=4, **forced)
+def reader_of(base: Path, trained: Path, wanted: Wanted = SITES, **settings: Any) -> TransformersReader:
+    return opened_reader(base, trained, wanted, template="auto", **settings)
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Whatever a test opens is closed after it."""
+    yield
+    close_all()
 
 
 def read(base: Path, trained: Path, *, budget: int = 64, **forced: Any) -> dict[str, dict[str, torch.Tensor]]:

@@ -95,7 +95,10 @@ def paired_changes(base: nn.Module, trained: nn.Module) -> list[Change]:
     return [
         WholeChange(name=name, parameter=parameter, base=before[name].data)
         for name, parameter in trained.named_parameters()
-        if name in before and before[name].shape[1:] == parameter.shape[1:] and not _equal(before[name], parameter)
+        if parameter.is_floating_point()
+        and name in before
+        and before[name].shape[1:] == parameter.shape[1:]
+        and not _equal(before[name], parameter)
     ]
 
 

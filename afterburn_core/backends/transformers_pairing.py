@@ -217,6 +217,8 @@ def _controls(
         reason = None
         if isinstance(trained, AdapterSubject) and kind != "rounding":
             reason = _not_factors(trained, member)
+        elif getattr(member.config, "quantization_config", None):
+            reason = "the weights are packed"
         elif arrangement == "in_turn":
             reason = "the two models do not fit into memory together"
         elif kind == "rounding" and dtype == "bfloat16":
