@@ -230,6 +230,14 @@ class Diagnoser:
         """
         return self._run("behaviour", with_suites(("behaviour",), self.settings))
 
+    def run_activations(self) -> DiagnosticReport:
+        """The activation plugin alone.
+
+        Raises:
+            ConfigError: it is not installed.
+        """
+        return self._run("activations", with_suites(("activation",), self.settings))
+
     def run_hack_check(self) -> DiagnosticReport:
         """The reward-hack detectors with the behaviour measurements they rest on.
 
