@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
-from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from afterburn_core.backends.transformers_blends import Blends
 from afterburn_core.backends.transformers_cost import BatchSize, context_length
 from afterburn_core.backends.transformers_decoding import Network
 from afterburn_core.backends.transformers_edits import Editor, Grid
+from afterburn_core.backends.transformers_head import Head
 from afterburn_core.backends.transformers_loading import end_marks, threads_for
 from afterburn_core.backends.transformers_sites import sites_of
 from afterburn_core.backends.transformers_template import Prompts
@@ -62,6 +62,7 @@ class TransformersLive:
         """
         self._network: Any = network
         self._sites = sites_of(network)
+        self._head = Head(self._sites)
         self._causal = Network(network, lambda: None)
         self._blends = blends
         self._places = blends.places
@@ -136,7 +137,7 @@ class TransformersLive:
                 states = self._read(chunk, blend, editor)[0]
                 for row, one in enumerate(chunk.sequences):
                     with self._blends.applied(blend), threads_for(self.network), torch.no_grad():
-                        logs = self._logits(states[row, : len(one)]).log_softmax(-1)
+                        logs = self._head(states[row, : len(one)]).log_softmax(-1)
                     yield logs
 
     def activations(
@@ -161,7 +162,7 @@ class TransformersLive:
         network, norm = self.network, self._sites.final_norm
         with self._blends.applied(blend), threads_for(network), torch.no_grad():
             states = states.to(network.device, network.dtype)
-            return self._logits(states if normed or norm is None else norm(states))
+            return self._head(states if normed or norm is None else norm(states))
 
     def _read(self, chunk: _Chunk, blend: Blend, editor: Editor) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         """What the head would read (B, T, d) and what was captured, of sequences side by side, padded on the right,
@@ -180,25 +181,6 @@ class TransformersLive:
         with self._blends.applied(blend), editor.active() as captured, threads_for(self.network), torch.no_grad():
             found = self._sites.body(input_ids=ids, attention_mask=real.long(), use_cache=False, return_dict=True)
             return found[0], dict(captured)
-
-    def _logits(self, normed: torch.Tensor) -> torch.Tensor:
-        """(n, V) float32 after what the head reads (n, d), with the scales and caps of the family: the network's own
-        `forward` computes them, whose body answers with the states given."""
-        body, network = self._sites.body, self.network
-        own = body.__dict__.get("forward")
-        body.forward = lambda *_, **__: _Answer(last_hidden_state=normed[None])
-        try:
-            logits = network(
-                input_ids=torch.zeros((1, len(normed)), dtype=torch.int64, device=normed.device),
-                use_cache=False,
-                return_dict=True,
-            ).logits
-        finally:
-            if own is None:
-                del body.forward
-            else:
-                body.forward = own
-        return torch.as_tensor(logits[0]).float()
 
     def write(
         self,
@@ -290,7 +272,7 @@ class TransformersLive:
         self._blends.restore()
         self._network = None
         self._causal.model = None
-        del self._sites
+        del self._sites, self._head
         self._blends = Blends(())
         if on_gpu:
             torch.cuda.empty_cache()
@@ -310,14 +292,6 @@ class TransformersLive:
 
 def _one(prompts: Prompts, name: str, messages: tuple[Message, ...]) -> tuple[int, ...]:
     return prompts.encode([Request(probe=name, index=0, messages=messages, seed=0)])[0]
-
-
-class _Answer(BaseModelOutputWithPast):  # type: ignore[misc]
-    """Hidden states, and nothing of what else a head's forward may ask a body for."""
-
-    def __getattr__(self, name: str) -> None:
-        if name.startswith("__"):
-            raise AttributeError(name)
 
 
 @attrs.frozen(kw_only=True)
