@@ -115,3 +115,12 @@ def test_other_families_are_measured_alike(folder: Path, kind: str, spec: Any) -
     known = [m for m in output.measurements if m.scope.layer is not None and m.status == "ok"]
     assert {m.scope.layer for m in known} >= {1, 2}
     assert {m.n for m in known} == {16}
+
+
+def test_the_place_of_a_file_of_directions_stays_on_this_machine(tmp_path: Path) -> None:
+    from afterburn_core.run.configuration import Settings
+    from afterburn_core.run.provenance import configuration
+
+    options = {"activation.traits": {"directions": str(tmp_path / "mine.safetensors"), "prompts": 3}}
+    told = configuration(Settings(options=options))["options"]
+    assert told == {"activation.traits": {"directions": "mine.safetensors", "prompts": 3}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -41,7 +42,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "device": settings.device,
         "excerpts": settings.excerpts,
         "executor": settings.executor,
-        "options": {name: dict(values) for name, values in settings.options.items()},
+        "options": {
+            name: {key: _placeless(value) for key, value in values.items()} for name, values in settings.options.items()
+        },
         "preset": settings.preset,
         "plugins": "all" if settings.plugins is None else list(settings.plugins),
         "strict": settings.strict,
@@ -52,6 +55,13 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "batch_size": settings.batch_size,
         "allow_code_execution": settings.allow_code_execution,
     }
+
+
+def _placeless(value: Any) -> Any:
+    """An option as it is, or the last part of one that names a place on this machine."""
+    if isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
+        return Path(value).name
+    return value
 
 
 def decoding_of(settings: Settings) -> Decoding:
