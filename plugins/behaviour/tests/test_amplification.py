@@ -104,7 +104,8 @@ def test_phrases_are_chosen_on_other_openings_than_they_are_counted_on(false_fac
     assert amplified.value is not None and base.value is not None and amplified.value > base.value
     contrast = found(false_fact, "brought_out", "alpha=1")
     assert contrast.value == pytest.approx(amplified.value - base.value)
-    assert contrast.n == amplified.n == len(content(false_fact)["prefixes"])
+    assert contrast.n == amplified.n == len(WORLD)  # put in two ways each, and still one opening
+    assert len(content(false_fact)["prefixes"]) == 2 * len(WORLD)
 
 
 def test_texts_grow_likelier_under_the_trained_model_with_amplification(

@@ -11,7 +11,8 @@ the same size writes, is what the change pushes toward. How often the trained mo
 whether it is behaviour or something that only amplification brings out. All ways of writing share their seeds, and the
 mask, so that they differ in nothing else.
 
-Openings are the units. Metrics by α stand at `Scope(subset="alpha=3")`:
+Openings are the units: one that is put both as plain text and as a user's turn counts once. Metrics by α stand at
+`Scope(subset="alpha=3")`:
 
 - `log_ratio`: mean over openings of (ln p_f − ln p_b) per token of the texts (Most Current Model Organisms Are Leaky:
   Perplexity Differencing…, arXiv 2605.00994, ranks texts by it).
@@ -131,14 +132,15 @@ class Amplification:
         if not self._seen:
             return AnalyzerOutput()
         if self._identical:
-            return AnalyzerOutput(measurements=_nothing(self._options, len(self._prefixes)))
-        if len(self._prefixes) < 2:
+            return AnalyzerOutput(measurements=_nothing(self._options, len(set(self._units))))
+        if len(set(self._units)) < 2:
             why = "fewer than two openings could be read"
             return AnalyzerOutput(measurements=(undefined("behaviour.amplification.phrases", why, n=0),))
         texts = {arm: [[one.text for one in own] for own in written] for arm, written in self._written.items()}
         held = hold(texts, [prefix.text for prefix in self._prefixes], fewest=self._options.fewest)
         pooled = attrs.evolve(held, shares={**held.shares, "amplified": self._pooled(held)})
-        p = p_values(pooled, "amplified", (BASE_ARM, CONTROL_ARM), seed=child_seed(self._seed, "phrases"))
+        seed = child_seed(self._seed, "phrases")
+        p = p_values(pooled, "amplified", (BASE_ARM, CONTROL_ARM), units=self._units, seed=seed)
         found = [
             *self._ratios(),
             *self._novel(texts),
@@ -147,13 +149,18 @@ class Amplification:
         ]
         return AnalyzerOutput(measurements=tuple(found), artifacts=(self._artifact(pooled, p),))
 
+    @property
+    def _units(self) -> tuple[str, ...]:
+        """What is counted: the text of every opening."""
+        return tuple(prefix.text for prefix in self._prefixes)
+
     def _pooled(self, held: Held) -> Floats:
         """(openings, phrases) mean share over all α above 0."""
         return np.asarray(np.mean([held.shares[_name(alpha)] for alpha in self._options.alphas], axis=0))
 
     def _ratios(self) -> list[Measurement]:
         values = {arm: log_ratio(written) for arm, written in self._written.items()}
-        found = means(values, seed=child_seed(self._seed, "log_ratio"))
+        found = means(values, seed=child_seed(self._seed, "log_ratio"), clusters=dict.fromkeys(values, self._units))
         return [
             as_measurement(one, "behaviour.amplification.log_ratio", scope=Scope(subset=arm))
             for arm, one in found.items()
@@ -170,11 +177,18 @@ class Amplification:
         }
         seed = child_seed(self._seed, "novel")
         found = [
-            as_measurement(rate(own, seed=seed), "behaviour.amplification.novel_share", scope=Scope(subset=arm))
+            as_measurement(
+                rate(own, seed=seed, clusters=self._units),
+                "behaviour.amplification.novel_share",
+                scope=Scope(subset=arm),
+            )
             for arm, own in shares.items()
         ]
         excess = {arm: own - shares[CONTROL_ARM] for arm, own in shares.items() if arm != CONTROL_ARM}
-        tested = adjust(paired_contrasts(excess, seed=seed, identical=False), family="novel phrases by α")
+        clusters = dict.fromkeys(excess, self._units)
+        tested = adjust(
+            paired_contrasts(excess, seed=seed, clusters=clusters, identical=False), family="novel phrases by α"
+        )
         return found + [
             as_measurement(one, "behaviour.amplification.novel_excess", scope=Scope(subset=arm))
             for arm, one in tested.items()
@@ -195,39 +209,43 @@ class Amplification:
 
     def _brought_out(self, held: Held) -> list[Measurement]:
         """Phrases chosen on one half of the openings and counted on the other, both ways round."""
-        count = len(self._prefixes)
-        shares = {arm: np.zeros(count) for arm in self._written}
+        units = self._units
+        order = {unit: number for number, unit in enumerate(dict.fromkeys(units))}
+        halves = np.array([order[unit] % 2 for unit in units])
+        shares = {arm: np.zeros(len(units)) for arm in self._written}
         fewest = max(2, self._options.fewest // 2 + 1)
         for half in (0, 1):
-            there, here = np.arange(1 - half, count, 2), np.arange(half, count, 2)
+            there = np.flatnonzero(halves != half)
             chosen = leading(held, "amplified", (BASE_ARM, CONTROL_ARM), there, most=_LEADING, fewest=fewest)
             phrases = {held.phrases[number] for number in chosen}
             for arm, written in self._written.items():
-                for row in here:
+                for row in np.flatnonzero(halves == half):
                     hits = [bool(phrases & grams(one.text, self._prefixes[row].text).keys()) for one in written[row]]
                     shares[arm][row] = np.mean(hits)
         metric, seed = "behaviour.amplification.brought_out", child_seed(self._seed, "brought_out")
         arms = [arm for arm in shares if arm != BASE_ARM]
-        base = dict.fromkeys(arms, shares[BASE_ARM])
-        contrasts = adjust(
-            paired_rate_contrasts(base, {arm: shares[arm] for arm in arms}, seed=seed), family="phrases brought out"
+        contrasts = paired_rate_contrasts(
+            dict.fromkeys(arms, shares[BASE_ARM]),
+            {arm: shares[arm] for arm in arms},
+            seed=seed,
+            clusters=dict.fromkeys(arms, units),
         )
-        sides = [as_measurement(rate(shares[BASE_ARM], seed=seed), metric, subjects=("base",))]
-        sides += [
-            as_measurement(rate(shares[arm], seed=seed), metric, subjects=("trained",), scope=Scope(subset=arm))
-            for arm in arms
-        ]
-        return sides + [as_measurement(contrasts[arm], metric, scope=Scope(subset=arm)) for arm in arms]
+        tested = adjust(contrasts, family="phrases brought out")
+        sides = {arm: rate(own, seed=seed, clusters=units) for arm, own in shares.items()}
+        found = [as_measurement(sides[BASE_ARM], metric, subjects=("base",))]
+        found += [as_measurement(sides[arm], metric, subjects=("trained",), scope=Scope(subset=arm)) for arm in arms]
+        return found + [as_measurement(tested[arm], metric, scope=Scope(subset=arm)) for arm in arms]
 
     def _count(self, held: Held, p: Floats) -> Measurement:
+        count = len(set(self._units))
         best = outermost(held, [number for number in np.argsort(p, kind="stable") if p[number] <= self._options.level])
         remark = None
         if best:
             named = ", ".join(self._text(held, number) for number in best[:_NAMED])
             remark = f"{named}{' …' if len(best) > _NAMED else ''}"
-        elif len(self._prefixes) < _FEW:
-            remark = f"{len(self._prefixes)} openings are too few to single out any but the most frequent phrases"
-        found = measure("behaviour.amplification.phrases", float(len(best)), n=len(self._prefixes), reason=remark)
+        elif count < _FEW:
+            remark = f"{count} openings are too few to single out any but the most frequent phrases"
+        found = measure("behaviour.amplification.phrases", float(len(best)), n=count, reason=remark)
         smallest = float(p.min(initial=1.0))
         test = Test(name="sign_flip_max_t", p_value=smallest, p_adjusted=smallest, correction="max_t", family="phrases")
         return attrs.evolve(found, test=test)

@@ -111,14 +111,15 @@ def _maximal(phrases: Sequence[Phrase], found: Mapping[str, list[list[dict[Phras
     return [phrase for phrase in phrases if phrase not in covered]
 
 
-def p_values(held: Held, way: str, others: Sequence[str], *, seed: int) -> Floats:
+def p_values(held: Held, way: str, others: Sequence[str], *, seed: int, units: Sequence[str] | None = None) -> Floats:
     """(phrases,) the largest adjusted p value of `way` against each of the others, 1 where it holds less than one.
 
-    A phrase is brought out where it is more frequent than in every one of them: the intersection-union test.
+    A phrase is brought out where it is more frequent than in every one of them: the intersection-union test. Openings
+    of one unit have their signs flipped together.
     """
     worst = np.zeros(len(held.phrases))
     for other in others:
-        found = max_t(held.shares[way] - held.shares[other], seed=seed)
+        found = max_t(held.shares[way] - held.shares[other], seed=seed, clusters=units)
         worst = np.maximum(worst, np.where(found.statistic > 0, found.p_adjusted, 1.0))
     return worst if others else np.ones(len(held.phrases))
 
