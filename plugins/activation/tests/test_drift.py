@@ -12,6 +12,7 @@ import pytest
 
 from afterburn_activation.drift import Drift
 from afterburn_activation.drift_judge import DriftJudge
+from afterburn_activation.drift_numbers import _mean_shift
 from afterburn_activation.options import DriftJudgeOptions, DriftOptions
 
 SITES = ("embed", "blocks.0.out", "blocks.1.out", "blocks.2.out", "final_norm")
@@ -165,6 +166,20 @@ def test_the_mean_shift_of_pure_noise_is_not_its_length(reading: Any, batch: Any
         found = value_of(analyze(make, [batch(items)]), "activation.drift.mean_shift", "blocks.0.out", "mean")
         values.append(found.value**2 * D)  # spread is about d
     assert np.median(values) < 0.5 * D / 20  # the plain estimate has mean d/U
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.02, 0.1, 0.3])
+def test_the_interval_of_the_mean_shift_covers_small_shifts(shift: float) -> None:
+    """The root of an estimate near 0 is steep: an interval made of roots would cover .05 in two of three draws."""
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(200):
+        delta = 0.3 * rng.normal(size=(40, 8))
+        delta[:, 0] += shift
+        found = _mean_shift("blocks.0.out", delta, np.ones(40)).interval
+        assert found is not None and 0.0 <= found.low <= found.high
+        covered += found.low <= shift <= found.high
+    assert covered >= 0.91 * 200
 
 
 def test_centred_cosine_takes_the_bases_mean_from_both_sides(

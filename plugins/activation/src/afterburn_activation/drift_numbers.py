@@ -177,7 +177,7 @@ def _cka(site: str, kind: str, base: Floats, delta: Floats) -> Measurement:
 def _mean_shift(site: str, delta: Floats, within: Floats) -> Measurement:
     """d′ of (U, d) mean differences and (U) spreads.
 
-    Without unit i, with G = δδᵀ: Σ_{u≠v} G_uv loses 2 Σ_v G_iv less the diagonal.
+    Without unit i, with G = δδᵀ: Σ_{u≠v} G_uv loses 2 Σ_v G_iv less the diagonal. The interval is that of d′², rooted.
     """
     metric, scope, count = PREFIX + "mean_shift", scope_of(site, "mean"), len(delta)
     if count < 2 or not within.sum() > 0:
@@ -193,7 +193,10 @@ def _mean_shift(site: str, delta: Floats, within: Floats) -> Measurement:
         return measure(metric, value, scope=scope, n=count, reason="no interval: fewer than 3 units")
     left = (pairs - 2 * rest) / ((count - 1) * (count - 2))
     others = (within.sum() - within) / (count - 1)
-    band = interval(value, np.array([_ratio(a, b) for a, b in zip(left, others)]), low=0.0)
+    # of the square: near 0 the root is so steep that leaving out units understates how far it can be off
+    band = interval(pairs / (count * (count - 1)) / within.mean(), left / others)
+    if band is not None:
+        band = attrs.evolve(band, low=_ratio(band.low, 1.0), high=_ratio(band.high, 1.0))
     return attrs.evolve(measure(metric, value, scope=scope, n=count), interval=band)
 
 
