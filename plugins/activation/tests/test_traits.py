@@ -152,7 +152,8 @@ def test_a_shift_that_has_no_trait_in_it_is_not_found(reading: Any, batch: Any, 
         def moved(rng: np.random.Generator, site: str, x: np.ndarray, vector: np.ndarray = vector) -> np.ndarray:
             return x + vector + 0.5 * rng.normal(size=x.shape)
 
-        output = analyze(make, [batch(answers(reading, moved, seed=seed)), batch(prompts(reading, moved, seed=seed))])
+        batches = [batch(answers(reading, moved, seed=seed)), batch(prompts(reading, moved, seed=seed))]
+        output = analyze(lambda: make(randoms=199), batches)
         kind = judged(TraitJudge(TraitJudgeOptions()), output)["activation.trait_shift"].kind
         calls += kind in ("review", "informational")
     assert calls <= 4  # 25 runs at 5 %: more than 4 has a probability of .007
