@@ -40,7 +40,7 @@ def files() -> dict[str, bytes]:
     from afterburn_behaviour.live.scaling import Scaling
 
     small = ScalingOptions(scales=(-1.0, 0.5), ranks=(1,), band_scales=(1.0,), prompts=2, max_new_tokens=8)
-    brief = AmplificationOptions(prefixes=WORLD, max_new_tokens=10, alphas=(1.0,), samples=2)
+    brief = AmplificationOptions(prefixes=WORLD, max_new_tokens=10, alphas=(1.0,), samples=2, level=0.4)
     found = {}
     base, trained = organism("base").path, organism("false_fact").path
     prompts = [probe for probe in items(1, 12) if probe.checker is not None][:2]
