@@ -141,6 +141,7 @@ def test_the_shift_is_that_of_the_last_prompt_token(reading: Any, batch: Any, an
     assert one.interval.low < one.value < one.interval.high
 
 
+@pytest.mark.slow
 def test_a_shift_that_has_no_trait_in_it_is_not_found(reading: Any, batch: Any, analyze: Any, judged: Any) -> None:
     """Shifts along directions in which the base itself varies, of the size of the planted one."""
     calls = 0
