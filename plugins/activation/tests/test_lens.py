@@ -394,3 +394,15 @@ def test_coherence_of_written_texts_by_hand() -> None:
     assert cost([text((1, 2), -3.0, ended=True), text((1,), -2.0)]) == pytest.approx(1.5)
     assert repeats([text((1, 2, 1, 2), 0.0), text((1, 2, 3), 0.0)]) == pytest.approx((1 / 3 + 0) / 2)
     assert shares_of([text((1, 2, 1, 3), 0.0), text((), 0.0)], [1]).tolist() == [0.5, 0.0]
+
+
+def test_a_number_taken_away_makes_nothing_calmer(base: Path, planted: Path, noisy: Path) -> None:
+    import attrs
+
+    means, lens = read(base, noisy)
+    assert judged(means, lens).kind == "pass"
+    halves = tuple(one for one in means.measurements if not one.metric.endswith("split_half"))
+    assert judged(attrs.evolve(means, measurements=halves), lens).kind == "open"
+    means, lens = read(base, planted)
+    unread = tuple(one for one in lens.measurements if one.scope.layer != PLANTED)
+    assert judged(means, attrs.evolve(lens, measurements=unread)).kind == "open"

@@ -5,12 +5,14 @@
 | both sides equal, or no place where both halves of the texts agree | `pass` |
 | a consistent one before the last block whose tokens exceed random directions, corrected | `informational` |
 | a consistent one that does not read as tokens beyond chance | `pass` |
-| a consistent one that nobody read out (preset below full), or too few texts to tell | `open` |
+| a consistent one that nobody read out (preset below full), too few texts to tell, or numbers missing | `open` |
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+import attrs
 
 from afterburn_activation.lens_options import LensJudgeOptions
 from afterburn_core.judge.evidence import Evidence
@@ -38,7 +40,12 @@ class LensJudge:
         halves, peaks, norms = evidence.all(_HALVES), evidence.all(_PEAK), evidence.all(_NORM)
         if not (halves or peaks):
             return
-        yield self._judged(evidence, halves, peaks, norms)
+        found = self._judged(evidence, halves, peaks, norms)
+        missing = _unmeasured(halves, peaks, norms)
+        if found.kind == "pass" and missing:
+            message = f"{found.message}; but {missing}, so that this is no pass"
+            found = attrs.evolve(found, kind="open", level="note", message=message)
+        yield found
 
     def _judged(
         self,
@@ -96,13 +103,27 @@ class LensJudge:
         return finding(RULE, "pass", "none", message, cited, artifacts=("activation.lens",))
 
 
+def _unmeasured(*kinds: tuple[Measurement, ...]) -> str | None:
+    """What one kind of number lacks at places that another has: an analyzer measures all of them or says why not."""
+    halves, peaks, norms = ({_key(one) for one in kind} for kind in kinds)
+    every = halves | peaks | norms
+    pooled = {key for key in every if key[1] in _POOLED}
+    if pooled:
+        halves, peaks, every = halves & pooled, peaks & pooled, pooled
+    if every - halves:
+        return f"consistency was not measured at {len(every - halves)} of {len(every)} places"
+    if peaks and halves - peaks:
+        return f"{len(halves - peaks)} of {len(halves)} places were not read out"
+    return None
+
+
 _BESIDE = ("activation.patchscope.advantage", "activation.steering.token_gain", "activation.lens.causal_effect")
 
 
-def _key(measurement: Measurement) -> tuple[str | None, str]:
-    """Site and place, without the sign of a readout."""
+def _key(measurement: Measurement) -> tuple[str, str]:
+    """Where it was measured, and the place among the tokens, without the sign of a readout."""
     place = (measurement.scope.subset or "").removesuffix(", added").removesuffix(", removed")
-    return measurement.scope.site, place
+    return attrs.evolve(measurement.scope, subset=None).key(), place
 
 
 def _place(measurement: Measurement) -> str:
