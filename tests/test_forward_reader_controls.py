@@ -14,6 +14,7 @@ from afterburn_core.backends.transformers_controls import (
     FactorChange,
     WholeChange,
     adapter_changes,
+    as_large,
     control_of,
     paired_changes,
     rounded,
@@ -100,6 +101,24 @@ def test_controls_of_an_adapter_are_read_where_the_models_are_read_in_turn(base:
     assert tuple(found) == ("base", "trained", "control:matched", "control:scrambled")
     for name, logs in found.items():
         torch.testing.assert_close(logs, toggled[name], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["scrambled", "matched"])
+@pytest.mark.parametrize(("size", "dtype"), [(1e-3, torch.bfloat16), (3e-4, torch.bfloat16), (1e-2, torch.float32)])
+def test_a_control_is_as_large_as_the_change_where_weights_have_few_bits(
+    kind: Any, size: float, dtype: torch.dtype
+) -> None:
+    """Training in bfloat16 moves few weights by a step; the same change elsewhere would be rounded away."""
+    generator = torch.Generator().manual_seed(3)
+    before = (torch.randn(96, 128, generator=generator) * 0.02).to(dtype)
+    after = (before.float() + size * 0.02 * torch.randn(96, 128, generator=generator)).to(dtype)
+    change = WholeChange(name="w", parameter=torch.nn.Parameter(after, requires_grad=False), base=before)
+    wanted = (after.float() - before.float()).norm()
+    (made,) = control_of(kind, [change], seed=1).values()
+    assert made.dtype == dtype
+    assert float((made.float() - before.float()).norm() / wanted) == pytest.approx(1.0, abs=0.03)
+    nothing = as_large(before.float(), torch.zeros_like(before.float()), dtype)
+    assert torch.equal(nothing, before)
 
 
 def test_controls_of_a_full_fine_tune_are_other_values_in_its_place(base: Path, trained: Path) -> None:

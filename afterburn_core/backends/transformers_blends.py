@@ -22,6 +22,7 @@ import attrs
 import numpy as np
 import torch
 
+from afterburn_core.backends.transformers_controls import as_large
 from afterburn_core.forward.live import Blend, Part, Place
 from afterburn_core.run.naming import module_kind, scope_of
 from afterburn_core.run.seeds import child_seed
@@ -183,8 +184,10 @@ def _blended(change: Change, blend: Blend) -> torch.Tensor:
         return change.base
     if scale == 1 and blend.rank is None and blend.scramble is None:
         return change.trained
-    moved = change.base.float() + scale * change.delta(blend.rank, blend.scramble)
-    return moved.to(change.base.dtype)
+    before, moved = change.base.float(), scale * change.delta(blend.rank, blend.scramble)
+    if blend.scramble is not None:  # a control has to be as large as what it stands beside
+        return as_large(before, moved, change.base.dtype)
+    return (before + moved).to(change.base.dtype)
 
 
 def _key(blend: Blend) -> Any:

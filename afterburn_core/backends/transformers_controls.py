@@ -6,6 +6,8 @@
   L, R = (permutation · cosine transform · random signs), a kin of the randomised Hadamard transform (Improved Analysis
   of the Subsampled Randomized Hadamard Transform, arXiv 1011.1595). Singular values and norms stay; of a vector, its
   norm.
+  Weights in 16 bits have no room for a change below their grain: whole changes are scaled so that about
+  the norm is left after rounding; singular values stay but for it.
 - `rounding`: the base with every weight rounded to bfloat16 and back. Weights that lie on that grid are instead moved
   by up to half a step of it, uniformly: what the base might have been before it was rounded.
 
@@ -15,6 +17,7 @@ its own, so nothing depends on their order.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -33,6 +36,9 @@ Swaps = Mapping[nn.Parameter, torch.Tensor]
 _FACTORS = (("lora_A", "lora_B"), ("lora_embedding_A", "lora_embedding_B"))
 _WRAPPERS = re.compile(r"\.(base_layer|original_module)(?=\.)")
 """What an adapter puts into the names of its base's parameters."""
+_NEAR = 0.01
+"""Of the norm: nearer is as good as equal."""
+_TRIES = 24
 _STEP = 8
 """bfloat16 has 8 significant bits: numbers m·2^e with m in [½, 1) lie 2^(e−8) apart."""
 
@@ -192,8 +198,39 @@ def _whole(kind: ControlKind, change: WholeChange, generator: torch.Generator) -
     else:  # experts side by side: each is a matrix of its own
         moved = torch.stack([move(one.reshape(one.shape[0], -1), generator).reshape(one.shape) for one in delta])
     result = trained.clone()
-    result[:shared] = (before + moved).to(trained.dtype)
+    result[:shared] = as_large(before, moved, trained.dtype)
     return result
+
+
+def as_large(before: torch.Tensor, moved: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """before + c·moved in `dtype`, with c such that rounding leaves a change of norm ‖moved‖; c = 1 where it does so.
+
+    Training in 16 bits moves few weights by a whole step. Moved elsewhere, most steps are too small for the weights
+    there and are rounded away: where every fourteenth weight changed, a third of the norm would be left.
+
+    Args:
+        before: float32, of which `dtype` holds every value.
+        moved: of the same shape.
+    """
+    wanted = float(moved.norm())
+
+    def at(scale: float) -> tuple[torch.Tensor, float]:
+        rounded_ = (before + scale * moved).to(dtype)
+        return rounded_, float((rounded_.float() - before).norm())
+
+    best, size = at(1.0)
+    if not wanted or abs(size / wanted - 1) <= _NEAR:
+        return best
+    low, high = (1.0, math.inf) if size < wanted else (0.0, 1.0)
+    for _ in range(_TRIES):
+        scale = 2 * low if high == math.inf else (low + high) / 2
+        tried, found = at(scale)
+        if abs(found - wanted) < abs(size - wanted):
+            best, size = tried, found
+        if abs(size / wanted - 1) <= _NEAR:
+            break
+        low, high = (scale, high) if found < wanted else (low, scale)
+    return best
 
 
 def _scrambled(delta: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
