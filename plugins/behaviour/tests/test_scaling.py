@@ -193,7 +193,7 @@ def test_behaviour_is_asked_of_every_blend(tmp_path: Path) -> None:
     assert ratio.value is not None and ratio.value > 0.3 and "censored" in str(ratio.reason) and ratio.n == 6
     assert found(output, "correct", "lambda=0").value == 0.0
     assert kept["units"] == {"passages": 2, "prompts": 6}
-    assert "told" in kept["shapes"]["length"]
+    assert "too few" in kept["shapes"]["length"]["reason"]  # 5 doses from 0 on
 
 
 def test_equal_models_are_read_nowhere_and_give_zeros(base: Path) -> None:
@@ -286,6 +286,12 @@ def test_noise_alone_is_flat() -> None:
     assert isinstance(constant, Shape) and constant.form == "flat" and constant.p_value == 1.0
 
 
+def test_a_curve_that_moves_and_has_no_simple_form_is_not_called_flat() -> None:
+    shape = shape_of(np.where(DOSES == 1.0, 1.0, 0.0))
+    assert (shape.form, shape.explained, shape.at) == ("irregular", None, None)
+    assert shape.p_value < 0.01 and "flat" not in shape.told()
+
+
 def test_two_forms_that_share_the_support_are_both_named() -> None:
     shape = Shape(
         form="linear", support={"linear": 0.55, "saturating": 0.45}, aicc={}, explained=0.9, at=None, p_value=0.01
@@ -295,7 +301,11 @@ def test_two_forms_that_share_the_support_are_both_named() -> None:
 
 @pytest.mark.parametrize(
     ("scales", "curves", "why"),
-    [([0.0, 1.0, 2.0], np.ones((4, 3)), "too few"), (list(DOSES), np.ones((1, 8)), "no spread")],
+    [
+        ([0.0, 1.0, 2.0], np.ones((4, 3)), "too few"),
+        (list(DOSES[:7]), np.ones((4, 7)), "too few"),
+        (list(DOSES), np.ones((1, 8)), "no spread"),
+    ],
 )
 def test_too_little_for_a_shape_says_so(scales: Sequence[float], curves: Any, why: str) -> None:
     assert why in str(describe(np.array(scales), curves, seed=1))

@@ -138,12 +138,12 @@ class Scaling:
                 one = attrs.evolve(one, reason=f"{one.reason}; {told}" if one.reason else told)
             found[name, dose] = one
         found |= {("cut", dose): rate(own, seed=child_seed(self._seed, "cut")) for dose, own in cut.items()}
-        known = {dose: own[~np.isnan(own)] for dose, own in right.items()}
-        if not any(own.size for own in known.values()):
+        # a unit that cannot be checked at one dose is missing there, and keeps its place: rates are paired by unit
+        if all(np.isnan(own).all() for own in right.values()):
             why = "no question has an answer that can be checked"
             return found | {("correct", self._doses[0]): undefined(why)} if right else found
-        found |= {("right", dose): rate(own, seed=child_seed(self._seed, "right")) for dose, own in known.items()}
-        return found | self._rates("correct", known)
+        found |= {("right", dose): rate(own, seed=child_seed(self._seed, "right")) for dose, own in right.items()}
+        return found | self._rates("correct", right)
 
     def _means(self, quantity: str, table: Mapping[Dose, Floats]) -> dict[tuple[str, Dose], Contrast]:
         named = {dose.name + str(dose.part): own for dose, own in table.items()}

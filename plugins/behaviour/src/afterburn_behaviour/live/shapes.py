@@ -12,7 +12,9 @@ Over the doses λ ≥ 0 the mean curve y(λ) is fitted by least squares with
 and the forms are compared by AICc = k·ln(RSS/k) + 2p + 2p(p + 1)/(k − p − 1) over the k doses, p counting the variance
 (Model Selection and Multimodel Inference, Burnham and Anderson 2002, §2.4). Departures below 1 % of the curve's range
 count as none, so that a line is a line. `support` is how often each form wins when the units are drawn again: the
-share of bootstrap resamples. A curve of which no dose differs from dose 0 by max-T is `flat`, whatever fits it.
+share of bootstrap resamples. A curve of which no dose differs from dose 0 by max-T is `flat`, whatever fits it; one of
+which a dose differs, and which no form fits better than a constant, is `irregular`. All forms can be told from 8 doses
+on.
 """
 
 from __future__ import annotations
@@ -28,9 +30,11 @@ from afterburn_core.stats.maxt import max_t
 from afterburn_core.stats.resampling import bootstrap_weights
 
 Floats = NDArray[np.float64]
-Form = Literal["flat", "linear", "saturating", "accelerating", "non-monotone", "step-like"]
+Form = Literal["flat", "linear", "saturating", "accelerating", "non-monotone", "step-like", "irregular"]
 FORMS: tuple[Form, ...] = ("flat", "linear", "saturating", "accelerating", "non-monotone", "step-like")
-FEWEST_DOSES = 5
+"""Those that are fitted."""
+FEWEST_DOSES = 8
+"""With fewer the correction of AICc is so large for a step that no fit makes up for it."""
 _PARAMETERS: Mapping[Form, int] = {
     "flat": 2, "linear": 3, "saturating": 4, "accelerating": 4, "non-monotone": 4, "step-like": 5,
 }  # fmt: skip
@@ -50,7 +54,7 @@ class Shape:
     aicc: Mapping[Form, float]
     """Of the mean curve, less the smallest."""
     explained: float | None
-    """1 − RSS/TSS of the form; `None` for a flat one."""
+    """1 − RSS/TSS of the form; `None` for a flat and an irregular one."""
     at: float | None
     """c of the form: where a step lies, where a curve turns, how fast it saturates, the power."""
     p_value: float
@@ -58,6 +62,8 @@ class Shape:
 
     def told(self) -> str:
         """In words: the form, or the two that share the support."""
+        if self.form == "irregular":
+            return "differs from dose 0, and has none of the simple forms"
         ranked = sorted(self.support.items(), key=lambda one: (-one[1], FORMS.index(one[0])))
         if self.form == "flat" or not ranked:
             return "flat within what these units can tell" if self.form == "flat" else self.form
@@ -94,16 +100,17 @@ def describe(doses: Floats, curves: Floats, *, seed: int, level: float = 0.05) -
     winners = np.argmin(_scores(families, drawn)[0], axis=0)
     support = {form: float((winners == i).mean()) for i, form in enumerate(FORMS) if (winners == i).any()}
     best = int(np.argmin(scores[:, 0]))
-    form: Form = FORMS[best] if p_value <= level else "flat"
+    form: Form = "flat" if p_value > level else "irregular" if best == 0 else FORMS[best]
+    fitted = FORMS[best] if form == FORMS[best] else "flat"
+    at, projection = families[fitted][chosen[FORMS.index(fitted)][0]]
     total = float(((mean - mean.mean()) ** 2).sum())
-    left = _left(families[form][chosen[FORMS.index(form)][0]][1], mean)[0] if form != "flat" else total
     aicc = {one: float(scores[i, 0] - scores[:, 0].min()) for i, one in enumerate(FORMS) if np.isfinite(scores[i, 0])}
     return Shape(
         form=form,
         support=support,
         aicc=aicc,
-        explained=None if form == "flat" else 1 - float(left) / total,
-        at=families[form][chosen[FORMS.index(form)][0]][0],
+        explained=None if fitted == "flat" else 1 - float(_left(projection, mean)[0]) / total,
+        at=at,
         p_value=p_value,
     )
 
