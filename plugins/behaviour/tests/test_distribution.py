@@ -414,6 +414,13 @@ def test_a_rounding_floor_and_the_bound_of_a_sketch_are_said(run: Any) -> None:
     assert other.approximate and "without a bound" in (other.reason or "")
 
 
+@pytest.mark.parametrize("name", ["sequence_log_ratio", "sequence_kl", "excess_trained"])
+def test_what_rests_on_a_sketch_of_base_is_marked_in_cross_scoring(run: Any, name: str) -> None:
+    exact, sketched = (run(CrossScoring, by_source(mixed(), bound=bound)) for bound in (None, 0.01))
+    assert not only(exact, f"behaviour.cross_scoring.{name}").approximate
+    assert only(sketched, f"behaviour.cross_scoring.{name}").approximate
+
+
 def test_an_infinite_divergence_is_undefined_and_not_averaged(run: Any) -> None:
     rng = np.random.default_rng(8)
     batches = [batch([reading(rng, f"t{i}") for i in range(6)])]

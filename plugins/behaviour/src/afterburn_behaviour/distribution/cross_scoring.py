@@ -163,7 +163,15 @@ class CrossScoring:
         same = not kl[~np.isnan(kl)].any()
         missing = "no answer of trained was read"
         asked = [
-            Asked(metric=CROSS + "sequence_log_ratio", values=ratio, identical=same, notes=(_SUMS,), missing=missing),
-            Asked(metric=CROSS + "sequence_kl", values=kl, low=0.0, identical=same, notes=(_SUMS,), missing=missing),
+            Asked(
+                metric=CROSS + name,
+                values=values,
+                low=low,
+                identical=same,
+                approximate=self._approximate,
+                notes=(_SUMS,),
+                missing=missing,
+            )
+            for name, values, low in (("sequence_log_ratio", ratio, None), ("sequence_kl", kl, 0.0))
         ]
         return estimated(asked, seed=child_seed(self._seed, "sequences"))
