@@ -20,6 +20,7 @@ from afterburn_core.report.behaviour_views import BehaviourLimits, behaviour_vie
 from afterburn_core.report.cards import cards
 from afterburn_core.report.contrast import contrast
 from afterburn_core.report.drawings import Drawing, drawings
+from afterburn_core.report.embedding_views import EmbeddingLimits, embedding_views
 from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.families import tables
 from afterburn_core.report.forward_output import OutputLimits, output_views
@@ -60,6 +61,7 @@ class HtmlOptions:
     behaviour: BehaviourLimits = BehaviourLimits()
     output: OutputLimits = OutputLimits()
     live: LiveLimits = LiveLimits()
+    embedding: EmbeddingLimits = EmbeddingLimits()
 
 
 def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
@@ -99,6 +101,7 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
             behaviour=behaviour,
             output=output_views(view, evidence, chosen.output),
             activation=activation_views(view),
+            embedding=embedding_views(view, chosen.embedding),
             live=live_views(view, chosen.live),
             unfinished=presentation.unfinished(result),
             policy=_policy(library, program),
