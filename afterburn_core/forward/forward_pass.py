@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MOST_TOKENS = 1024
 """Longest passage, in tokens; longer ones are cut, with a note."""
 _BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
-_BLOCK_ENTRIES = {"cpu": 1 << 24, "cuda": 1 << 28}
+_BLOCK_ENTRIES = {"cpu": 1 << 25, "cuda": 1 << 28}
 """Log-probabilities of one subject that exist at once: the head is read once for so many rows."""
 _CHUNK_ENTRIES = {"cpu": 1 << 19, "cuda": 1 << 26}
 """Those that are compared at once: on a CPU what its caches hold."""
