@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: E4
 from afterburn_activation.lens import Lens  # noqa: E402
 from afterburn_activation.lens_judge import LensJudge  # noqa: E402
 from afterburn_activation.lens_means import ALL, FIRST, MeanDifference, MeanDifferences, place_names  # noqa: E402
-from afterburn_activation.lens_measures import MeanDifferenceAnalyzer  # noqa: E402
+from afterburn_activation.lens_measures import MeanDifferenceAnalyzer, _relative  # noqa: E402
 from afterburn_activation.lens_options import LensJudgeOptions, LensOptions, MeanOptions  # noqa: E402
 from afterburn_activation.lens_patch import PROMPTS, Patched, usable_prompts  # noqa: E402
 from afterburn_activation.lens_readout import chance, random_directions, read_out  # noqa: E402
@@ -277,6 +277,32 @@ def test_sums_equal_a_computation_text_by_text(noisy_items: list[Any]) -> None:
         energy = (difference.astype(np.float64) ** 2).sum(axis=1).mean()
         assert one.energy == pytest.approx(np.linalg.norm(mean) ** 2 / energy)
         assert (one.n, one.texts) == (len(b), 80)
+
+
+@pytest.mark.parametrize("size", [0.0, 0.1, 0.5])
+def test_the_interval_of_the_relative_norm_covers_where_noise_is_longer_than_the_difference(size: float) -> None:
+    """The length of a mean of 160 texts in 256 dimensions is that of its noise: its interval covered in no draw."""
+    rng, covered, groups = np.random.default_rng(7), 0, np.arange(160) % 16
+    for _ in range(100):
+        delta = 0.3 * rng.normal(size=(160, 256))
+        delta[:, 0] += size
+        one = MeanDifference(
+            site="blocks.0.out",
+            place=ALL,
+            n=160,
+            texts=160,
+            sums=np.stack([delta[groups == g].sum(axis=0) for g in range(16)]),
+            count=np.full(16, 10.0),
+            base=np.zeros(256),
+            trained=np.zeros(256),
+            squares=(delta**2).mean(axis=0),
+            norms=np.full((16, 2), 100.0),
+        )
+        found = _relative(one)
+        assert found.interval is not None and found.estimate is not None
+        assert found.interval.low <= found.estimate <= found.interval.high
+        covered += found.interval.low <= size / 10 <= found.interval.high
+    assert covered >= 90
 
 
 def test_order_and_division_of_batches_change_nothing(noisy_items: list[Any]) -> None:

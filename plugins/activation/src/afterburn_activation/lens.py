@@ -196,7 +196,7 @@ class Lens:
             "p": None if test is None else test.p_value,
             "p_adjusted": None if test is None else test.p_adjusted,
             "split_half": halves if np.isfinite(halves) else None,
-            "relative_norm": mean.relative,
+            "relative_norm": mean.relative_without_noise,
             "tokens": spelled(live, readout, by_chance.bar, controls["base mean"].tokens),
         }
 

@@ -113,6 +113,30 @@ class MeanDifference:
         scales = (self.norms.sum() - self.norms[present].sum(axis=1)) / (2 * rest)
         return means, np.linalg.norm(means, axis=1) / np.where(scales > 0, scales, 1.0)
 
+    @property
+    def relative_without_noise(self) -> float:
+        """‖E δ‖ over the mean norm, in [0, 2]; `relative` where there is one group of texts."""
+        square = self.squares_without_noise()[0]
+        return float(np.sqrt(np.clip(square, 0.0, 4.0))) if np.isfinite(square) else self.relative
+
+    def squares_without_noise(self) -> tuple[float, Floats]:
+        """(‖E δ‖ / ½(mean ‖b‖ + mean ‖f‖))², and the same without each group that has tokens.
+
+        Σ_{g≠h} s_g·s_h / Σ_{g≠h} n_g n_h over the sums s of groups: ‖δ̄‖² holds besides the noise of δ̄, which grows with
+        d and would be taken for a difference. It can fall below 0; NaN below two groups.
+        """
+        present = self.count > 0
+        sums, count, norms = self.sums[present], self.count[present], self.norms[present].sum(axis=1)
+        gram = sums @ sums.T
+        others = gram.sum(axis=1) - np.diag(gram)  # (G')
+        every, n = float(others.sum()), float(count.sum())
+        weight = n * n - float((count**2).sum())
+        left = weight - 2 * count * (n - count)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            whole = np.divide(every, weight) / (norms.sum() / (2 * n)) ** 2
+            without = (every - 2 * others) / left / ((norms.sum() - norms) / (2 * (n - count))) ** 2
+        return float(whole), np.where(left > 0, without, np.nan)
+
     def error(self) -> float:
         """SE of δ̄ as a length; NaN below two groups."""
         means = self.left_out()[0]

@@ -8,8 +8,10 @@ metadata's `places`: `{site}.delta`, `{site}.base`, `{site}.trained` (P, d) floa
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 
+import attrs
 import numpy as np
 
 from afterburn_activation.jackknife import interval
@@ -66,13 +68,15 @@ _NAMES = ("relative_norm", "signal_to_noise", "split_half", "energy_share")
 
 def _relative(one: MeanDifference) -> Contrast:
     zero = not one.squares.any()
-    left_out = one.left_out()[1]
-    ends = interval(one.relative, left_out, low=0.0, high=2.0)
+    square, left_out = one.squares_without_noise()
+    ends = interval(square, left_out, low=0.0, high=4.0) if np.isfinite(square) else None
+    if ends is not None:  # of the square: near 0 the root is too steep
+        ends = attrs.evolve(ends, low=math.sqrt(ends.low), high=math.sqrt(max(ends.high, 0.0)))
     if zero:
         ends = Interval(low=0.0, high=0.0, level=0.95, method="identical")
     reason = None if ends is not None else "texts of too few groups for an interval"
     test = Test(name="group_sign_flip", p_value=one.p_value())
-    return Contrast(n=one.texts, estimate=one.relative, interval=ends, test=test, reason=reason)
+    return Contrast(n=one.texts, estimate=one.relative_without_noise, interval=ends, test=test, reason=reason)
 
 
 def _others(one: MeanDifference, scope: Scope) -> list[Measurement]:
