@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from afterburn_core.backends.recorded_writer import write_recorded
+from afterburn_core.cli.main import cli
 from afterburn_core.cli.options import settings_from, writing_options
 from afterburn_core.errors import ConfigError
 from afterburn_core.forward.model import Passage
@@ -105,6 +106,9 @@ def test_a_corpus_may_not_be_asked(registry: Registry) -> None:
         choose_sets(registry, suites=["plain"], files=[], needed=[], seed=0, limit=None)
     with pytest.raises(ConfigError, match="holds questions to be asked"):
         given_of(["behaviour.math"], Settings(), registry)
+    for name in ("math", "behaviour.math:20"):
+        with pytest.raises(ConfigError, match="is a set of questions; ask it with --suite"):
+            texts_of(Settings(corpus=(name,)), registry)
 
 
 def test_every_prompt_is_a_passage_with_its_unit_and_suite() -> None:
@@ -234,3 +238,28 @@ def test_what_is_no_run_with_answers_is_one_clear_line(tmp_path: Path) -> None:
         {side: [(Probe(id="p", prompt=side), sample(0))] for side in ("base", "trained")},
     )
     assert "'p' is not the same on both sides" in refused(torn)
+
+
+def test_corpora_and_answers_that_nothing_reads_are_told_in_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("afterburn_organisms")
+    from afterburn_organisms import organism
+
+    corpus = tmp_path / "text.txt"
+    corpus.write_text("One day a mole lost a key. It was small.\n")
+    run = run_directory(tmp_path / "run", {"base": [(Probe(id="p", prompt="Why?"), sample(0))]})
+    pair = ["plan", "--base", str(organism("base").path), "--trained", str(organism("verbose").path)]
+
+    def planned(*flags: str) -> tuple[int, str]:
+        done = CliRunner().invoke(cli, [*pair, *flags], env={"COLUMNS": "300"})
+        return done.exit_code, done.output
+
+    given = ("--corpus", str(corpus), "--answers", str(run))
+    code, text = planned("--plugins", "weight", *given)
+    assert code == 0
+    assert text.count("--corpus: nothing in this run reads texts") == 1
+    assert text.count("--answers: nothing in this run reads answers") == 1
+    code, text = planned("--plugins", "behaviour", *given)
+    assert code == 0 and "nothing in this run" not in text
+    for plugin in ("weight", "behaviour"):  # a fault in them is told before any model writes, read or not
+        done = CliRunner().invoke(cli, [*pair, "--plugins", plugin, "--answers", str(tmp_path / "nowhere")])
+        assert "is no run directory" in str(done.exception)

@@ -97,6 +97,8 @@ def run_and_report(
     view = ResultView(done.result, done.directory)
     for path in outputs:
         render_report(view, path, registry)
+    for remark in done.remarks:
+        click.echo(f"afterburn: {remark}", err=True)
     for problem in registry.problems:
         click.echo(f"afterburn: plugin {problem.plugin}: {problem.stage}: {problem.error}", err=True)
     if as_json:

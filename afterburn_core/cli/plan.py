@@ -26,7 +26,7 @@ def plan(**flags: Any) -> None:
     registry = Registry.discover(only=settings.plugins, strict=settings.strict)
     opened = open_pair(settings, registry)
     try:
-        planned = opened.plan
+        planned, remarks = opened.plan, opened.remarks
     finally:
         opened.close()
     if flags["as_json"]:
@@ -37,7 +37,9 @@ def plan(**flags: Any) -> None:
         kind = facts.architecture or facts.kind
         line = f"{facts.role}: {facts.label} ({kind}, {facts.parameters:,} parameters, {_size(facts.bytes)})"
         console.print(Text(line), highlight=False)
-    table = Table("pass", "serves", "reads", "about", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for head in ("pass", "serves", "reads", "about"):
+        table.add_column(head, overflow="fold")  # a name cut short on a narrow terminal is no name
     table.add_row("hash files", "identity of both subjects", _size(planned.digest_bytes), _time(planned.digest_seconds))
     for item in planned.passes:
         reads = item.detail or _size(item.bytes)
@@ -46,6 +48,8 @@ def plan(**flags: Any) -> None:
     console.print(Text(f"then judged by: {', '.join(planned.detectors) or 'nothing'}"), highlight=False)
     for skipped in planned.skipped:
         console.print(Text(f"skipped: {skipped.component}: {skipped.reason}"), highlight=False)
+    for remark in remarks:
+        console.print(Text(remark), highlight=False)
     if not planned.passes:
         console.print(Text("nothing would be measured; install a plugin, such as ./plugins/weight"), highlight=False)
 

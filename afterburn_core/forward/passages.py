@@ -68,6 +68,9 @@ def _corpus(named: str, settings: Settings, n: int, registry: Registry) -> Asked
             sets = {r.spec.name for r in known.specs("probe_set") if r.spec.use == "passages"}
             if short in sets | {name.partition(".")[2] for name in sets}:
                 return select([named], (), seed=settings.seed, n=n, registry=known)[0]
+            asked = {r.spec.name for r in known.specs("probe_set")} - sets
+            if short in asked | {name.partition(".")[2] for name in asked}:
+                raise ConfigError(f"--corpus {named}: is a set of questions; ask it with --suite, or name texts")
     return read_corpus(named, seed=settings.seed, n=n)
 
 

@@ -54,6 +54,8 @@ class Completed:
 
     result: Result
     directory: Path
+    remarks: tuple[str, ...] = ()
+    """What to tell the user besides: settings that nothing heeded."""
 
 
 def diagnose(
@@ -193,7 +195,7 @@ def conclude(
     result = table.spill(result, directory)
     codec.write(directory / RESULT, result)
     registry.notify(RunFinished(run_id=run_id, status=run.status, document=codec.to_dict(result)))
-    return Completed(result=result, directory=directory)
+    return Completed(result=result, directory=directory, remarks=opened.remarks)
 
 
 def assemble(

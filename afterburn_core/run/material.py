@@ -91,11 +91,15 @@ def material_of(
     """What the two subjects can be given to read for these needs.
 
     Raises:
-        ConfigError: a corpus or a named set is missing or faulty.
+        ConfigError, SubjectError: a corpus, a named set or the earlier run's answers are missing or faulty.
     """
     forward = [need for need in needs if isinstance(need, ForwardNeed)]
     encode = [need for need in needs if isinstance(need, EncodeNeed)]
     live = any(isinstance(need, LiveNeed) for need in needs)
+    if settings.answers is not None:
+        from afterburn_core.forward.earlier import answers_of_run
+
+        answers_of_run(settings.answers)  # a fault in it is told now, not hours later behind the writing
     reads = bool(forward or live) and _all_can(subjects, "forward")
     encodes = bool(encode) and _all_can(subjects, "encode")
     if not (reads or encodes):

@@ -30,6 +30,8 @@ class Opened:
     detectors: tuple[Registered, ...]
     asking: Asking = attrs.field(factory=Asking)
     material: Material = attrs.field(factory=Material)
+    remarks: tuple[str, ...] = ()
+    """What to tell the user of settings that nothing in this run heeds."""
 
     def close(self) -> None:
         self.trained.close()
@@ -103,4 +105,17 @@ def _planned(settings: Settings, registry: Registry, base: OpenSubject, trained:
         detectors=detectors,
         asking=asking,
         material=material,
+        remarks=_unheeded(settings, plan),
     )
+
+
+def _unheeded(settings: Settings, plan: Plan) -> tuple[str, ...]:
+    """Settings that name something to read where nothing in the plan reads it."""
+    kinds = {planned.kind for planned in plan.passes}
+    sources = {source for p in plan.passes if isinstance(p.need, ForwardNeed) for source in p.need.sources}
+    found = []
+    if settings.corpus and "text" not in sources and "encode" not in kinds:
+        found.append("--corpus: nothing in this run reads texts; `afterburn plan` says what takes part, and why not")
+    if settings.answers is not None and "answer" not in sources:
+        found.append("--answers: nothing in this run reads answers; `afterburn plan` says what takes part, and why not")
+    return tuple(found)
