@@ -47,6 +47,10 @@ def test_no_concerns_is_said_only_when_every_rule_passed_on_a_complete_run() -> 
 def test_undecided_rules_and_missing_components_are_called_so() -> None:
     text = presentation.concerns(rich())
     assert "1 rule could not be decided and counts as no pass" in text
+    more = attrs.evolve(
+        rich(), findings=tuple(attrs.evolve(f, kind="open", suppression=None) for f in rich().findings[:2])
+    )
+    assert "2 rules could not be decided and count as no pass" in presentation.concerns(more)
     assert "1 planned component did not finish" in text
     assert "1 finding waived" in text
     assert presentation.concerns(empty()) == "2 planned components did not finish; the run was interrupted."

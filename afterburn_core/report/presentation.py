@@ -119,7 +119,8 @@ def concerns(result: Result) -> str:
     if review:
         parts.append(numbers.count(review, "finding needs review", "findings need review"))
     if undecided:
-        parts.append(f"{numbers.count(undecided, 'rule')} could not be decided and counts as no pass")
+        counted = "counts" if undecided == 1 else "count"
+        parts.append(f"{numbers.count(undecided, 'rule')} could not be decided and {counted} as no pass")
     if waived:
         parts.append(f"{numbers.count(waived, 'finding')} waived")
     if missing:
