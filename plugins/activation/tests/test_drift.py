@@ -244,7 +244,7 @@ def test_a_control_gives_the_null(reading: Any, batch: Any, analyze: Any, value_
     assert "control:matched 0.0" in found.reason
     stored = json.loads(output.artifacts[0].content)["metrics"]["relative"]["all"]
     assert 0 < stored["controls"]["control:matched"][1] < 0.1 < stored["value"][1]
-    assert "control:matched" in judged(DriftJudge(DriftJudgeOptions()), output)["activation.drift"].message
+    assert "control matched " in judged(DriftJudge(DriftJudgeOptions()), output)["activation.drift"].message
 
 
 def test_activations_that_are_not_finite_stay_with_their_passage_and_are_told(

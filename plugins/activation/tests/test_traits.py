@@ -298,7 +298,7 @@ def test_a_control_stands_beside_the_shift(reading: Any, batch: Any, analyze: An
     assert "control:matched " in shift_of(output, "flattery").reason
     stored = json.loads(output.artifacts[1].content)
     assert len(stored["traits"]["flattery"]["controls"]["control:matched"]) == 3
-    assert "control:matched" in judged(TraitJudge(TraitJudgeOptions()), output)["activation.trait_shift"].message
+    assert "control matched " in judged(TraitJudge(TraitJudgeOptions()), output)["activation.trait_shift"].message
 
 
 def test_without_answers_or_prompts_nothing_is_invented(reading: Any, batch: Any, analyze: Any, judged: Any) -> None:

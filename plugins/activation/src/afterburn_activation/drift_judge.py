@@ -93,7 +93,17 @@ def _told(m: Measurement) -> str:
     if m.interval is not None:
         text += f" [{100 * m.interval.low:.3g}, {100 * m.interval.high:.3g}]"
     text += f" (n = {m.n})"
-    return f"{text}, {m.reason}" if m.null is not None and m.reason else text
+    if m.null is None or not m.reason:
+        return text
+    return ", ".join([text, *(_spoken(part) for part in m.reason.replace("; ", ", ").split(", "))])
+
+
+def _spoken(part: str) -> str:
+    """`control:scrambled 0.08184`, as the reason has it, in the unit of the value that it stands beside."""
+    name, _, number = part.rpartition(" ")
+    if not name.startswith("control:"):
+        return part
+    return f"control {name.removeprefix('control:')} {100 * float(number):.3g} %"
 
 
 def _present(evidence: Evidence) -> tuple[str, ...]:

@@ -148,7 +148,7 @@ def _tokens(evidence: Evidence, above: list[Measurement]) -> str:
             or (entry.get("site"), f"{entry.get('place')}, {entry.get('sign')}") not in wanted
         ):
             continue
-        mark = "" if entry.get("sign") == "added" else "no "
+        mark = "" if entry.get("sign") == "added" else "less "
         for token in entry.get("tokens", ()):
             if token.get("above_chance") and not token.get("control"):
                 text = mark + repr(str(token.get("text", "")).strip())

@@ -117,7 +117,8 @@ def _told(one: _Trait) -> str:
     if m.test is not None:
         p = m.test.p_value if m.test.p_adjusted is None else m.test.p_adjusted
         inside.append(f"p = {p:.3g}" + (f" ({m.test.correction})" if m.test.correction else ""))
-    controls = [part for part in (m.reason or "").split("; ") if part.startswith("control:")]
+    told = [part for part in (m.reason or "").split("; ") if part.startswith("control:")]
+    controls = [part.replace("control:", "control ") for part in told]
     return f"{text} of the way to the trait ({', '.join([*inside, *controls])})"
 
 
