@@ -41,6 +41,8 @@ _FACTS = {
     "cut_texts": "Texts that were cut",
     "dimension": "Dimensions",
 }
+_OUTCOMES = {"cut_texts"}
+"""What came of the settings; no setting itself."""
 
 
 @attrs.frozen(kw_only=True)
@@ -265,7 +267,7 @@ def pooling(view: ResultView) -> tuple[Fact, ...]:
             label=_FACTS.get(name, marks.shortened(name, 60)),
             base=_value(name, sides[0]),
             trained=_value(name, sides[1]),
-            differs=sides[0].get(name) != sides[1].get(name),
+            differs=name not in _OUTCOMES and sides[0].get(name) != sides[1].get(name),
         )
         for name in names[:MOST_FACTS]
     )
