@@ -67,9 +67,10 @@ def plugin(session: nox.Session, name: str) -> None:
     wheels = Path(session.create_tmp()).resolve()
     core = build_wheel(session, ROOT, wheels)
     alone = build_wheel(session, ROOT / "plugins" / name, wheels)
-    install(session, f"{core}[run]", str(alone), "pytest", "hypothesis")
+    install(session, f"{core}[run]", str(alone), "pytest", "pytest-xdist", "hypothesis")
     # what is slow is simulation, which the whole suite runs anyhow
-    session.run("pytest", f"plugins/{name}/tests", "-m", "not slow and not bench", *session.posargs)
+    chosen = ("-m", "not slow and not bench", "-n", "2", "--dist", "worksteal")
+    session.run("pytest", f"plugins/{name}/tests", *chosen, *session.posargs)
     session.run("afterburn", "plugin", "check", name)
 
 
