@@ -206,7 +206,7 @@ def test_without_judged_queries_texts_tell_whether_the_index_fits(rotation: np.n
     output = found(changed(vectors, vectors.base.double().numpy() @ rotation))
     assert get(output, "retrieval.ndcg").value is None
     rules = judged(output)
-    assert rules["retrieval_shift"].kind == "open"
+    assert rules["retrieval_shift"].kind == "not_applicable"  # texts without queries leave no run incomplete
 
 
 def test_withheld_texts_appear_nowhere() -> None:

@@ -95,6 +95,9 @@ class EmbeddingJudge:
         if change is None:
             return
         if change.value is None:
+            if change.n == 0:  # texts alone: nothing was asked that could be left open
+                yield finding(rule, "not_applicable", "none", f"Retrieval: not applicable, {change.reason}", [change])
+                return
             yield finding(rule, "open", "note", f"Retrieval: open, {change.reason}", [change])
             return
         cited = [
@@ -189,7 +192,7 @@ class EmbeddingJudge:
         elif len(defined) == 2 and all(one.interval is not None and one.interval.high < margin for _, one in defined):
             yield finding(rule, "pass", "none", f"Different texts stayed apart: {told} (margin {margin:g})", cited)
         else:
-            why = told or "; ".join(str(one.reason) for one in cited)
+            why = told or "; ".join(dict.fromkeys(str(one.reason) for one in cited))
             yield finding(rule, "open", "note", f"Collapse undecided: {why} (margin {margin:g})", cited)
 
     def _pooling(self, evidence: Evidence) -> Iterator[Finding]:
