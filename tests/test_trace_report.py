@@ -153,3 +153,12 @@ def test_interactions_are_said_in_words() -> None:
     assert "less than that: the rest of the change carries part of it too" in told(0.9, 0.2)
     assert "more than they carry alone" in told(0.8, 1.2, "layers 3–4")
     assert "Layer 3 attention and MLP carry" in told(0.8, 0.8, "layer 3 attention and MLP")
+
+
+def test_labels_of_the_axis_have_room_beside_each_other() -> None:
+    from afterburn_core.report.trace_html import _Scale
+
+    for low, high in ((-0.53, 1.53), (-0.03, 1.03), (-0.03, 1.53), (-0.3, 0.95)):
+        ticks = _Scale(low=low, high=high).ticks()
+        assert 2 <= len(ticks) <= 5
+        assert all(b - a > 15 for (a, _), (b, _) in zip(ticks, ticks[1:], strict=False))

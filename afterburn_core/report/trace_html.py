@@ -122,8 +122,9 @@ class _Scale:
         return round(100 * (inside - self.low) / (self.high - self.low), 2)
 
     def ticks(self) -> list[tuple[float, str]]:
-        steps = [k / 4 for k in range(-2, 7)]
-        return [(self.place(s), f"{round(100 * s)} %") for s in steps if self.low <= s <= self.high]
+        every = 0.25 if self.high - self.low <= 1.25 else 0.5  # labels beside each other need the room
+        steps = [k * every for k in range(round(-0.5 / every), round(1.5 / every) + 1)]
+        return [(self.place(s), f"{round(100 * s)} %".replace("-", "−")) for s in steps if self.low <= s <= self.high]
 
 
 def _division(number: int, step: Step, scale: _Scale) -> Division:
