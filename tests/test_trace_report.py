@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import attrs
 import pytest
@@ -161,4 +162,4 @@ def test_labels_of_the_axis_have_room_beside_each_other() -> None:
     for low, high in ((-0.53, 1.53), (-0.03, 1.03), (-0.03, 1.53), (-0.3, 0.95)):
         ticks = _Scale(low=low, high=high).ticks()
         assert 2 <= len(ticks) <= 5
-        assert all(b - a > 15 for (a, _), (b, _) in zip(ticks, ticks[1:], strict=False))
+        assert all(b - a > 15 for (a, _), (b, _) in pairwise(ticks))
