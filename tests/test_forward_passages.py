@@ -24,6 +24,7 @@ from afterburn_core.plugin.registry import Registry
 from afterburn_core.probes.model import Message, Probe, probes_digest
 from afterburn_core.probes.suites import AskedSet, choose_sets
 from afterburn_core.run.configuration import Settings, load_settings
+from afterburn_core.run.provenance import configuration
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +221,7 @@ def test_answers_of_an_earlier_run_take_the_place_of_this_runs(tmp_path: Path) -
     assert found[0].probe == one and found[0].domain == "math" and found[0].unit == "g"
     alone = run_directory(tmp_path / "alone", {"trained": sides["trained"]})
     assert [p.author for p in of("answer", settings=Settings(answers=str(alone)))] == ["trained"]
+    assert configuration(Settings(answers=str(alone)))["answers"] == "alone"  # the document says whose were read
 
 
 def test_what_is_no_run_with_answers_is_one_clear_line(tmp_path: Path) -> None:
