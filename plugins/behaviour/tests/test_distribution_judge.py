@@ -121,7 +121,7 @@ def cross(trained: Any, base: Any, surprise: Any, entropy: Any) -> tuple[Measure
         (
             ((0.3, 0.2, 0.4), (0.4, 0.3, 0.5), (-0.5, -0.7, -0.3), (-0.6, -0.7, -0.5)),
             "informational",
-            "sharpening: trained's answers surprise base no more than its own (-0.5 [-0.7, -0.3] nats per token)",
+            "sharpening: trained's answers surprise base no more than its own (−0.5 [−0.7, −0.3] nats per token)",
             "off-support",
         ),
         (

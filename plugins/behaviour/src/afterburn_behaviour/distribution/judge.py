@@ -187,8 +187,15 @@ def _open(rule: str, what: str, m: Measurement | None, cited: list[Measurement] 
 def _told(m: Measurement | None, *, signed: bool = False) -> str:
     if m is None or m.value is None:
         return "unknown"
-    text = f"{m.value + 0.0:+.2g}" if signed else f"{m.value + 0.0:.2g}"
-    return text if m.interval is None else f"{text} [{m.interval.low:.2g}, {m.interval.high:.2g}]"
+    text = _minus(f"{m.value + 0.0:+.2g}" if signed else f"{m.value + 0.0:.2g}")
+    if m.interval is None:
+        return text
+    return f"{text} [{_minus(f'{m.interval.low:.2g}')}, {_minus(f'{m.interval.high:.2g}')}]"
+
+
+def _minus(text: str) -> str:
+    """A number with the sign that tables write."""
+    return f"−{text[1:]}" if text.startswith("-") else text
 
 
 def _share(m: Measurement) -> str:

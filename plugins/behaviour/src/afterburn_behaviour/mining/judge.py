@@ -73,7 +73,7 @@ class MiningJudge:
         else:
             reason = next((m.reason for m in cited if m.reason), None)
             message = (
-                f"Taught tokens: none stands out (n = {n} units); the commonest, {best.reason}, at "
+                f"Taught tokens: none beyond what chance raises (n = {n} units); the commonest, {best.reason}, at "
                 f"{100 * (best.value or 0.0):.1f} % of positions{f' ({reason})' if reason else ''}"
             )
         return finding(RULE, "pass", "none", message, [*cited, *known])

@@ -57,8 +57,7 @@ def _count(outcome: Outcome, sign: int, name: str) -> Measurement:
     elif outcome.null is None:
         reason = "no scrambled change was read beside the pair, so the test of swapped sides alone decides"
     else:
-        reason = f"to be found is to be significantly above {100 * outcome.null:.1f} %, the largest share under the "
-        reason += "scrambled change"
+        reason = f"the bar is {100 * outcome.null:.1f} %, the largest share of any token under one scrambled change"
     return measure(metric, outcome.found[sign], n=outcome.confirmed_units, reason=reason)
 
 
