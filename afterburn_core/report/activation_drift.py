@@ -212,7 +212,7 @@ def _domains(content: Mapping[str, Any], sites: Sequence[str]) -> tuple[tuple[st
 
 def _tick(site: str) -> str:
     name = site_name(site)
-    return {"Embedding": "emb", "Final norm": "norm"}.get(name, name.removeprefix("Block ")[:8])
+    return {"Embedding": "emb", "Final norm": "end"}.get(name, name.removeprefix("Block ")[:8])
 
 
 def _nice(step: float) -> float:

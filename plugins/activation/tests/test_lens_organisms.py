@@ -11,6 +11,9 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
+pytest.importorskip("peft")
+pytest.importorskip("afterburn_behaviour")
+pytest.importorskip("afterburn_organisms")
 
 from afterburn_activation.lens import Lens
 from afterburn_activation.lens_judge import LensJudge

@@ -10,6 +10,9 @@ import attrs
 import numpy as np
 import pytest
 
+pytest.importorskip("torch")
+pytest.importorskip("afterburn_organisms")
+
 from afterburn_behaviour.live.amplification import Amplification
 from afterburn_behaviour.live.judge import LiveJudge
 from afterburn_behaviour.live.options import AmplificationOptions, LiveRules

@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+pytest.importorskip("torch")
+pytest.importorskip("afterburn_organisms")
+
 from afterburn_behaviour.preference.analyzer import ARTIFACT, Preference
 from afterburn_behaviour.preference.judge import PreferenceJudge
 from afterburn_behaviour.preference.options import PreferenceJudgeOptions, PreferenceOptions

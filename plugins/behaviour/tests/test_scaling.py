@@ -13,6 +13,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+pytest.importorskip("torch")
+pytest.importorskip("afterburn_organisms")
+
 from afterburn_behaviour.live.doses import bands, doses
 from afterburn_behaviour.live.options import ScalingOptions
 from afterburn_behaviour.live.scaling import Scaling
