@@ -16,6 +16,7 @@ from afterburn_core.backends.recorded_writer import write_recorded
 from afterburn_core.cli.main import cli
 from afterburn_core.cli.options import settings_from, writing_options
 from afterburn_core.errors import ConfigError
+from afterburn_core.forward.earlier import input_of_run
 from afterburn_core.forward.model import Passage
 from afterburn_core.forward.passages import ANSWERED, SAMPLES, TEXTS, chosen, gather, given_of, texts_of
 from afterburn_core.generation.asking import Asking
@@ -222,6 +223,9 @@ def test_answers_of_an_earlier_run_take_the_place_of_this_runs(tmp_path: Path) -
     alone = run_directory(tmp_path / "alone", {"trained": sides["trained"]})
     assert [p.author for p in of("answer", settings=Settings(answers=str(alone)))] == ["trained"]
     assert configuration(Settings(answers=str(alone)))["answers"] == "alone"  # the document says whose were read
+    one, other = input_of_run(run), input_of_run(alone)
+    assert (one.kind, one.label, other.label) == ("answers", run.name, "alone")
+    assert one.sha256 != other.sha256 and one == input_of_run(run)
 
 
 def test_what_is_no_run_with_answers_is_one_clear_line(tmp_path: Path) -> None:

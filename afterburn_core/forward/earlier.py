@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from afterburn_core.backends.recorded_content import Recording, collect
@@ -9,8 +10,28 @@ from afterburn_core.backends.recorded_formats.entry import Provenance
 from afterburn_core.backends.recorded_reading import entries
 from afterburn_core.errors import ConfigError
 from afterburn_core.generation.model import Responses
+from afterburn_core.result.model import Input
 
 _FILE = "core.samples_{}.jsonl.gz"
+
+
+def input_of_run(directory: str | Path) -> Input:
+    """The run's answers as an input of another run: their digest, and how many prompts they answer.
+
+    Raises:
+        ConfigError, SubjectError: as `answers_of_run`.
+    """
+    answered = answers_of_run(directory)
+    directory = Path(directory)
+    files = (directory / "artifacts" / _FILE.format(side) for side in ("base", "trained"))
+    contents = [hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "" for path in files]
+    return Input(
+        id="answers.earlier_run",
+        kind="answers",
+        label=directory.resolve().name,
+        sha256=hashlib.sha256(" ".join(contents).encode()).hexdigest(),
+        n=len(answered),
+    )
 
 
 def answers_of_run(directory: str | Path) -> tuple[Responses, ...]:

@@ -37,6 +37,8 @@ class Material:
     """Sets of texts for embedding models."""
     reason: str | None = None
     """Why the two models cannot read the same tokens, if they cannot."""
+    answers: Input | None = None
+    """The earlier run whose answers are read."""
 
     def reading(self, settings: Settings, asking: Asking, decoding: Decoding) -> Reading:
         """How much that is, for the plan."""
@@ -82,7 +84,8 @@ class Material:
     def inputs(self) -> tuple[Input, ...]:
         """Their entries in the document."""
         sets = {one.name: one for one in (*self.texts, *self.given, *self.encoded)}
-        return tuple(attrs.evolve(sets[name].to_input(), id=f"corpus.{name}", kind="corpus") for name in sorted(sets))
+        corpora = (attrs.evolve(sets[name].to_input(), id=f"corpus.{name}", kind="corpus") for name in sorted(sets))
+        return (*corpora, *(() if self.answers is None else (self.answers,)))
 
 
 def material_of(
@@ -96,10 +99,11 @@ def material_of(
     forward = [need for need in needs if isinstance(need, ForwardNeed)]
     encode = [need for need in needs if isinstance(need, EncodeNeed)]
     live = any(isinstance(need, LiveNeed) for need in needs)
+    answers = None
     if settings.answers is not None:
-        from afterburn_core.forward.earlier import answers_of_run
+        from afterburn_core.forward.earlier import input_of_run
 
-        answers_of_run(settings.answers)  # a fault in it is told now, not hours later behind the writing
+        answers = input_of_run(settings.answers)  # a fault in it is told now, not hours later behind the writing
     reads = bool(forward or live) and _all_can(subjects, "forward")
     encodes = bool(encode) and _all_can(subjects, "encode")
     if not (reads or encodes):
@@ -112,6 +116,7 @@ def material_of(
         given=given,
         encoded=(*texts, *given_of(named, settings, registry)) if encodes else (),
         reason=different_tokens(*subjects) if reads else None,
+        answers=answers if reads else None,
     )
 
 
