@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from afterburn_core.backends.adapter import AdapterSource, read_adapter
 from afterburn_core.backends.documents import FILES, read_documents, read_json
 from afterburn_core.backends.encoder_folder import can_encode, encoder_files, network_folder
 from afterburn_core.backends.locate import INDEXES, locate, weight_files
+from afterburn_core.backends.on_models import OnModels
 from afterburn_core.backends.tensors import FLOATING, TensorInfo, WeightFile, WeightSource
 from afterburn_core.backends.tensors_of_files import FilesSource, check_index, open_files, reader_of
 from afterburn_core.backends.transformers_cost import can_write
@@ -31,14 +32,7 @@ from afterburn_core.run.references import SubjectReference
 from afterburn_core.run.subjects import OpenSubject, SubjectFacts
 
 if TYPE_CHECKING:
-    import torch
-
-    from afterburn_core.forward.encoded import Encoded
-    from afterburn_core.forward.live import Live
-    from afterburn_core.forward.reading import PairReader, Wanted
-    from afterburn_core.generation.model import Decoding, Generator, Serving, Template
-    from afterburn_core.probes.model import Probe
-    from afterburn_core.run.progress import Progress
+    from afterburn_core.generation.model import Decoding, Generator, Serving
 
 _ON_MODEL: tuple[Capability, ...] = ("generate", "forward", "logits", "steer")
 """Capabilities of causal language models that can be loaded."""
@@ -48,7 +42,7 @@ NAME = "core.checkpoint"
 
 
 @attrs.frozen(kw_only=True)
-class Checkpoint:
+class Checkpoint(OnModels):
     """An opened subject with its own weight files."""
 
     facts: SubjectFacts
@@ -79,54 +73,13 @@ class Checkpoint:
 
         return checkpoint_generator(self, decoding, serving)
 
-    def vectors(
-        self, texts: Sequence[str], kinds: Sequence[str], *, serving: Serving, layers: bool, progress: Progress
-    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor], Mapping[str, Any]]:
-        """Vectors of texts, see `forward.reading.Encodes`. Asked for only with `encode`."""
-        from afterburn_core.backends.encoder_vectors import subject_vectors
-
-        return subject_vectors(self, texts, kinds, serving=serving, layers=layers, progress=progress)
-
-    def pair_reader(
-        self,
-        base: OpenSubject,
-        *,
-        serving: Serving,
-        template: Template,
-        wanted: Wanted,
-        seed: int,
-        **forced: Any,
-    ) -> PairReader:
-        """Reads batches beside the base, see `forward.reading.Reads`. Asked for only with `forward`.
-
-        `forced`: how the two share the memory, see `transformers_reader.open_reader`.
-        """
-        from afterburn_core.backends.transformers_reader import open_reader
-
-        return open_reader(base, self, serving=serving, template=template, wanted=wanted, seed=seed, **forced)
-
-    def live(
-        self,
-        base: OpenSubject,
-        *,
-        serving: Serving,
-        template: Template,
-        seed: int,
-        passages: Sequence[Encoded] = (),
-        prompts: Sequence[Probe] = (),
-    ) -> Live:
-        """This model and its base in memory, see `forward.reading.Steers`. Asked for only with `steer`."""
-        from afterburn_core.backends.transformers_live_opening import open_live
-
-        return open_live(base, self, serving=serving, template=template, passages=passages, prompts=prompts)
-
     def close(self) -> None:
         for file in self.opened:
             file.close()
 
 
 @attrs.frozen(kw_only=True)
-class AdapterSubject:
+class AdapterSubject(OnModels):
     """An adapter on an opened base, which it does not close."""
 
     facts: SubjectFacts
@@ -157,47 +110,6 @@ class AdapterSubject:
         from afterburn_core.backends.transformers_subjects import shared_generators
 
         return shared_generators(base, self, decoding, serving)
-
-    def vectors(
-        self, texts: Sequence[str], kinds: Sequence[str], *, serving: Serving, layers: bool, progress: Progress
-    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor], Mapping[str, Any]]:
-        """Vectors of texts, see `forward.reading.Encodes`. Asked for only with `encode`."""
-        from afterburn_core.backends.encoder_vectors import subject_vectors
-
-        return subject_vectors(self, texts, kinds, serving=serving, layers=layers, progress=progress)
-
-    def pair_reader(
-        self,
-        base: OpenSubject,
-        *,
-        serving: Serving,
-        template: Template,
-        wanted: Wanted,
-        seed: int,
-        **forced: Any,
-    ) -> PairReader:
-        """Reads batches beside the base, see `forward.reading.Reads`. Asked for only with `forward`.
-
-        `forced`: how the two share the memory, see `transformers_reader.open_reader`.
-        """
-        from afterburn_core.backends.transformers_reader import open_reader
-
-        return open_reader(base, self, serving=serving, template=template, wanted=wanted, seed=seed, **forced)
-
-    def live(
-        self,
-        base: OpenSubject,
-        *,
-        serving: Serving,
-        template: Template,
-        seed: int,
-        passages: Sequence[Encoded] = (),
-        prompts: Sequence[Probe] = (),
-    ) -> Live:
-        """This model and its base in memory, see `forward.reading.Steers`. Asked for only with `steer`."""
-        from afterburn_core.backends.transformers_live_opening import open_live
-
-        return open_live(base, self, serving=serving, template=template, passages=passages, prompts=prompts)
 
     def close(self) -> None:
         self.adapter_file.close()
