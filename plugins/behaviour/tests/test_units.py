@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from afterburn_behaviour.examples import artifact, best, withhold
+from afterburn_behaviour.examples import artifact, best
 from afterburn_behaviour.units import UnitTable
 from afterburn_core.generation.model import Sample
+from afterburn_core.result.excerpts import withhold
 
 Make = Callable[..., Any]
 

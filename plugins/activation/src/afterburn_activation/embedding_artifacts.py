@@ -14,7 +14,6 @@ texts; `histogram`, how many queries have their best document at rank 1, 2–3, 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afterburn_core.plugin.roles import ArtifactPayload
+from afterburn_core.result.excerpts import withhold
 
 if TYPE_CHECKING:
     from afterburn_activation.embedding import Sides
@@ -119,5 +119,5 @@ def _point(row: Floats) -> list[float]:
 
 def _shown(text: str, excerpts: bool) -> str:
     if not excerpts:
-        return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()} ({len(text)} characters)"
+        return withhold(text)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"

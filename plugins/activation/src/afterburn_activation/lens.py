@@ -23,7 +23,6 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from afterburn_activation.excerpts import withhold
 from afterburn_activation.lens_causal import causal_effect
 from afterburn_activation.lens_means import ALL, FIRST, POOLED, MeanDifference, MeanDifferences
 from afterburn_activation.lens_options import LensOptions
@@ -34,6 +33,7 @@ from afterburn_activation.sites import block_at, block_of, scope_of
 from afterburn_core.forward.live import Live
 from afterburn_core.forward.model import ForwardBatch, LogitChunk
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput, ArtifactPayload
+from afterburn_core.result.excerpts import withhold
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement, Test
 from afterburn_core.run.seeds import child_seed

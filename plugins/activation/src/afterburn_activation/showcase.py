@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from afterburn_activation.excerpts import withhold
+from afterburn_core.result.excerpts import withhold
 
 WINDOW = 96
 

@@ -6,7 +6,6 @@ twentieth of them that moved most, which tend to be accidents. Imports no NumPy.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ import attrs
 
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.plugin.roles import ArtifactPayload
+from afterburn_core.result.excerpts import withhold
 from afterburn_core.result.model import Example
 
 if TYPE_CHECKING:
@@ -113,11 +113,6 @@ def attached(
             Example(label=f"{row.get('probe')}: {prompt}", base=base, trained=trained, note=str(row.get("note", "")))
         )
     return tuple(shown)
-
-
-def withhold(text: str) -> str:
-    """What stands in the place of a text that must not appear."""
-    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()} ({len(text)} characters)"
 
 
 _TEXTS = ("prompt", "base", "trained")

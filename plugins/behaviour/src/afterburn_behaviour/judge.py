@@ -29,12 +29,12 @@ from typing import Literal
 import attrs
 import numpy as np
 
-from afterburn_behaviour.examples import withhold
 from afterburn_behaviour.units import clusters
 from afterburn_core.errors import AfterburnError
 from afterburn_core.generation.model import Responses
 from afterburn_core.plugin.roles import ArtifactPayload
 from afterburn_core.probes.model import Message, Probe
+from afterburn_core.result.excerpts import withhold
 from afterburn_core.result.model import Measurement
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.stats.agreement import agreement

@@ -6,13 +6,13 @@ values differ. Keys that record how a file was written, not what the model does,
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput, ArtifactPayload
+from afterburn_core.result import excerpts
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Measurement
 from afterburn_core.run.observations import DocumentPair
@@ -86,9 +86,7 @@ class Documents:
 
 def withhold(text: str) -> str:
     """What stands in place of a text that must not be shown: its digest and length; itself if it is that already."""
-    if _WITHHELD.fullmatch(text):
-        return text
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()} ({len(text)} characters)"
+    return text if _WITHHELD.fullmatch(text) else excerpts.withhold(text)
 
 
 def as_text(value: Any) -> str:

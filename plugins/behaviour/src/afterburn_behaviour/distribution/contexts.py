@@ -30,9 +30,9 @@ import numpy as np
 from afterburn_behaviour.distribution.bounded import Best
 from afterburn_behaviour.distribution.names import CONTEXTS
 from afterburn_behaviour.distribution.scored import Floats, Scored, integers
-from afterburn_behaviour.examples import withhold
 from afterburn_core.forward.model import TOKEN_CLASSES, Passage, TokenScores
 from afterburn_core.plugin.roles import ArtifactPayload
+from afterburn_core.result.excerpts import withhold
 
 LEAD = 16
 """Tokens before the stretch that are shown with it."""

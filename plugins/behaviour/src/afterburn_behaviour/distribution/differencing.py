@@ -27,9 +27,9 @@ from afterburn_behaviour.distribution.contexts import rounded
 from afterburn_behaviour.distribution.names import DIFFERENCES
 from afterburn_behaviour.distribution.options import CrossScoringOptions
 from afterburn_behaviour.distribution.scored import Floats, Scored
-from afterburn_behaviour.examples import withhold
 from afterburn_core.forward.model import Passage
 from afterburn_core.plugin.roles import ArtifactPayload
+from afterburn_core.result.excerpts import withhold
 
 PROMPT = 1500
 """Characters of a prompt that are kept."""

@@ -27,10 +27,10 @@ from afterburn_behaviour.distribution.names import (
     part,
 )
 from afterburn_behaviour.distribution.options import DistributionOptions
-from afterburn_behaviour.examples import withhold
 from afterburn_behaviour.serving import caveat
 from afterburn_behaviour.shift import is_identical
 from afterburn_core.judge.evidence import Evidence
+from afterburn_core.result.excerpts import withhold
 from afterburn_core.result.identity import finding
 from afterburn_core.result.model import Example, Finding, Measurement, Scope
 

@@ -37,13 +37,13 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from afterburn_behaviour.examples import withhold
 from afterburn_behaviour.live.amplified import log_ratio, record
 from afterburn_behaviour.live.options import AmplificationOptions
 from afterburn_behaviour.live.phrases import Held, grams, hold, leading, outermost, p_values
 from afterburn_behaviour.live.prefixes import Prefix, openings
 from afterburn_core.forward.live import BASE, TRAINED, Blend, Live, Mixture, Written
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput, ArtifactPayload
+from afterburn_core.result.excerpts import withhold
 from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Interval, Measurement, Scope, Test
 from afterburn_core.run.seeds import child_seed

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afterburn_behaviour.examples import withhold
 from afterburn_behaviour.live.options import AmplificationOptions
 from afterburn_behaviour.live.phrases import Held, outermost
 from afterburn_behaviour.live.prefixes import Prefix
 from afterburn_core.forward.live import Written
 from afterburn_core.plugin.roles import ArtifactPayload
+from afterburn_core.result.excerpts import withhold
 
 Floats = NDArray[np.float64]
 

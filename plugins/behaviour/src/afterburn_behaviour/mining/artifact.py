@@ -24,7 +24,6 @@ from typing import Any
 import attrs
 import numpy as np
 
-from afterburn_behaviour.examples import withhold
 from afterburn_behaviour.mining.measures import SIGNS
 from afterburn_behaviour.mining.options import MiningOptions
 from afterburn_behaviour.mining.outcome import Outcome
@@ -32,6 +31,7 @@ from afterburn_behaviour.mining.passages import Kept
 from afterburn_behaviour.mining.tokens import Token
 from afterburn_behaviour.mining.windows import Extreme, Window
 from afterburn_core.plugin.roles import ArtifactPayload
+from afterburn_core.result.excerpts import withhold
 from afterburn_core.result.model import Interval, Test
 
 _CONTEXT = 24  # tokens of context

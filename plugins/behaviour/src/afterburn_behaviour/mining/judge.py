@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from afterburn_behaviour.examples import withhold
 from afterburn_behaviour.mining.options import MiningRules
 from afterburn_core.judge.evidence import Evidence
+from afterburn_core.result.excerpts import withhold
 from afterburn_core.result.identity import finding
 from afterburn_core.result.model import Example, Finding, Measurement, Scope
 

@@ -28,7 +28,6 @@ import numpy as np
 
 from afterburn_behaviour.contrasts import Asked, Family, measure_families
 from afterburn_behaviour.distribution.scored import scored
-from afterburn_behaviour.examples import withhold
 from afterburn_behaviour.preference.options import PreferenceOptions
 from afterburn_behaviour.preference.scores import SIDES, Choice, Read
 from afterburn_behaviour.units import Answered, Row, UnitTable, clusters
@@ -36,6 +35,7 @@ from afterburn_core.forward.model import ForwardBatch, Passage
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput, ArtifactPayload
 from afterburn_core.probes.continuations import continuations_of
 from afterburn_core.probes.model import Probe
+from afterburn_core.result.excerpts import withhold
 from afterburn_core.result.identity import undefined
 from afterburn_core.result.model import Interval, Measurement
 from afterburn_core.run.seeds import child_seed

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from afterburn_behaviour.examples import withhold
 from afterburn_behaviour.preference.options import PreferenceJudgeOptions
 from afterburn_behaviour.shift import Quantity, Scale, open_where_missing, shift_finding
 from afterburn_core.judge.evidence import Evidence
+from afterburn_core.result.excerpts import withhold
 from afterburn_core.result.model import Example, Finding
 
 PREFIX = "behaviour.preference."

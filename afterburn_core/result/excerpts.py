@@ -1,4 +1,4 @@
-"""What stands in the place of a text that must not appear."""
+"""What stands in the place of a text that must not appear in a document."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import hashlib
 
 
 def withhold(text: str) -> str:
-    """Digest and length of the text."""
+    """Digest and length of the text: `sha256:… (n characters)`."""
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()} ({len(text)} characters)"
