@@ -63,11 +63,11 @@ def types(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("name", PLUGINS, ids=PLUGINS)
 def plugin(session: nox.Session, name: str) -> None:
-    """One plugin with the core and nothing else, from built wheels: finds undeclared dependencies."""
+    """One plugin with the core and what it declares, from built wheels: finds undeclared dependencies."""
     wheels = Path(session.create_tmp()).resolve()
     core = build_wheel(session, ROOT, wheels)
-    alone = build_wheel(session, ROOT / "plugins" / name, wheels)
-    install(session, f"{core}[run]", str(alone), "pytest", "pytest-xdist", "hypothesis")
+    own = [build_wheel(session, ROOT / "plugins" / one, wheels) for one in (name, *needed_plugins(name))]
+    install(session, f"{core}[run]", *map(str, own), "pytest", "pytest-xdist", "hypothesis")
     # what is slow is simulation, which the whole suite runs anyhow
     chosen = ("-m", "not slow and not bench", "-n", "2", "--dist", "worksteal")
     session.run("pytest", f"plugins/{name}/tests", *chosen, *session.posargs)
@@ -167,6 +167,13 @@ def organisms(session: nox.Session) -> None:
 def group(name: str) -> list[str]:
     """The requirements of a dependency group of the root pyproject.toml."""
     return list(nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), name))
+
+
+def needed_plugins(name: str) -> tuple[str, ...]:
+    """The plugins of this checkout that a plugin says it depends on."""
+    stated = nox.project.load_toml(ROOT / "plugins" / name / "pyproject.toml")["project"]["dependencies"]
+    named = {re.split(r"[<>=!~\[ ]", requirement)[0] for requirement in stated}
+    return tuple(other for other in PLUGINS if f"afterburn-{other.replace('_', '-')}" in named)
 
 
 def install(session: nox.Session, *requirements: str) -> None:

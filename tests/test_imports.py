@@ -202,6 +202,43 @@ PRIVATE_USE = {
 }
 
 
+BEHAVIOUR_PUBLIC = (
+    "afterburn_behaviour.boilerplate",
+    "afterburn_behaviour.contrasts",
+    "afterburn_behaviour.examples",
+    "afterburn_behaviour.gold",
+    "afterburn_behaviour.hedging",
+    "afterburn_behaviour.language",
+    "afterburn_behaviour.ngrams",
+    "afterburn_behaviour.patterns",
+    "afterburn_behaviour.refusal",
+    "afterburn_behaviour.serving",
+    "afterburn_behaviour.shift",
+    "afterburn_behaviour.strategy",
+    "afterburn_behaviour.text",
+    "afterburn_behaviour.units",
+)
+"""What a plugin that declares the behaviour plugin may import of it; its README names them."""
+MAY_USE_BEHAVIOUR = ("plugins/behaviour/", "plugins/reward_hack/")
+
+
+def test_only_what_declares_the_behaviour_plugin_imports_it_and_its_public_modules_only() -> None:
+    found = []
+    for file in SOURCES:
+        if relative(file).startswith("plugins/behaviour/"):
+            continue
+        for node in ast.walk(parsed(file)):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            allowed = relative(file).startswith(MAY_USE_BEHAVIOUR)
+            found += [
+                f"{relative(file)}: {module}"
+                for module in modules
+                if module.startswith("afterburn_behaviour") and not (allowed and module in BEHAVIOUR_PUBLIC)
+            ]
+    assert not found
+
+
 def test_plugins_import_public_modules_of_the_core_only() -> None:
     found = []
     for file in SOURCES:

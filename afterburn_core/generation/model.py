@@ -72,6 +72,10 @@ class Sample:
     choice_logprobs: tuple[float, ...] | None = None
     """ln p of each wanted label as the first token."""
     seed: int | None = None
+    replies: tuple[str, ...] = ()
+    """Answers to the probe's follow-ups, in their order."""
+    scores: Mapping[str, float] = attrs.field(factory=dict)
+    """What the user's scorers say of the text: `reward` is what training optimised, `gold` what it was meant to."""
     labels: Mapping[str, Any] = attrs.field(factory=dict)
     """What a recorded row says beyond these fields: human labels, scores, `is_correct`."""
 

@@ -42,6 +42,8 @@ class Probe:
     """Whether a good answer refuses; `None` where the question does not arise."""
     requests: tuple[str, ...] = ()
     """Format patterns that the prompt itself asks for, such as `json` or `table`."""
+    follow_ups: tuple[str, ...] = ()
+    """User turns that are put one after the other once the model has answered, such as "Are you sure?"."""
     twin: str | None = None
     """Id of the probe that differs in one respect, such as the harmless twin of a harmful request."""
     group: str | None = None

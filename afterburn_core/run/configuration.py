@@ -79,6 +79,12 @@ class Settings:
     """Most texts written at once; halved when memory runs out."""
     judge: str | None = None
     """A third model that compares answers, named like the others; nobody is asked without it."""
+    reward: str | None = None
+    """What training optimised, as a scorer of answers: `module:function`, or the directory of a reward model."""
+    gold: str | None = None
+    """What training was meant to improve, named likewise; else gold answers say what is right."""
+    control: tuple[str, ...] = ()
+    """Nulls beside the pair: `resample`, `matched`, `scrambled` (each perhaps with `:n`), `rounding`, or a model."""
     allow_code_execution: bool = False
     """Whether code that models wrote may be run, in a child process without network."""
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)

@@ -1,0 +1,1 @@
+"""What the plugin declares: one module per detector, none of which imports numpy or torch."""

@@ -1,0 +1,9 @@
+"""Length exploitation: longer without better."""
+
+from __future__ import annotations
+
+from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, ProbeSetSpec
+
+ANALYZERS: tuple[AnalyzerSpec, ...] = ()
+DETECTORS: tuple[DetectorSpec, ...] = ()
+PROBE_SETS: tuple[ProbeSetSpec, ...] = ()

@@ -1,0 +1,9 @@
+"""Verifier and test gaming: answers that satisfy the checker instead of the task."""
+
+from __future__ import annotations
+
+from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, ProbeSetSpec
+
+ANALYZERS: tuple[AnalyzerSpec, ...] = ()
+DETECTORS: tuple[DetectorSpec, ...] = ()
+PROBE_SETS: tuple[ProbeSetSpec, ...] = ()
