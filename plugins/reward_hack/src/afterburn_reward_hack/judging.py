@@ -1,4 +1,4 @@
-"""What all detectors of the plugin share: the level of a test, the strength of a finding, what quality says. Pure Python.
+"""What all detectors of the plugin share: the level of a test, the strength of a finding, quality. Pure Python.
 
 Ten rules look at one model. Each is tested at α/10, with α = 0.05, so that all ten together raise a false alarm in at
 most 5 % of comparisons (Bonferroni). Unlike Holm's method this does not depend on which of the other rules ran, so
