@@ -87,6 +87,12 @@ def writing_options(command: Command) -> Command:
         click.option("--batch-size", type=int, metavar="N", help="Most texts written at once [default: what fits]."),
         click.option("--judge", metavar="MODEL", help="Third model that compares answers, in both orders."),
         click.option(
+            "--reward",
+            metavar="SCORER",
+            help="What training optimised: module:function, label:FIELD or a reward model.",
+        ),
+        click.option("--gold", metavar="SCORER", help="What it was meant to improve, named likewise."),
+        click.option(
             "--allow-code-execution", is_flag=True, default=None, help="Run code that models wrote, to check it."
         ),
     )

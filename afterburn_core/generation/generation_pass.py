@@ -18,6 +18,7 @@ from afterburn_core.generation.asking import Asking
 from afterburn_core.generation.execution import executed
 from afterburn_core.generation.model import Decoding, GenerationFacts, Generator, Request, Responses, Sample, Serving
 from afterburn_core.generation.requests import make_requests
+from afterburn_core.generation.scoring import Scoring
 from afterburn_core.probes.model import Probe
 from afterburn_core.result.model import Notification, Subject
 from afterburn_core.run.progress import Progress
@@ -57,6 +58,8 @@ class GenerationPass:
     """Root of the cache; `None` keeps nothing."""
     progress: Progress
     allow_code_execution: bool = False
+    scoring: Scoring | None = None
+    """The user's own measures of every answer; `None` for none."""
 
     def run(self, sides: Sequence[Side]) -> Generated:
         """Lets every side answer.
@@ -107,6 +110,8 @@ class GenerationPass:
         probes = [probe for asked in self.asking.sets for probe in asked.probes]
         if self.allow_code_execution and not stopped:
             answers = executed(answers, probes)
+        if self.scoring is not None and not stopped:
+            answers = self.scoring.scored(answers, probes)
         responses = () if stopped else tuple(_responses(probe, answers, facts, self.asking.samples) for probe in probes)
         return Generated(
             responses=responses,

@@ -237,7 +237,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _resolve_paths(values: dict[str, Any], directory: Path) -> dict[str, Any]:
     """Relative paths in a file mean relative to that file."""
     resolved = dict(values)
-    for key in ("base", "trained", "judge"):
+    for key in ("base", "trained", "judge", "reward", "gold"):
         value = resolved.get(key)
         if isinstance(value, str) and (directory / value).exists():
             resolved[key] = str(directory / value)

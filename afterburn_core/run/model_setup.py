@@ -8,6 +8,7 @@ from afterburn_core.forward.forward_pass import ForwardPass
 from afterburn_core.generation.generation_pass import GenerationPass
 from afterburn_core.generation.judging import Judge, open_judge
 from afterburn_core.generation.model import Serving
+from afterburn_core.generation.scoring import open_scorers
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.result.model import Subject
 from afterburn_core.run.cache import default_cache_dir
@@ -28,15 +29,20 @@ def generation_of(settings: Settings, opened: Opened, device: str, progress: Pro
     if need is None:
         return None
     root = Path(settings.cache_dir) if settings.cache_dir else default_cache_dir()
+    serving = Serving(device=device, dtype=settings.dtype, batch=settings.batch_size)
+    cache = root if settings.cache else None
     return GenerationPass(
         asking=opened.asking,
         decoding=decoding_of(settings),
-        serving=Serving(device=device, dtype=settings.dtype, batch=settings.batch_size),
+        serving=serving,
         seed=settings.seed,
         choices=need.choices,
-        cache=root if settings.cache else None,
+        cache=cache,
         progress=progress,
         allow_code_execution=settings.allow_code_execution,
+        scoring=open_scorers(
+            {"reward": settings.reward, "gold": settings.gold}, serving=serving, cache=cache, progress=progress
+        ),
     )
 
 

@@ -116,6 +116,10 @@ def _unheeded(settings: Settings, plan: Plan) -> tuple[str, ...]:
     found = []
     if settings.corpus and "text" not in sources and "encode" not in kinds:
         found.append("--corpus: nothing in this run reads texts; `afterburn plan` says what takes part, and why not")
+    named = [name for name in ("reward", "gold") if getattr(settings, name) is not None]
+    if named and "generation" not in kinds:
+        flags = " and ".join(f"--{name}" for name in named)
+        found.append(f"{flags}: nobody answers anything in this run, so nothing is scored; `afterburn plan` says why")
     if settings.answers is not None and "answer" not in sources:
         found.append("--answers: nothing in this run reads answers; `afterburn plan` says what takes part, and why not")
     return tuple(found)

@@ -54,6 +54,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "dtype": settings.dtype,
         "batch_size": settings.batch_size,
         "allow_code_execution": settings.allow_code_execution,
+        **{name: _placeless(getattr(settings, name)) for name in ("reward", "gold")},
         "answers": None if settings.answers is None else Path(settings.answers).resolve().name,
     }
 
