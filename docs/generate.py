@@ -19,7 +19,7 @@ import attrs
 import click
 
 from afterburn_core.judge.policy import Policy
-from afterburn_core.plugin import hookspecs
+from afterburn_core.plugin import MetricSpec, hookspecs
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.run.configuration import Settings
 
@@ -40,6 +40,7 @@ Every number that the plugins of this repository can put into a result document.
 meaning; the version rises when the number can change for equal inputs. An `undefined` measurement carries a
 reason instead of a value.
 """
+METRIC_HEADS = ("metric", "meaning", "unit", "range", "direction", "version")
 RULES_HEAD = """
 Every judgement that the plugins of this repository can make. Each registered rule yields at least one finding
 in each run; a rule whose measurements are missing is `open`, never silent. A rule's level is the highest one
@@ -102,25 +103,29 @@ def metrics_page() -> str:
     ]
     for registered in registry().specs("analyzer"):
         spec = registered.spec
-        rows = [
-            (
-                f"`{metric.id}`",
-                metric.summary,
-                metric.unit,
-                span(metric.low, metric.high),
-                metric.direction,
-                metric.version,
-            )
-            for metric in spec.metrics
-        ]
+        rows = [metric_row(metric) for metric in spec.metrics]
         needs = ", ".join(sorted({need.kind for need in spec.needs}))
         parts += [
             f"## `{spec.name}`",
             f"{spec.summary}. Rides on the {needs} pass.",
-            table(("metric", "meaning", "unit", "range", "direction", "version"), rows),
+            table(METRIC_HEADS, rows),
             *options(spec.options),
         ]
+    for registered in registry().specs("detector"):
+        if registered.spec.metrics:
+            rows = [metric_row(metric) for metric in registered.spec.metrics]
+            parts += [
+                f"## `{registered.spec.name}`",
+                f"{registered.spec.summary}. Derived from other measurements when they are judged.",
+                table(METRIC_HEADS, rows),
+            ]
     return page(parts)
+
+
+def metric_row(metric: MetricSpec) -> tuple[Any, ...]:
+    return (
+        f"`{metric.id}`", metric.summary, metric.unit, span(metric.low, metric.high), metric.direction, metric.version
+    )  # fmt: skip
 
 
 def rules_page() -> str:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from afterburn_core.errors import PluginError
 from afterburn_core.judge.evidence import Evidence
+from afterburn_core.plugin.measured import fault
 from afterburn_core.plugin.registry import Registered, build_options, load_factory
-from afterburn_core.plugin.specs import DetectorSpec, RuleSpec
+from afterburn_core.plugin.specs import DetectorSpec, MetricSpec, RuleSpec
 from afterburn_core.result.identity import fingerprint
-from afterburn_core.result.model import Execution, Finding, Produced, RuleDescriptor, Scope
+from afterburn_core.result.model import (
+    Execution,
+    Finding,
+    Measurement,
+    MetricDescriptor,
+    Produced,
+    RuleDescriptor,
+    Scope,
+)
 
 _SUBJECTS = ("base", "trained")  # where the run has no such pair, whichever of the two it has
 
 
 @attrs.frozen(kw_only=True)
 class Judgement:
-    """Findings of all detectors with the record of their execution."""
+    """Findings of all detectors and what they derived for them, with the record of their execution."""
 
     findings: tuple[Finding, ...]
     executions: tuple[Execution, ...]
+    measurements: tuple[Measurement, ...] = ()
 
 
 def rule_descriptors(detectors: Sequence[Registered]) -> tuple[RuleDescriptor, ...]:
@@ -43,8 +53,27 @@ def rule_descriptors(detectors: Sequence[Registered]) -> tuple[RuleDescriptor, .
     return tuple(sorted(rules, key=lambda rule: rule.id))
 
 
+def metric_descriptors(components: Sequence[Registered]) -> tuple[MetricDescriptor, ...]:
+    """What analyzers measure and detectors derive, sorted by id."""
+    metrics = [_described(metric, registered.spec) for registered in components for metric in registered.spec.metrics]
+    return tuple(sorted(metrics, key=lambda metric: metric.id))
+
+
+def _described(metric: MetricSpec, spec: Any) -> MetricDescriptor:
+    return MetricDescriptor(
+        id=metric.id,
+        summary=metric.summary,
+        unit=metric.unit,
+        direction=metric.direction,
+        version=metric.version,
+        low=metric.low,
+        high=metric.high,
+        detector=spec.name if isinstance(spec, DetectorSpec) else None,
+    )
+
+
 def detect(evidence: Evidence, detectors: Sequence[Registered], options: Mapping[str, Mapping[str, Any]]) -> Judgement:
-    """Findings of every detector on the same evidence.
+    """Findings of every detector on the same evidence, then of those that judge last on that and what the others found.
 
     A rule whose metrics were not measured is `open`, or `not_applicable` where the analyzers were skipped because
     the subjects by their kind cannot offer what they need. A detector that raises leaves its rules open.
@@ -52,25 +81,44 @@ def detect(evidence: Evidence, detectors: Sequence[Registered], options: Mapping
     Raises:
         ConfigError: options name unknown keys.
     """
+    first = _round(evidence, [r for r in detectors if not r.spec.last], options)
+    informed = attrs.evolve(
+        evidence,
+        measurements=(*evidence.measurements, *first.measurements),
+        findings=(*evidence.findings, *_sorted(first.findings)),
+    )
+    last = _round(informed, [r for r in detectors if r.spec.last], options)
+    return Judgement(
+        findings=_sorted((*first.findings, *last.findings)),
+        executions=(*first.executions, *last.executions),
+        measurements=(*first.measurements, *last.measurements),
+    )
+
+
+def _round(evidence: Evidence, detectors: Sequence[Registered], options: Mapping[str, Mapping[str, Any]]) -> Judgement:
+    """What these detectors find, none of which sees another's work."""
     findings: list[Finding] = []
     executions: list[Execution] = []
+    measurements: list[Measurement] = []
+    about = _about(evidence)
     for registered in sorted(detectors, key=lambda r: r.spec.name):
         spec: DetectorSpec = registered.spec
         configured = build_options(spec.options, options.get(spec.name, {}), spec.name)
         started, reason = time.perf_counter(), None
-        about = _about(evidence)
         missing = {rule.id: _missing(rule, evidence, about) for rule in spec.rules}
         own = [finding for finding in missing.values() if finding is not None]
         ready = [rule for rule in spec.rules if missing[rule.id] is None]
+        derived: list[Measurement] = []
         if ready:
             try:
-                found = _call(spec, configured, evidence, {rule.id for rule in ready})
+                found, derived = _call(spec, configured, evidence, {rule.id for rule in ready})
                 silent = [rule for rule in ready if rule.id not in {finding.rule for finding in found}]
                 own += [*found, *(_open(rule, "the detector gave no finding", about) for rule in silent)]
             except Exception as error:  # a detector may raise anything; its rules stay open
                 reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
                 own += [_open(rule, f"{spec.name} failed ({reason})", about) for rule in ready]
         findings += own
+        measurements += derived
         executions.append(
             Execution(
                 component=spec.name,
@@ -79,25 +127,47 @@ def detect(evidence: Evidence, detectors: Sequence[Registered], options: Mapping
                 status="ok" if reason is None else "failed",
                 reason=reason,
                 seconds=round(time.perf_counter() - started, 3),
-                produced=Produced(findings=len(own)),
+                produced=Produced(findings=len(own), measurements=len(derived)),
             )
         )
-    findings.sort(key=lambda finding: (finding.rule, finding.fingerprint, finding.message))
-    return Judgement(findings=tuple(findings), executions=tuple(executions))
+    return Judgement(findings=tuple(findings), executions=tuple(executions), measurements=tuple(measurements))
 
 
-def _call(spec: DetectorSpec, options: Any, evidence: Evidence, ready: set[str]) -> list[Finding]:
+def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: (finding.rule, finding.fingerprint, finding.message)))
+
+
+def _call(
+    spec: DetectorSpec, options: Any, evidence: Evidence, ready: set[str]
+) -> tuple[list[Finding], list[Measurement]]:
     detector = load_factory(spec.factory)(options)
-    found = [finding for finding in detector(evidence) if finding.rule in ready or _undeclared(finding, spec)]
+    given = list(detector(evidence))
+    derived = [entry for entry in given if isinstance(entry, Measurement)]
+    _refuse_unusable(derived, spec, evidence)
+    findings = [entry for entry in given if not isinstance(entry, Measurement)]
+    found = [finding for finding in findings if finding.rule in ready or _undeclared(finding, spec)]
     prints = [finding.fingerprint for finding in found]
     if len(set(prints)) != len(prints):
         raise PluginError(f"{spec.name} gave two findings for one rule and place")
-    known = {measurement.id for measurement in evidence.measurements}
+    known = {measurement.id for measurement in (*evidence.measurements, *derived)}
     for finding in found:
         unknown = sorted(set(finding.measurements) - known)
         if unknown:
             raise PluginError(f"{spec.name} cites {unknown[0]!r}, which was not measured")
-    return found
+    return found, derived
+
+
+def _refuse_unusable(derived: Sequence[Measurement], spec: DetectorSpec, evidence: Evidence) -> None:
+    wrong = fault(derived, spec)
+    if wrong is not None:
+        raise PluginError(f"{spec.name} {wrong}")
+    known = {subject.id for subject in evidence.subjects}
+    for measurement in derived:
+        if known and not known.issuperset(measurement.subjects):
+            raise PluginError(f"{spec.name} derived {measurement.id!r} for a subject that the run does not have")
+        if measurement.scope.tensor is not None or measurement.scope.head is not None:
+            # such rows may move into a table beside the document, which judging again leaves as it is
+            raise PluginError(f"{spec.name} derived {measurement.id!r}: single tensors and heads are for analyzers")
 
 
 def _undeclared(finding: Finding, spec: DetectorSpec) -> bool:

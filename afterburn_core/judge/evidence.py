@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from afterburn_core.result.identity import measurement_id
-from afterburn_core.result.model import Execution, Measurement, Scope, Subject
+from afterburn_core.result.model import Execution, Finding, Measurement, Scope, Subject
 
 
 def _no_artifact(identifier: str) -> Mapping[str, Any] | None:
@@ -28,6 +28,8 @@ class Evidence:
     """Analyzer that declares each metric, by metric id."""
     excerpts: bool = True
     """False when texts must not appear in examples."""
+    findings: tuple[Finding, ...] = ()
+    """For detectors that judge `last`: what the others found; their derived measurements are among the others."""
     _by_id: dict[str, Measurement] = attrs.field(init=False, repr=False, eq=False)
     _by_metric: dict[str, list[Measurement]] = attrs.field(init=False, repr=False, eq=False)
 

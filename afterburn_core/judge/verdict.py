@@ -17,6 +17,7 @@ from afterburn_core.result.model import (
     Execution,
     Finding,
     Measurement,
+    MetricDescriptor,
     Reason,
     RuleDescriptor,
     Run,
@@ -35,6 +36,7 @@ def decide(
     rules: Sequence[RuleDescriptor],
     artifacts: Sequence[Artifact],
     policy: Policy,
+    metrics: Sequence[MetricDescriptor] = (),
 ) -> Verdict:
     """The verdict under a policy, with every reason against a pass.
 
@@ -46,6 +48,7 @@ def decide(
         rules: all rules that were in force.
         artifacts: a table of measurements among them counts with its rows.
         policy: what fails and what may be missing.
+        metrics: what the measurements mean; what a detector derived is not counted as measured.
     """
     reasons = [
         *_failures(findings, policy),
@@ -55,7 +58,8 @@ def decide(
     ]
     judged = {finding.rule for finding in findings if finding.kind != "not_applicable"}
     tabled = sum(a.entries or 0 for a in artifacts if a.media_type == TABLE_MEDIA_TYPE)
-    if not tabled and not any(m.status == "ok" for m in measurements):
+    derived = {metric.id for metric in metrics if metric.detector is not None}
+    if not tabled and not any(m.status == "ok" and m.metric not in derived for m in measurements):
         reasons.append(Reason(effect="incomplete", message=f"nothing was measured{_why(executions)}"))
     elif not judged:
         reasons.append(Reason(effect="incomplete", message="no rule was judged"))

@@ -167,20 +167,20 @@ class Registry:
         self._refuse_shared_ids()
 
     def _refuse_shared_ids(self) -> None:
-        """Two analyzers must not declare one metric, nor two detectors one rule, nor may both roles share a name."""
+        """No two components may declare one metric, nor two detectors one rule, nor may both roles share a name."""
         for name in sorted(self._specs["analyzer"].keys() & self._specs["detector"].keys()):
             plugin = self._specs["detector"].pop(name).plugin
             error = f"detector {name!r} has the name of an analyzer; executions are told apart by name"
             self.problems.append(Problem(plugin=plugin.name, stage="spec", error=error))
-        for role, field in (("analyzer", "metrics"), ("detector", "rules")):
+        for roles, field in ((("analyzer", "detector"), "metrics"), (("detector",), "rules")):
             owner: dict[str, str] = {}
-            for name in sorted(self._specs[role]):
-                registered = self._specs[role][name]
+            for own, name in [(self._specs[role], name) for role in roles for name in sorted(self._specs[role])]:
+                registered = own[name]
                 clash = [item.id for item in getattr(registered.spec, field) if item.id in owner]
                 if clash:
                     error = f"{name!r} declares {clash[0]!r}, which {owner[clash[0]]!r} declares already"
                     self.problems.append(Problem(plugin=registered.plugin.name, stage="spec", error=error))
-                    del self._specs[role][name]
+                    del own[name]
                 else:
                     owner.update({item.id: name for item in getattr(registered.spec, field)})
 

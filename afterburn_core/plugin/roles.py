@@ -70,7 +70,8 @@ class Analyzer(Protocol):
     def finish(self) -> AnalyzerOutput: ...
 
 
-Detector = Callable[[Evidence], Iterable[Finding]]
+Detector = Callable[[Evidence], Iterable[Finding | Measurement]]
+"""Findings, and measurements of the metrics its spec declares, in any order."""
 
 
 class Executor(Protocol):

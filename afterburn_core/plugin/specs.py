@@ -64,13 +64,18 @@ class AnalyzerSpec:
 
 @attrs.frozen(kw_only=True)
 class DetectorSpec:
-    """Judges. `factory(options)` returns a pure function from `Evidence` to findings."""
+    """Judges. `factory(options)` returns a pure function from `Evidence` to findings and derived measurements."""
 
     name: str
     summary: str
     rules: tuple[RuleSpec, ...]
     factory: str
     options: type | None = None
+    metrics: tuple[MetricSpec, ...] = ()
+    """Those that it derives from other measurements, such as a score. They join the document; its findings may cite
+    them, and none may speak of a single tensor or head."""
+    last: bool = False
+    """Whether it judges after all detectors that are not last, and sees what they derived and found."""
     version: int = 1
 
 

@@ -171,6 +171,8 @@ class MetricDescriptor:
     """Smallest possible value, if there is one."""
     high: float | None = None
     """Largest possible value, if there is one."""
+    detector: str | None = None
+    """Name of the detector that derives it from other measurements; absent for what an analyzer measures."""
 
 
 @attrs.frozen(kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from afterburn_core.errors import AfterburnError, PluginError
+from afterburn_core.plugin.measured import fault
 from afterburn_core.plugin.registry import Registered, build_options, load_factory
 from afterburn_core.plugin.roles import Analyzer, AnalyzerContext, AnalyzerOutput
-from afterburn_core.plugin.specs import AnalyzerSpec, MetricSpec
+from afterburn_core.plugin.specs import AnalyzerSpec
 from afterburn_core.result.model import Execution, ExecutionStatus, Produced, Subject
 from afterburn_core.run.needs import EncodeNeed, ForwardNeed, GenerationNeed, LiveNeed, SeriesNeed, WeightsNeed
 from afterburn_core.run.seeds import child_seed
@@ -102,7 +102,7 @@ def finish_analyzer(
     for other in instances[1:]:
         merged.merge(other)
     output = merged.finish()
-    reason = merged.error or _fault(output, spec)
+    reason = merged.error or fault(output.measurements, spec)
     status: ExecutionStatus = "ok"
     if reason is not None:
         output, status = AnalyzerOutput(), "failed"
@@ -120,27 +120,3 @@ def finish_analyzer(
         notifications=output.notifications,
     )
     return output, execution
-
-
-def _fault(output: AnalyzerOutput, spec: AnalyzerSpec) -> str | None:
-    """What makes an analyzer's output unusable, and would make the whole document invalid."""
-    declared = {metric.id: metric for metric in spec.metrics}
-    seen: set[str] = set()
-    for measurement in output.measurements:
-        metric = declared.get(measurement.metric)
-        if metric is None:
-            return f"measured {measurement.metric!r}, which {spec.name} does not declare"
-        if measurement.id in seen:
-            return f"gave {measurement.id!r} twice"
-        if measurement.value is not None and not math.isfinite(measurement.value):
-            return f"gave {measurement.value} for {measurement.id!r}; undefined values need a reason instead"
-        if measurement.value is not None and not _within(measurement.value, metric):
-            return f"gave {measurement.value} for {measurement.id!r}, outside its range"
-        seen.add(measurement.id)
-    return None
-
-
-def _within(value: float, metric: MetricSpec) -> bool:
-    slack = 1e-9  # what validation allows for rounding
-    above = metric.low is None or value >= metric.low - slack
-    return above and (metric.high is None or value <= metric.high + slack)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 
 from afterburn_core import __version__
 from afterburn_core.errors import AfterburnError, ConfigError
-from afterburn_core.judge.detect import detect, rule_descriptors
+from afterburn_core.judge.detect import detect, metric_descriptors, rule_descriptors
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.judge.policy import Policy, load_policy, overridden
 from afterburn_core.judge.verdict import decide
-from afterburn_core.plugin.registry import Registered, Registry, build_options, load_factory
+from afterburn_core.plugin.registry import Registry, build_options, load_factory
 from afterburn_core.plugin.specs import RunFinished, RunStarted
 from afterburn_core.result import codec, table
 from afterburn_core.result.model import (
@@ -22,7 +21,6 @@ from afterburn_core.result.model import (
     Descriptors,
     FileDigest,
     Input,
-    MetricDescriptor,
     Result,
     Run,
     Subject,
@@ -109,6 +107,8 @@ def _run(
     before = {file.path: file_state(file.path) for file in files}
     digests = _digest(opened, threads, progress)
     subjects = _subjects(opened, digests)
+    generation = generation_of(settings, opened, device, progress)
+    scored_by = generation.scoring.inputs() if generation is not None and generation.scoring is not None else ()
     run_id = cache_key(
         {
             "subjects": [subject.digest for subject in subjects],
@@ -119,6 +119,7 @@ def _run(
             "samples": opened.asking.samples,
             "decoding": attrs.asdict(decoding_of(settings)),
             "judge": settings.judge,
+            "scorers": [entry.sha256 for entry in scored_by],
             "seed": settings.seed,
             "versions": {plugin.name: plugin.version for plugin in registry.plugins.values()},
         }
@@ -126,7 +127,6 @@ def _run(
     cache = open_caches(settings, subjects, device, registry)
     executor = load_factory(registry.get("executor", settings.executor).spec.factory)(threads)
     registry.notify(RunStarted(run_id=run_id, components=opened.plan.components))
-    generation = generation_of(settings, opened, device, progress)
     judge = judge_of(settings, registry, subjects, generation, threads)
     bench = Bench(
         registry=registry,
@@ -154,8 +154,8 @@ def _run(
         if judge:
             judge.close()
     require_unchanged(before, forget)
-    if judge:
-        collected = attrs.evolve(collected, inputs=(judge.to_input(),))
+    judged_by = (judge.to_input(),) if judge else ()
+    collected = attrs.evolve(collected, inputs=(*collected.inputs, *judged_by, *scored_by))
     return conclude(
         run_id, started, command, executor.workers, device, subjects, collected, directory, registry, opened, settings,
         policy,
@@ -220,15 +220,17 @@ def assemble(
     )
     judgement = detect(evidence, opened.detectors, policy.options_over(settings.options))
     executions = (*collected.executions, *judgement.executions)
-    rules = rule_descriptors(opened.detectors)
+    measurements = (*collected.measurements, *judgement.measurements)
+    metrics, rules = metric_descriptors((*opened.analyzers, *opened.detectors)), rule_descriptors(opened.detectors)
     verdict = decide(
         run=run,
         executions=executions,
-        measurements=collected.measurements,
+        measurements=measurements,
         findings=judgement.findings,
         rules=rules,
         artifacts=artifacts,
         policy=policy,
+        metrics=metrics,
     )
     reference = policy.reference()
     problems = [attrs.asdict(problem) for problem in registry.problems]
@@ -243,34 +245,17 @@ def assemble(
             *collected.inputs,
         ),
         descriptors=Descriptors(
-            metrics=_metric_descriptors(opened.analyzers),
+            metrics=metrics,
             rules=rules,
             plugins=tuple(registry.plugins[name].descriptor() for name in sorted(registry.plugins)),
         ),
         executions=executions,
-        measurements=collected.measurements,
+        measurements=measurements,
         findings=judgement.findings,
         verdict=verdict,
         artifacts=artifacts,
         properties={**({"plugin_problems": problems} if problems else {}), **collected.properties},
     )
-
-
-def _metric_descriptors(analyzers: Sequence[Registered]) -> tuple[MetricDescriptor, ...]:
-    metrics = [
-        MetricDescriptor(
-            id=metric.id,
-            summary=metric.summary,
-            unit=metric.unit,
-            direction=metric.direction,
-            version=metric.version,
-            low=metric.low,
-            high=metric.high,
-        )
-        for registered in analyzers
-        for metric in registered.spec.metrics
-    ]
-    return tuple(sorted(metrics, key=lambda metric: metric.id))
 
 
 def _digest(opened: Opened, threads: int, progress: Progress) -> tuple[tuple[FileDigest, ...], tuple[FileDigest, ...]]:

@@ -35,7 +35,8 @@ def scenarios(spec: DetectorSpec, registry: Registry, workbench: Workbench) -> M
         evidence = _measured(name, wanted, registry, workbench)
         if evidence.measurements:
             found[f"measured on the {name} pair"] = evidence
-    known = {m.id: m for registered in registry.specs("analyzer") for m in registered.spec.metrics}
+    components = (*registry.specs("analyzer"), *registry.specs("detector"))
+    known = {m.id: m for registered in components for m in registered.spec.metrics}
     metrics = [known.get(metric) or MetricSpec(id=metric, summary="unknown") for metric in wanted]
     for label in ("least", "middling", "greatest"):
         found[f"made up, {label} values"] = _made_up(

@@ -6,7 +6,7 @@ import copy
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from afterburn_core.judge.detect import detect
+from afterburn_core.judge.detect import Judgement, detect
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.plugin.registry import Registered, build_options, load_factory
 from afterburn_core.plugin.roles import Detector
@@ -60,7 +60,8 @@ def check_findings_cite_their_evidence(target: Target) -> None:
     """
     for name, findings in _findings(target):
         evidence = _scenarios(target)[name]
-        known = {measurement.id for measurement in evidence.measurements}
+        derived = _judgement(target, evidence, name).measurements
+        known = {measurement.id for measurement in (*evidence.measurements, *derived)}
         for finding in findings:
             where = f"{name}: {finding.kind} under {finding.rule!r}"
             unknown = sorted(set(finding.measurements) - known)
@@ -92,7 +93,7 @@ def check_empty_evidence_gives_no_pass(target: Target) -> None:
     detector: Detector = load_factory(target.spec.factory)(build_options(target.spec.options, {}, target.name))
     undefined = _scenarios(target)["made up, all undefined"]
     for name, findings in (
-        ("nothing measured", tuple(detector(scenarios.empty()))),
+        ("nothing measured", tuple(f for f in detector(scenarios.empty()) if isinstance(f, Finding))),
         ("everything undefined", _judge(target, undefined, "everything undefined")),
     ):
         for finding in findings:
@@ -125,11 +126,12 @@ def check_detector_is_pure(target: Target) -> None:
     for name, evidence in _scenarios(target).items():
         kept = copy.deepcopy(evidence)
         with network_blocked() as attempts, watched_globals() as changed:
-            first = _judge(target, evidence, name)
-            second = _judge(target, evidence, name)
+            first = _judgement(target, evidence, name)
+            second = _judgement(target, evidence, name)
         expect(not attempts, f"{name}: judging tried {attempts[0] if attempts else ''}")
         expect(not changed, f"{name}: judging changed {', '.join(changed)}")
-        expect(first == second, f"{name}: judging twice gave different findings")
+        expect(first.findings == second.findings, f"{name}: judging twice gave different findings")
+        expect(first.measurements == second.measurements, f"{name}: judging twice derived different measurements")
         expect(evidence.measurements == kept.measurements, f"{name}: judging changed the evidence")
 
 
@@ -151,11 +153,15 @@ def _scenarios(target: Target) -> Mapping[str, Evidence]:
 
 
 def _judge(target: Target, evidence: Evidence, name: str) -> tuple[Finding, ...]:
+    return _judgement(target, evidence, name).findings
+
+
+def _judgement(target: Target, evidence: Evidence, name: str) -> Judgement:
     """What a run would make of the evidence; fails if the detector raises or is refused."""
     judgement = detect(evidence, (Registered(spec=target.spec, plugin=target.plugin),), {})
     for execution in judgement.executions:
         expect(execution.status == "ok", f"{name}: {execution.reason}")
-    return judgement.findings
+    return judgement
 
 
 def _findings(target: Target) -> Iterable[tuple[str, tuple[Finding, ...]]]:

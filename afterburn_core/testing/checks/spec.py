@@ -78,8 +78,9 @@ def check_metrics_are_described(target: Target) -> None:
     A reader who sees only the document must know what a larger number means and how large it can be.
     """
     metrics = target.spec.metrics
-    expect(metrics, f"{target.name}: declares no metrics; an analyzer measures something")
-    expect(target.spec.needs, f"{target.name}: declares no needs; it would never be given an observation")
+    if hasattr(target.spec, "needs"):
+        expect(metrics, f"{target.name}: declares no metrics; an analyzer measures something")
+        expect(target.spec.needs, f"{target.name}: declares no needs; it would never be given an observation")
     for metric in metrics:
         expect(metric.unit.strip(), f"{metric.id}: the unit is empty; write '1' for a pure number")
         expect(metric.direction in get_args(Direction), f"{metric.id}: unknown direction {metric.direction!r}")
@@ -97,14 +98,15 @@ def check_rules_are_described(target: Target) -> None:
     """
     rules = target.spec.rules
     expect(rules, f"{target.name}: declares no rules; a detector judges under at least one")
-    measured = {metric.id for registered in target.registry.specs("analyzer") for metric in registered.spec.metrics}
+    components = (*target.registry.specs("analyzer"), *target.registry.specs("detector"))
+    measured = {metric.id for registered in components for metric in registered.spec.metrics}
     for rule in rules:
         expect(
             rule.level in LEVELS and rule.level != "none", f"{rule.id}: level {rule.level!r} is none of {LEVELS[1:]}"
         )
         for metric in rule.metrics:
             installed = metric.split(".")[0] in target.registry.plugins
-            expect(not installed or metric in measured, f"{rule.id}: no installed analyzer declares {metric!r}")
+            expect(not installed or metric in measured, f"{rule.id}: nothing installed declares {metric!r}")
 
 
 def check_what_it_serves_is_declared(target: Target) -> None:
@@ -147,7 +149,7 @@ CHECKS = (
 
 _ABOUT: Mapping[CheckFunction, tuple[str, ...]] = {
     check_options_have_defaults_and_refuse_unknown_keys: ("options",),
-    check_metrics_are_described: ("needs",),
+    check_metrics_are_described: ("metrics",),
     check_rules_are_described: ("rules",),
     check_what_it_serves_is_declared: ("suffixes", "capabilities", "licence"),
 }
