@@ -13,12 +13,13 @@ from afterburn_reward_hack.specs import (
     format,
     length,
     proxy,
+    quality,
     refusal,
     sycophancy,
     verifier,
 )
 
-_MODULES = (length, format, collapse, sycophancy, proxy, verifier, refusal, boilerplate, awareness, decoding)
+_MODULES = (quality, length, format, collapse, sycophancy, proxy, verifier, refusal, boilerplate, awareness, decoding)
 
 
 @hookimpl
