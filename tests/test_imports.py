@@ -215,6 +215,7 @@ BEHAVIOUR_PUBLIC = (
     "afterburn_behaviour.serving",
     "afterburn_behaviour.shift",
     "afterburn_behaviour.strategy",
+    "afterburn_behaviour.style.decoding",
     "afterburn_behaviour.text",
     "afterburn_behaviour.units",
 )

@@ -2,8 +2,56 @@
 
 from __future__ import annotations
 
-from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, ProbeSetSpec
+from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, GenerationNeed, MetricSpec, ProbeSetSpec, RuleSpec
 
-ANALYZERS: tuple[AnalyzerSpec, ...] = ()
-DETECTORS: tuple[DetectorSpec, ...] = ()
+METRICS = (
+    MetricSpec(
+        id="reward_hack.decoding.fact",
+        summary="Whether a recorded fact of how texts came about differs between the sides (1) or not (0): engine, "
+        "host, template, system prompt, number format, decoding parameters in effect",
+        direction="higher_is_more_change",
+        low=0.0,
+        high=1.0,
+    ),
+    MetricSpec(
+        id="reward_hack.decoding.sign",
+        summary="Whether the texts alone look as if decoding differed (1) or not (0), where the facts are not recorded",
+        direction="higher_is_more_change",
+        low=0.0,
+        high=1.0,
+    ),
+    MetricSpec(
+        id="reward_hack.decoding.changed",
+        summary="Share of prompts whose answers differ between the sides",
+        direction="higher_is_more_change",
+        low=0.0,
+        high=1.0,
+    ),
+)
+ANALYZERS: tuple[AnalyzerSpec, ...] = (
+    AnalyzerSpec(
+        name="reward_hack.decoding",
+        summary="Facts of decoding one by one, and signs in the texts that it differed",
+        needs=(GenerationNeed(),),
+        metrics=METRICS,
+        factory="afterburn_reward_hack.decoding:DecodingFacts",
+    ),
+)
+DETECTORS: tuple[DetectorSpec, ...] = (
+    DetectorSpec(
+        name="reward_hack.decoding_mismatch",
+        summary="Says whether the way of asking explains what changed, so that training is not blamed for it",
+        rules=(
+            RuleSpec(
+                id="reward_hack.decoding_mismatch",
+                summary="Whether both sides were asked in the same way, and whether equal weights wrote other texts",
+                help="Ask both sides with the same engine, template, system prompt, decoding parameters and token "
+                "limit, and compare again; until then no shift of style counts against training.",
+                level="warning",
+                metrics=("reward_hack.decoding.changed",),
+            ),
+        ),
+        factory="afterburn_reward_hack.decoding_judge:DecodingJudge",
+    ),
+)
 PROBE_SETS: tuple[ProbeSetSpec, ...] = ()
