@@ -90,6 +90,7 @@ class GenerationNeed:
     """What both models write to the run's probes: one `Responses` per probe.
 
     - `probe_sets`: sets that this analyzer needs asked besides those that the user chose, by name.
+    - `asked_from`: least preset in which they are asked; under a lesser one it measures what the user's sets offer.
     - `choices`: for multiple-choice probes, the log-probability of every option's label as the first token.
     - `judge`: a third model that compares answers; without one, the analyzer is skipped as not applicable.
     """
@@ -97,8 +98,13 @@ class GenerationNeed:
     kind: ClassVar[PassKind] = "generation"
     capability: ClassVar[Capability] = "generate"
     probe_sets: tuple[str, ...] = ()
+    asked_from: Preset = "quick"
     choices: bool = False
     judge: bool = False
+
+    def asks(self, preset: Preset) -> tuple[str, ...]:
+        """The sets to ask in a run of this preset."""
+        return self.probe_sets if PRESETS.index(preset) >= PRESETS.index(self.asked_from) else ()
 
 
 @attrs.frozen(kw_only=True)

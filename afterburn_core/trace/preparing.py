@@ -66,7 +66,7 @@ class Preparation:
         """By what blends write to the run's prompts."""
         settings = self.opened.settings
         subjects = (self.opened.base, self.opened.trained)
-        asked = choose(settings, self.registry, subjects, sorted(need.probe_sets))
+        asked = choose(settings, self.registry, subjects, sorted(need.asks(settings.preset)))
         asking, alone = generations.limited(asked.sets, limit=self.limit, seed=settings.seed, subset=gauge.subset)
         asking = attrs.evolve(asking, samples=asked.samples)
         decoding = decoding_of(settings)
