@@ -28,6 +28,11 @@ class MetricSpec:
     direction: Direction = "none"
     low: float | None = None
     high: float | None = None
+    neutral: float | None = 0.0
+    """The value that says "no change" of a contrast of trained with base: 0 of a difference or a distance, 1 of a
+    similarity. Beside controls, a value is extreme by its distance from it, or by its size where the direction is
+    `higher_is_more_change`. `None` where no value says so, or where controls are part of the number; then it is not
+    set among the run's controls."""
     version: int = 1
 
 
