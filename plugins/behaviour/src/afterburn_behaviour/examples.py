@@ -73,8 +73,10 @@ def best(
     return [_pair(row, key, note, about) for _, row in ranked[extreme : extreme + count]]
 
 
-def artifact(thing: str, pairs: Sequence[Pair], *, excerpts: bool) -> tuple[ArtifactPayload, ...]:
-    """The pairs as the artifact `behaviour.<thing>_examples`; no artifact where there are none."""
+def artifact(
+    thing: str, pairs: Sequence[Pair], *, excerpts: bool, plugin: str = "behaviour"
+) -> tuple[ArtifactPayload, ...]:
+    """The pairs as the artifact `<plugin>.<thing>_examples`; no artifact where there are none."""
     if not pairs:
         return ()
     rows = [
@@ -83,7 +85,7 @@ def artifact(thing: str, pairs: Sequence[Pair], *, excerpts: bool) -> tuple[Arti
     ]
     return (
         ArtifactPayload(
-            id=f"behaviour.{thing}_examples",
+            id=f"{plugin}.{thing}_examples",
             suffix=".json",
             media_type="application/json",
             summary="Answers of both sides side by side, where they differ in a typical way",
@@ -93,14 +95,19 @@ def artifact(thing: str, pairs: Sequence[Pair], *, excerpts: bool) -> tuple[Arti
 
 
 def attached(
-    evidence: Evidence, thing: str, *, about: Iterable[str] | None = None, limit: int = KEPT
+    evidence: Evidence,
+    thing: str,
+    *,
+    about: Iterable[str] | None = None,
+    limit: int = KEPT,
+    plugin: str = "behaviour",
 ) -> tuple[Example, ...]:
-    """The first pairs of `behaviour.<thing>_examples`, for a finding.
+    """The first pairs of `<plugin>.<thing>_examples`, for a finding.
 
     Args:
         about: Quantities to show, first its best pair of each, then the second; by default all in their order.
     """
-    found = evidence.read_artifact(f"behaviour.{thing}_examples") or {}
+    found = evidence.read_artifact(f"{plugin}.{thing}_examples") or {}
     rows = [row for row in found.get("examples", ()) if isinstance(row, dict)]
     if about is not None:
         by_name = [[row for row in rows if row.get("about") == name] for name in about]
