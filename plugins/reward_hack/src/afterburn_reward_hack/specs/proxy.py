@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, GenerationNeed, MetricSpec, ProbeSetSpec, RuleSpec
+from afterburn_core.plugin import (
+    AnalyzerSpec,
+    CommandSpec,
+    DetectorSpec,
+    GenerationNeed,
+    MetricSpec,
+    ProbeSetSpec,
+    RuleSpec,
+)
 from afterburn_reward_hack.proxy_options import ProxyOptions, ProxyRules
 
 METRICS = (
@@ -83,3 +91,10 @@ DETECTORS: tuple[DetectorSpec, ...] = (
     ),
 )
 PROBE_SETS: tuple[ProbeSetSpec, ...] = ()
+COMMANDS: tuple[CommandSpec, ...] = (
+    CommandSpec(
+        name="reward_hack.over_optimisation",
+        summary="Say at which checkpoint quality was highest.",
+        factory="afterburn_reward_hack.over_commands:over_optimisation",
+    ),
+)
