@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, ProbeSetSpec, hookimpl
+from afterburn_core.plugin import AnalyzerSpec, CommandSpec, DetectorSpec, ProbeSetSpec, hookimpl
 from afterburn_reward_hack.specs import (
     awareness,
     boilerplate,
@@ -15,11 +15,25 @@ from afterburn_reward_hack.specs import (
     proxy,
     quality,
     refusal,
+    risk,
     sycophancy,
     verifier,
 )
 
-_MODULES = (quality, length, format, collapse, sycophancy, proxy, verifier, refusal, boilerplate, awareness, decoding)
+_MODULES = (
+    quality,
+    length,
+    format,
+    collapse,
+    sycophancy,
+    proxy,
+    verifier,
+    refusal,
+    boilerplate,
+    awareness,
+    decoding,
+    risk,
+)
 
 
 @hookimpl
@@ -38,3 +52,8 @@ def afterburn_detectors() -> Iterable[DetectorSpec]:
 def afterburn_probe_sets() -> Iterable[ProbeSetSpec]:
     for module in _MODULES:
         yield from module.PROBE_SETS
+
+
+@hookimpl
+def afterburn_commands() -> Iterable[CommandSpec]:
+    yield from proxy.COMMANDS
