@@ -25,6 +25,8 @@ CONSTRAINTS = str(ROOT / "constraints.txt")
 PLUGINS = tuple(sorted(file.parent.name for file in ROOT.glob("plugins/*/pyproject.toml")))
 SHIPPED = tuple(f"./plugins/{name}" for name in PLUGINS)
 PLUGIN_KINDS = ("analyzer", "backend", "detector", "reporter")
+PASSED = os.environ.get("AFTERBURN_PASSED", "")
+"""File in which `plugin` notes what has passed, so that `tests` need not run it again; without it both run all."""
 TEXT_FORMATS = ("json", "html", "md", "junit.xml", "sarif")
 
 # On a host without the model stack these must not even be looked for; the hook makes a stray import an error.
@@ -42,7 +44,8 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The whole test suite; arguments after -- go to pytest."""
     install(session, ".[all]", *SHIPPED, *group("test"))
-    session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
+    passed = ("--leave-out", PASSED) if PASSED else ()
+    session.run("pytest", "-n", "2", "--dist", "worksteal", *passed, *session.posargs)
 
 
 @nox.session
@@ -70,7 +73,8 @@ def plugin(session: nox.Session, name: str) -> None:
     install(session, f"{core}[run]", *map(str, own), "pytest", "pytest-xdist", "hypothesis")
     # what is slow is simulation, which the whole suite runs anyhow
     chosen = ("-m", "not slow and not bench", "-n", "2", "--dist", "worksteal")
-    session.run("pytest", f"plugins/{name}/tests", *chosen, *session.posargs)
+    kept = ("--record-passed", PASSED) if PASSED else ()
+    session.run("pytest", f"plugins/{name}/tests", *chosen, *kept, *session.posargs)
     session.run("afterburn", "plugin", "check", name)
 
 
