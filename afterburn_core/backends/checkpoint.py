@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from afterburn_core.run.subjects import OpenSubject, SubjectFacts
 
 if TYPE_CHECKING:
     from afterburn_core.generation.model import Decoding, Generator, Serving
+    from afterburn_core.run.needs import Drawn
 
 _ON_MODEL: tuple[Capability, ...] = ("generate", "forward", "logits", "steer")
 """Capabilities of causal language models that can be loaded."""
@@ -104,12 +105,13 @@ class AdapterSubject(OnModels):
         return adapter_generator(self, decoding, serving)
 
     def shared_generators(
-        self, base: OpenSubject, decoding: Decoding, serving: Serving | None = None
-    ) -> tuple[Generator, Generator] | None:
-        """Generators of the base and of this adapter on one model in memory; `None` where that would change either."""
+        self, base: OpenSubject, decoding: Decoding, serving: Serving | None = None, drawn: Sequence[Drawn] = ()
+    ) -> tuple[Generator, ...] | None:
+        """Generators of the base, this adapter and its nulls on one model in memory; `None` where that would change
+        either."""
         from afterburn_core.backends.transformers_subjects import shared_generators
 
-        return shared_generators(base, self, decoding, serving)
+        return shared_generators(base, self, decoding, serving, drawn)
 
     def close(self) -> None:
         self.adapter_file.close()

@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from afterburn_core.forward.encoded import Encoded
     from afterburn_core.forward.live import Live
     from afterburn_core.forward.reading import PairReader, Wanted
-    from afterburn_core.generation.model import Serving, Template
+    from afterburn_core.generation.model import Decoding, Generator, Serving, Template
     from afterburn_core.probes.model import Probe
+    from afterburn_core.run.needs import ControlKind, Drawn
     from afterburn_core.run.progress import Progress
     from afterburn_core.run.subjects import OpenSubject
 
 
 class OnModels:
-    """The methods of a subject that load its network: `forward.reading.Encodes`, `Reads` and `Steers`."""
+    """The methods of a subject that load its network: `forward.reading.Encodes`, `Reads`, `Steers` and
+    `run.subjects.Perturbs`."""
 
     __slots__ = ()
 
@@ -55,6 +57,20 @@ class OnModels:
         from afterburn_core.backends.transformers_reader import open_reader
 
         return open_reader(base, self, serving=serving, template=template, wanted=wanted, seed=seed, **forced)
+
+    def null_generators(
+        self: OpenSubject, base: OpenSubject, decoding: Decoding, serving: Serving, drawn: Sequence[Drawn]
+    ) -> Sequence[Generator]:
+        """Writes with nulls of the pair, see `run.subjects.Perturbs`."""
+        from afterburn_core.backends.transformers_subjects import null_generators
+
+        return null_generators(base, self, decoding, serving, drawn)
+
+    def null_refusal(self: OpenSubject, base: OpenSubject, kind: ControlKind) -> str | None:
+        """Why no null of a kind can be made of the pair, see `run.subjects.Perturbs`."""
+        from afterburn_core.backends.transformers_subjects import null_refusal
+
+        return null_refusal(base, self, kind)
 
     def live(
         self: OpenSubject,

@@ -5,8 +5,8 @@ All from configurations, tokenizers and the sizes of files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -14,18 +14,18 @@ from afterburn_core.backends.documents import read_documents, read_json
 from afterburn_core.backends.transformers_cost import both_fit, context_length
 from afterburn_core.backends.transformers_generator import dtype_in_effect
 from afterburn_core.backends.transformers_loading import Origin, load_model, load_tokenizer, restores_base
+from afterburn_core.backends.transformers_null_offers import Arrangement, is_whole, one_of_each, that_fit
 from afterburn_core.backends.transformers_subjects import origin_of
 from afterburn_core.backends.transformers_template import Mode, template_mode
 from afterburn_core.errors import SubjectError
 from afterburn_core.forward.reading import Wanted
-from afterburn_core.run.needs import ControlKind
+from afterburn_core.run.needs import ControlKind, Drawn
 
 if TYPE_CHECKING:
     from afterburn_core.backends.encoder_folder import EncoderPlan
     from afterburn_core.generation.model import Serving, Template
     from afterburn_core.run.subjects import OpenSubject
 
-Arrangement = Literal["adapter", "side_by_side", "in_turn"]
 _NAMED = 3
 
 
@@ -77,6 +77,10 @@ class Pairing:
     causal: bool
     arrangement: Arrangement
     controls: tuple[ControlKind, ...]
+    drawn: tuple[Drawn, ...]
+    """Further nulls that memory holds at once."""
+    waiting: tuple[Drawn, ...]
+    """Those that another reader has to read."""
     tokenizer: Any
     mode: Mode
     context: int | None
@@ -122,7 +126,9 @@ def pair(
     chosen = arrangement or _arranged(base, trained, first, second, serving)
     if chosen == "adapter" and not _toggles(base, trained, second):
         raise SubjectError(f"{second.label}: is no adapter that can be switched off to give {first.label}")
-    controls, refused = _controls(trained, second, wanted.controls, chosen, dtype, first.bytes, serving)
+    controls, refused = one_of_each(trained, second, wanted.controls, chosen, dtype, first.bytes, serving)
+    held = sum(is_whole(trained, kind) for kind in controls)
+    drawn, waiting, told_of = that_fit(trained, second, wanted.drawn, chosen, dtype, first.bytes, serving, held)
     vocabulary = min(first.rows, second.rows)
     if causal and wanted.logits and first.rows != second.rows:
         more = second if second.rows > vocabulary else first
@@ -136,6 +142,8 @@ def pair(
         causal=causal,
         arrangement=chosen,
         controls=controls,
+        drawn=drawn,
+        waiting=waiting,
         tokenizer=tokenizer,
         mode=mode,
         context=_context(first, second, tokenizer),
@@ -143,7 +151,7 @@ def pair(
         dtype=dtype,
         serving=serving,
         seed=seed,
-        notes=(*told, *refused),
+        notes=(*told, *refused, *told_of),
     )
 
 
@@ -194,59 +202,6 @@ def _toggles(base: OpenSubject, trained: OpenSubject, second: Member) -> bool:
     if not isinstance(trained, AdapterSubject) or trained.base is not base or second.origin.rows is not None:
         return False
     return restores_base(read_json(trained.directory / "adapter_config.json") or {})
-
-
-def _controls(
-    trained: OpenSubject,
-    member: Member,
-    wanted: Sequence[ControlKind],
-    arrangement: Arrangement,
-    dtype: str,
-    copy: int,
-    serving: Serving,
-) -> tuple[tuple[ControlKind, ...], list[str]]:
-    """The nulls that can be had, and why others cannot. `copy`: bytes of a model's weights."""
-    from afterburn_core.backends.checkpoint import AdapterSubject
-
-    adapter = isinstance(trained, AdapterSubject)
-    loaded = copy if arrangement != "side_by_side" else 2 * copy
-    offered: list[ControlKind] = []
-    refused = []
-    for kind in wanted:
-        whole = kind == "rounding" or not adapter
-        reason = None
-        if isinstance(trained, AdapterSubject) and kind != "rounding":
-            reason = _not_factors(trained, member)
-        elif getattr(member.config, "quantization_config", None):
-            reason = "the weights are packed"
-        elif arrangement == "in_turn":
-            reason = "the two models do not fit into memory together"
-        elif kind == "rounding" and dtype == "bfloat16":
-            reason = "the models run in bfloat16 already"
-        elif not both_fit(loaded, copy, device=serving.device):
-            reason = f"it needs {copy / 2**30:.1f} GiB more memory"
-        if reason is None:
-            offered.append(kind)
-            loaded += copy if whole else 0
-        else:
-            refused.append(f"no {kind} control: {reason}")
-    return tuple(offered), refused
-
-
-def _not_factors(trained: Any, member: Member) -> str | None:
-    """Why an adapter's change cannot be scrambled as factors; `None` where it can."""
-    other = sorted(
-        {
-            "DoRA" if bound.factors.dora else bound.factors.kind
-            for bound in trained.source.changes.values()
-            if not (bound.factors.low_rank and bound.factors.exact)
-        }
-    )
-    if other:
-        return f"the adapter changes more than by factors ({', '.join(other)})"
-    if not restores_base(read_json(trained.directory / "adapter_config.json") or {}):
-        return "the adapter puts trained biases in the place of the base's"
-    return "the adapter has other rows of embeddings than its base" if member.origin.rows is not None else None
 
 
 def _shared_tokenizer(base: Member, trained: Member) -> tuple[Any, Member, list[str]]:

@@ -7,7 +7,8 @@
   its head does not work on final states alone: then of every row's log-probabilities a sketch is kept, with a bound on
   the error that it makes.
 
-The base reads every batch once, whatever the number of nulls.
+The base reads every batch once, whatever the number of nulls that memory holds at once: any number of an adapter's,
+whose factors are small; of a full fine-tune's as many as there is room for copies of its weights.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from afterburn_core.backends.transformers_template import Mode
     from afterburn_core.forward.encoded import Packed
     from afterburn_core.generation.model import Serving, Template
+    from afterburn_core.run.needs import Drawn
     from afterburn_core.run.progress import Progress
     from afterburn_core.run.subjects import OpenSubject
 
@@ -86,6 +88,16 @@ class TransformersReader:
     def subjects(self) -> tuple[str, ...]:
         """See `PairReader.subjects`."""
         return ("base", "trained", *(f"control:{kind}" for kind in self._pairing.controls))
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """See `PairReader.drawn`."""
+        return tuple(one.id for one in self._pairing.drawn)
+
+    @property
+    def waiting(self) -> tuple[Drawn, ...]:
+        """See `PairReader.waiting`."""
+        return self._pairing.waiting
 
     @property
     def tokenizer(self) -> Any:
@@ -194,18 +206,20 @@ class TransformersReader:
 
     def _add_controls(self, trained: Resident) -> None:
         pairing = self._pairing
+        nulls = [(f"control:{kind}", kind, pairing.seed) for kind in pairing.controls]
+        nulls += [(one.id, one.kind, one.seed) for one in pairing.drawn]
         changes: Sequence[Change] | None = None
-        for kind in pairing.controls:
+        for name, kind, seed in nulls:
             if kind == "rounding":
                 held, stance = self._stances["base"]
-                swaps = rounded(held.sites.network, pairing.seed, skip=adapter_parameters(held.model))
-                self._stances[f"control:{kind}"] = held, Stance(adapted=stance.adapted, swaps=swaps)
+                swaps = rounded(held.sites.network, seed, skip=adapter_parameters(held.model))
+                self._stances[name] = held, Stance(adapted=stance.adapted, swaps=swaps)
                 continue
             if changes is None and hasattr(trained.model, "peft_config"):
                 changes = adapter_changes(trained.model)
             elif changes is None:
                 changes = paired_changes(self._stances["base"][0].sites.network, trained.sites.network)
-            self._stances[f"control:{kind}"] = trained, Stance(swaps=control_of(kind, changes, pairing.seed))
+            self._stances[name] = trained, Stance(swaps=control_of(kind, changes, seed))
 
     def _load(self, name: str, batches: Sequence[Packed], wanted: Wanted) -> Resident:
         member = self._pairing.base if name == "base" else self._pairing.trained
@@ -229,10 +243,7 @@ class TransformersReader:
         Raises:
             SubjectError: the batch was not prepared, where the models are read in turn.
         """
-        if not self._stances:
-            raise SubjectError("this reader is not prepared or closed; prepare it before batches are read")
-        ids, mask, index = grid(batch, self.device)
-        tokens = Grid(ids=ids, mask=mask, index=index)
+        tokens = self._grid(batch)
         found: dict[str, SideReading] = {}
         if self._spilled is not None:
             found["base"] = self._spilled.read(batch.number)
@@ -241,6 +252,22 @@ class TransformersReader:
                 resident, stance = self._stances[name]
                 found[name] = resident.read(stance, tokens, self._names, vocabulary=self.vocabulary)
         return found
+
+    def read_drawn(self, batch: Packed, name: str) -> SideReading:
+        """See `PairReader.read_drawn`.
+
+        Raises:
+            SubjectError: the reader is not prepared.
+        """
+        tokens = self._grid(batch)
+        resident, stance = self._stances[name]
+        return resident.read(stance, tokens, self._names, vocabulary=self.vocabulary)
+
+    def _grid(self, batch: Packed) -> Grid:
+        if not self._stances:
+            raise SubjectError("this reader is not prepared or closed; prepare it before batches are read")
+        ids, mask, index = grid(batch, self.device)
+        return Grid(ids=ids, mask=mask, index=index)
 
     def close(self) -> None:
         """See `PairReader.close`."""

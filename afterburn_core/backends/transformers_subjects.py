@@ -1,7 +1,11 @@
-"""Generators of opened subjects: one model each, or base and trained from one where the trained is an adapter on it."""
+"""Generators of opened subjects: one model each, or base and trained from one where the trained is an adapter on it.
+
+Nulls of a pair (`transformers_nulls`) write from the shared model as well, or from a pair that is loaded for them all.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from afterburn_core.backends.transformers_generator import TransformersGenerator, open_generator
@@ -11,6 +15,7 @@ from afterburn_core.generation.model import Serving
 if TYPE_CHECKING:
     from afterburn_core.backends.checkpoint import AdapterSubject, Checkpoint
     from afterburn_core.generation.model import Decoding, Generator
+    from afterburn_core.run.needs import ControlKind, Drawn
     from afterburn_core.run.subjects import OpenSubject
 
 
@@ -30,9 +35,13 @@ def adapter_generator(subject: AdapterSubject, decoding: Decoding, serving: Serv
 
 
 def shared_generators(
-    base: OpenSubject, trained: OpenSubject, decoding: Decoding, serving: Serving | None = None
-) -> tuple[Generator, Generator] | None:
-    """Generators for the base and the adapter on it that share one model in memory, which is freed with the later.
+    base: OpenSubject,
+    trained: OpenSubject,
+    decoding: Decoding,
+    serving: Serving | None = None,
+    drawn: Sequence[Drawn] = (),
+) -> tuple[Generator, ...] | None:
+    """Generators for the base, the adapter on it and its nulls that share one model in memory, freed with the last.
 
     The base writes with the adapter switched off. `None` where that would not be the base as it was loaded alone: the
     trained model is no adapter on this base, has other rows of embeddings, or trained biases in place.
@@ -43,21 +52,60 @@ def shared_generators(
     if not isinstance(trained, AdapterSubject) or trained.base is not base or "generate" not in base.facts.capabilities:
         return None
     from afterburn_core.backends.transformers_loading import Origin, ResidentModel, load_model, restores_base
+    from afterburn_core.backends.transformers_nulls import nulls_on_adapter
 
     origin = _adapted_origin(trained)
     if origin.rows is not None or not restores_base(read_json(trained.directory / "adapter_config.json") or {}):
         return None
     chosen = serving or Serving()
-    resident = ResidentModel(lambda: load_model(origin, device=chosen.device, dtype=chosen.dtype), holders=2)
+    holders = 2 + len(drawn)
+    resident = ResidentModel(lambda: load_model(origin, device=chosen.device, dtype=chosen.dtype), holders=holders)
 
-    def generator(of: Any, adapted: bool) -> TransformersGenerator:
+    def generator(of: Any, model: Any, adapted: bool) -> TransformersGenerator:
         parameters = base.facts.parameters
         return TransformersGenerator(
-            of, decoding, serving=chosen, resident=resident, parameters=parameters, adapted=adapted
+            of, decoding, serving=chosen, resident=model, parameters=parameters, adapted=adapted
         )
 
     own = Origin(directory=origin.directory, label=base.facts.label)
-    return generator(own, False), generator(origin, True)
+    nulls = zip(drawn, nulls_on_adapter(resident, drawn), strict=True)
+    return (
+        generator(own, resident, False),
+        generator(origin, resident, True),
+        *(generator(own if one.kind == "rounding" else origin, model, True) for one, model in nulls),
+    )
+
+
+def null_generators(
+    base: OpenSubject, trained: OpenSubject, decoding: Decoding, serving: Serving | None, drawn: Sequence[Drawn]
+) -> tuple[Generator, ...]:
+    """Generators of a pair's nulls where base and trained do not share a model; they are loaded at the first text.
+
+    Raises:
+        SubjectError: base or trained is no model that can be loaded.
+    """
+    from afterburn_core.backends.transformers_nulls import nulls_of_pair
+
+    chosen, first, second = serving or Serving(), origin_of(base), origin_of(trained)
+    models = nulls_of_pair(first, second, chosen, drawn)
+    return tuple(
+        TransformersGenerator(
+            first if one.kind == "rounding" else second,
+            decoding,
+            serving=chosen,
+            resident=model,
+            parameters=base.facts.parameters,
+            adapted=True,
+        )
+        for one, model in zip(drawn, models, strict=True)
+    )
+
+
+def null_refusal(base: OpenSubject, trained: OpenSubject, kind: ControlKind) -> str | None:
+    """Why no null of a kind can be made of the pair; `None` where it can. From files alone."""
+    from afterburn_core.backends.transformers_null_offers import null_refusal as of_pair
+
+    return of_pair(base, trained, kind)
 
 
 def origin_of(subject: OpenSubject) -> Any:

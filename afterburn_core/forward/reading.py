@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
-from afterburn_core.run.needs import ControlKind
+from afterburn_core.run.needs import ControlKind, Drawn
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +28,9 @@ class Wanted:
     sites: tuple[str, ...]
     """Patterns with `*` for the number of the block."""
     controls: tuple[ControlKind, ...] = ()
+    """One null of each kind, read with every batch."""
+    drawn: tuple[Drawn, ...] = ()
+    """Further nulls, which are read one at a time (`PairReader.read_drawn`)."""
 
 
 class SideReading(Protocol):
@@ -62,6 +65,16 @@ class PairReader(Protocol):
     @property
     def subjects(self) -> tuple[str, ...]:
         """`base`, `trained`, and an id for every control that the trained model allows: `control:scrambled`."""
+        ...
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Ids of the further nulls that can be read now."""
+        ...
+
+    @property
+    def waiting(self) -> tuple[Drawn, ...]:
+        """Those that have to be read with another reader, because memory holds no more of them at once."""
         ...
 
     @property
@@ -110,7 +123,11 @@ class PairReader(Protocol):
         ...
 
     def read(self, batch: Packed) -> Mapping[str, SideReading]:
-        """The batch as every subject reads it, by subject id."""
+        """The batch as every subject reads it, by subject id; without the further nulls."""
+        ...
+
+    def read_drawn(self, batch: Packed, name: str) -> SideReading:
+        """The batch as one of the further nulls reads it. What `read` gave of the same batch stays valid."""
         ...
 
     def close(self) -> None:

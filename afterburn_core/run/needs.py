@@ -17,6 +17,7 @@ SeriesQuantity = Literal["steps", "tasks", "signs", "subspaces"]
 Logits = Literal["none", "scores", "vocabulary"]
 Source = Literal["text", "prompt", "answer", "continuation", "given"]
 ControlKind = Literal["matched", "scrambled", "rounding"]
+"""Nulls that are made of the pair itself: other weights in the place of the trained model's, or of the base's."""
 Preset = Literal["quick", "standard", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "standard", "full")
 """How much a run measures, least first. An analyzer takes part from the preset its spec names."""
@@ -25,6 +26,16 @@ LOGITS: tuple[Logits, ...] = ("none", "scores", "vocabulary")
 """What of the output distribution is wanted, least first."""
 
 DOCUMENTS = ("config", "generation_config", "tokenizer", "chat_template", "vocabulary")
+
+
+@attrs.frozen(kw_only=True)
+class Drawn:
+    """A null of the pair that the user asked for, to be evaluated in the trained model's place."""
+
+    id: str
+    """Of the subject: `control:matched:3`."""
+    kind: ControlKind
+    seed: int
 
 
 @attrs.frozen(kw_only=True)

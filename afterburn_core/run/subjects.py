@@ -14,7 +14,7 @@ from afterburn_core.errors import PluginError, SubjectError
 from afterburn_core.plugin.registry import Registry, load_factory
 from afterburn_core.result.model import FileDigest, Role, Subject, SubjectKind
 from afterburn_core.run.digests import SubjectFile, combined_digest
-from afterburn_core.run.needs import Capability
+from afterburn_core.run.needs import Capability, ControlKind, Drawn
 from afterburn_core.run.references import SubjectReference
 
 if TYPE_CHECKING:
@@ -90,17 +90,22 @@ class Recorded(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True)
-class Control:
-    """A null or benign twin of the trained model, to be evaluated beside it in every pass.
+@runtime_checkable
+class Perturbs(Protocol):
+    """What a trained subject offers besides if nulls of it can write: its change of the base, drawn at random."""
 
-    `kind` names the generator (`matched`, `resample`, `rounding`, `scrambled`) or is `subject` for a model given by
-    the user; `n` is how many of them there are.
-    """
+    def null_refusal(self, base: OpenSubject, kind: ControlKind) -> str | None:
+        """Why no null of a kind can be made of the pair; `None` where it can. From files alone."""
+        ...
 
-    kind: str
-    n: int = 1
-    reference: SubjectReference | None = None
+    def null_generators(
+        self, base: OpenSubject, decoding: Decoding, serving: Serving, drawn: Sequence[Drawn]
+    ) -> Sequence[Generator]:
+        """A generator for each null, in the order given; the pass uses and closes one after the other.
+
+        A trained subject with `shared_generators` on one resident model may take `drawn` there as well.
+        """
+        ...
 
 
 def open_subject(
