@@ -37,8 +37,8 @@ class _Seen:
     servers: set[str] = attrs.field(factory=set)
     without_logprobs: int = 0
     without_choices: int = 0
-    texts: dict[str, set[str]] = attrs.field(factory=lambda: defaultdict(set))
-    counts: dict[str, int] = attrs.field(factory=lambda: defaultdict(int))
+    texts: dict[tuple[str, int], set[str]] = attrs.field(factory=lambda: defaultdict(set))
+    counts: dict[tuple[str, int], int] = attrs.field(factory=lambda: defaultdict(int))
 
     def note(self, body: Mapping[str, Any], server: str | None, request: Request, sample: Sample) -> None:
         for found, value in (
@@ -50,8 +50,8 @@ class _Seen:
                 found.add(shown_model(value)[:200])
         self.without_logprobs += sample.logprob is None
         self.without_choices += bool(request.choices) and sample.choice_logprobs is None
-        self.texts[request.probe].add(sample.text)
-        self.counts[request.probe] += 1
+        self.texts[request.probe, request.turn].add(sample.text)
+        self.counts[request.probe, request.turn] += 1
 
     def properties(self) -> dict[str, Any]:
         several = [probe for probe, count in self.counts.items() if count > 1]

@@ -78,7 +78,7 @@ class RecordedGenerator:
         for request in requests:
             probe = self._recording.probes.get(request.probe)
             samples = self._recording.samples.get(request.probe, ())
-            if probe is None or request.index >= len(samples):
+            if probe is None or request.turn or request.index >= len(samples):  # replies come with their sample
                 continue
             sample = samples[request.index]
             if probe.messages != request.messages:

@@ -66,6 +66,8 @@ class Answered:
     answers: Answers
     from_cache: int
     interrupted: bool = False
+    note: str | None = None
+    """What to say of what was not asked."""
 
 
 def answer(

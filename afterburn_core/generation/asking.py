@@ -30,6 +30,11 @@ class Asking:
     def prompts(self) -> int:
         return sum(asked.n for asked in self.sets)
 
+    @property
+    def turns(self) -> int:
+        """Answers to one sample of everything, those to follow-ups included."""
+        return sum(1 + len(probe.follow_ups) for asked in self.sets for probe in asked.probes)
+
 
 def choose(settings: Settings, registry: Registry, subjects: Sequence[OpenSubject], needed: Sequence[str]) -> Asking:
     """The probes of a run, the same for every subject.
@@ -132,4 +137,5 @@ def _short(text: str | None) -> str:
 
 def _asked(probe: Probe) -> list[tuple[str, str]]:
     """The turns less the assistant's: in a conversation each model talks on with its own answers."""
-    return [(message.role, message.content) for message in probe.messages if message.role != "assistant"]
+    turns = [(message.role, message.content) for message in probe.messages if message.role != "assistant"]
+    return [*turns, *(("user", turn) for turn in probe.follow_ups)]

@@ -13,9 +13,10 @@ from typing import Any, cast
 import attrs
 
 from afterburn_core.errors import SubjectError
-from afterburn_core.generation.answering import Answers, answer, keeping_of
+from afterburn_core.generation.answering import Answers, keeping_of
 from afterburn_core.generation.asking import Asking
 from afterburn_core.generation.execution import executed
+from afterburn_core.generation.follow_ups import converse
 from afterburn_core.generation.model import Decoding, GenerationFacts, Generator, Request, Responses, Sample, Serving
 from afterburn_core.generation.requests import make_requests
 from afterburn_core.generation.scoring import Scoring
@@ -74,7 +75,7 @@ class GenerationPass:
         facts: dict[str, GenerationFacts] = {}
         cached = 0
         stopped = None
-        wanted = self.asking.prompts * self.asking.samples
+        wanted = self.asking.turns * self.asking.samples
         for side, generator in self._generators(sides):
             role = side.subject.id
             verb = "is read" if side.subject.kind == "recorded" else "writes"
@@ -91,9 +92,11 @@ class GenerationPass:
                     )
                     requests, note = _fitting(requests, generator, role)
                     unfit += note
-                    answered = answer(requests, generator, keeping, self.progress.advance)
+                    answered = converse(requests, asked.probes, generator, keeping, self.progress.advance)
                     own.update(answered.answers)
                     cached += answered.from_cache
+                    if answered.note is not None:
+                        unfit.append(Notification(level="warning", message=f"{role}: {answered.note}"))
                     if answered.interrupted:
                         interrupted = True
                         break
@@ -105,7 +108,9 @@ class GenerationPass:
                 generator.close()
             answers[role] = own
             if interrupted:
-                stopped = f"stopped by the user after {len(own)} of {wanted} samples of {role}; run again to go on"
+                stopped = (
+                    f"stopped by the user after {_finished(own)} of {wanted} samples of {role}; run again to go on"
+                )
                 break
         probes = [probe for asked in self.asking.sets for probe in asked.probes]
         if self.allow_code_execution and not stopped:
@@ -126,6 +131,10 @@ class GenerationPass:
         if shared is not None:
             return list(zip(sides, shared, strict=True))
         return [(side, cast("Writes", side.opened).generator(self.decoding, self.serving)) for side in sides]
+
+
+def _finished(own: Answers) -> int:
+    return sum(1 + len(sample.replies) for sample in own.values())
 
 
 def _fitting(
@@ -172,11 +181,13 @@ def _responses(
 
 def _counters(answers: Mapping[str, Answers], cached: int, prompts: int) -> dict[str, int]:
     samples = [sample for own in answers.values() for sample in own.values()]
+    replies = sum(len(sample.replies) for sample in samples)
     return {
         "prompts": prompts,
         "samples": len(samples),
+        **({"replies": replies} if replies else {}),
         "from_cache": cached,
-        "tokens": sum(sample.tokens or 0 for sample in samples),
+        "tokens": sum(sum(filter(None, (sample.tokens, *sample.reply_tokens))) for sample in samples),
     }
 
 

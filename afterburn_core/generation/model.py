@@ -51,6 +51,8 @@ class Request:
     messages: tuple[Message, ...]
     seed: int
     """Seed of this sample alone; equal on both sides, so that equal models write equal texts."""
+    turn: int = 0
+    """How many answers of the model the conversation holds, 0 but for follow-ups."""
     choices: tuple[str, ...] = ()
     """Labels (`A`, `B` …) whose log-probability as the first token is wanted; empty where it is not."""
 
@@ -73,7 +75,11 @@ class Sample:
     """ln p of each wanted label as the first token."""
     seed: int | None = None
     replies: tuple[str, ...] = ()
-    """Answers to the probe's follow-ups, in their order."""
+    """Answers to the probe's follow-ups, in their order; fewer where the conversation ended before them."""
+    reply_tokens: tuple[int | None, ...] = ()
+    """Generated tokens of each reply, as `tokens`."""
+    reply_finishes: tuple[Finish | None, ...] = ()
+    """Why each reply ended, as `finish`."""
     scores: Mapping[str, float] = attrs.field(factory=dict)
     """What the user's scorers say of the text: `reward` is what training optimised, `gold` what it was meant to."""
     labels: Mapping[str, Any] = attrs.field(factory=dict)

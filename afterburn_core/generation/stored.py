@@ -10,13 +10,13 @@ import attrs
 from afterburn_core.generation.model import Sample
 
 _FIELDS = tuple(field.name for field in attrs.fields(Sample))
-_TUPLES = ("token_ids", "choice_logprobs")
+_TUPLES = ("token_ids", "choice_logprobs", "replies", "reply_tokens", "reply_finishes")
 
 
 def sample_to_row(sample: Sample) -> dict[str, Any]:
     """The sample's fields that say something, as JSON values."""
     row = {name: getattr(sample, name) for name in _FIELDS}
-    row = {name: value for name, value in row.items() if value is not None and value != {}}
+    row = {name: value for name, value in row.items() if value is not None and value not in ({}, ())}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
 
 

@@ -81,6 +81,7 @@ def probe_of(row: Any, suite: str, *, others: bool = False, answered: bool = Fal
         problems.append(f"unsafe is {show(unsafe)}; write true, false or null")
     problems += continuation_faults(properties)
     requests = _names(row, "requests", problems)
+    follow_ups = _names(row, "follow_ups", problems)
     name = _id(row, prompt, problems)
     if problems:
         return problems
@@ -94,6 +95,7 @@ def probe_of(row: Any, suite: str, *, others: bool = False, answered: bool = Fal
         choices=choices,
         unsafe=unsafe,
         requests=requests,
+        follow_ups=follow_ups,
         twin=texts["twin"],
         group=texts["group"],
         properties=dict(properties) | ({"accept": accept} if accept else {}),

@@ -79,7 +79,7 @@ def _planned(settings: Settings, registry: Registry, base: OpenSubject, trained:
     read = any(isinstance(need, ForwardNeed) and {"prompt", "continuation"} & {*need.sources} for need in needs)
     asking = Asking()
     if (asked or read) and all("generate" in subject.facts.capabilities for subject in pair):
-        wanted = sorted({name for need in asked for name in need.probe_sets})
+        wanted = sorted({name for need in asked for name in need.asks(settings.preset)})
         asking = choose(settings, registry, pair, wanted)
     material = material_of(settings, registry, pair, needs)
     decoding = decoding_of(settings)
@@ -91,6 +91,7 @@ def _planned(settings: Settings, registry: Registry, base: OpenSubject, trained:
         threads=settings.threads or available_cores(),
         writing=Writing(
             prompts=asking.prompts,
+            follow_ups=asking.turns - asking.prompts,
             samples=asking.samples,
             max_new_tokens=decoding.max_new_tokens,
             judge=settings.judge is not None,

@@ -20,6 +20,8 @@ class Writing:
     """What a generation pass would ask of every subject."""
 
     prompts: int = 0
+    follow_ups: int = 0
+    """Further turns of all prompts together."""
     samples: int = 1
     max_new_tokens: int = 0
     judge: bool = False
@@ -28,11 +30,12 @@ class Writing:
     @property
     def detail(self) -> str:
         each = f" × {self.samples} samples" if self.samples > 1 else ""
-        return f"{self.prompts} prompts{each}, up to {self.max_new_tokens} tokens each"
+        more = f" and {self.follow_ups} follow-ups" if self.follow_ups else ""
+        return f"{self.prompts} prompts{more}{each}, up to {self.max_new_tokens} tokens each"
 
     def seconds(self, subjects: Sequence[SubjectFacts]) -> float:
         """Estimated wall time if every text were as long as allowed; nothing for recorded and served subjects."""
-        tokens = self.prompts * self.samples * self.max_new_tokens
+        tokens = (self.prompts + self.follow_ups) * self.samples * self.max_new_tokens
         return sum(tokens * facts.parameters / WRITING_RATE for facts in subjects)
 
 

@@ -37,12 +37,15 @@ _PROBE_NAMES: Mapping[str, tuple[str, ...]] = {
     "choices": ("choices",),
     "twin": ("twin",),
     "requests": ("requests",),
+    "follow_ups": ("follow_ups",),
     "suite": ("suite",),
     "properties": ("probe_properties",),
 }
 """Names in a row of each field of `Probe`; the first that is there counts, the others are labels of the sample."""
 RESERVED = frozenset(name for names in _PROBE_NAMES.values() for name in names)
 _SAMPLE_NAMES = frozenset({"tokens", "finish", "logprob", "token_ids", "choice_logprobs", "seed"})
+_REPLY_NAMES = frozenset({"replies", "reply_tokens", "reply_finishes"})
+"""Of rows with follow-ups; on others they are labels like any unknown name."""
 _OWN_NAMES = frozenset({"prompt_id", "prompt", "sample", "output"})
 
 
@@ -68,7 +71,8 @@ def write_row(probe: Probe, sample: Sample) -> Row:
         value = getattr(sample, field)
         if value is not None:
             row[field] = list(value) if isinstance(value, tuple) else value
-    reserved = RESERVED | _SAMPLE_NAMES | _OWN_NAMES | {"labels", MARK, "resps", "instruction"}
+    row |= {name: list(getattr(sample, name)) for name in sorted(_REPLY_NAMES) if sample.replies}
+    reserved = RESERVED | _SAMPLE_NAMES | _REPLY_NAMES | _OWN_NAMES | {"labels", MARK, "resps", "instruction"}
     row |= {name: value for name, value in sample.labels.items() if name not in reserved}
     inner = {name: value for name, value in sample.labels.items() if name in reserved}
     return row | {"labels": inner} if inner else row
@@ -142,7 +146,7 @@ def _labels(row: Row, taken: set[str], where: str) -> dict[str, Any]:
 
 def _probe_fields(row: Row, where: str) -> tuple[set[str], dict[str, Any]]:
     """Names of the row that say something of the prompt, and the fields of `Probe`."""
-    taken = set(_OWN_NAMES | _SAMPLE_NAMES)
+    taken = set(_OWN_NAMES | _SAMPLE_NAMES | (_REPLY_NAMES if row.get("follow_ups") else frozenset()))
     fields: dict[str, Any] = {}
     for field, names in _PROBE_NAMES.items():
         name = next((name for name in names if row.get(name) is not None), None)
@@ -154,7 +158,7 @@ def _probe_fields(row: Row, where: str) -> tuple[set[str], dict[str, Any]]:
 
 def _probe_value(field: str, name: str, row: Row, where: str) -> Any:
     value = row[name]
-    if field in ("choices", "requests"):
+    if field in ("choices", "requests", "follow_ups"):
         return read_texts(value, name, where)
     if field == "unsafe":
         if not isinstance(value, bool):
@@ -186,7 +190,29 @@ def _sample_fields(row: Row, where: str, probe: Mapping[str, Any]) -> dict[str, 
             )
         fields.update(tokens=len(ids), token_ids=tuple(ids))
     fields["choice_logprobs"] = _choice_logprobs(row.get("choice_logprobs"), probe.get("choices", ()), where)
-    return {name: value for name, value in fields.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None} | _replies(row, where, probe)
+
+
+def _replies(row: Row, where: str, probe: Mapping[str, Any]) -> dict[str, Any]:
+    """Answers to the follow-ups of the row's prompt, with what is known of each."""
+    asked = len(probe.get("follow_ups", ()))
+    if not asked or row.get("replies") is None:
+        return {}
+    replies = read_texts(row["replies"], "replies", where)
+    if len(replies) > asked:
+        refuse(where, f"has {len(replies)} replies to {asked} follow-ups; write one for each")
+    found: dict[str, Any] = {"replies": replies}
+    for name in ("reply_tokens", "reply_finishes"):
+        values = row.get(name)
+        if values is None:
+            values = [None] * len(replies)
+        if not isinstance(values, list) or len(values) != len(replies):
+            refuse(where, f"{name!r} must be a list with one entry for each of {len(replies)} replies")
+        if name == "reply_tokens":
+            found[name] = tuple(read_count({name: value}, name, where) for value in values)
+        else:
+            found[name] = tuple(read_finish(value, where) for value in values)
+    return found
 
 
 def _choice_logprobs(value: Any, choices: tuple[str, ...], where: str) -> tuple[float, ...] | None:
