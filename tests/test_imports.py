@@ -203,6 +203,7 @@ PRIVATE_USE = {
 
 
 BEHAVIOUR_PUBLIC = (
+    "afterburn_behaviour.across",
     "afterburn_behaviour.boilerplate",
     "afterburn_behaviour.contrasts",
     "afterburn_behaviour.examples",
