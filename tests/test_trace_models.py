@@ -158,7 +158,7 @@ def test_metrics_of_activations_are_measured_on_blends_too(opened: Reopened) -> 
         live=live, blend=only(named(live, "layers.2.mlp")), sites=("blocks.*.out",), tokenizer=measure._tokenizer,
         device="cpu", dtype="float32",
     )  # fmt: skip
-    from afterburn_core.forward.forward_pass import observe_batch
+    from afterburn_core.forward.observing import observe_batch
 
     seen = Collector()
     need = ForwardNeed(sites=("blocks.*.out",))

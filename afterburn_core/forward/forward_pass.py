@@ -1,42 +1,36 @@
 """The forward pass: every subject reads the same token batches, and analyzers see both sides of each at once.
 
 Passages of one source share batches with no other source, so that every analyzer observes just what it asked for.
-Log-probabilities exist for a block of rows at a time and are taken in small chunks, so memory does not grow with
-tokens. Where there are several devices, each has readers of its own and analyzers of its own, merged at the end.
+Where there are several devices, each has readers of its own and analyzers of its own, merged at the end.
+
+A rider may look at a control in the trained model's place (`Rider.control`): it gets the same observations, with what
+the control read as `trained`. Such controls are read one at a time while base's reading is at hand.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import attrs
 
 from afterburn_core.errors import SubjectError
 from afterburn_core.forward.encoded import Encoded, Packed
 from afterburn_core.forward.model import Passage
+from afterburn_core.forward.observing import Observing, observe_batch
 from afterburn_core.forward.reading import PairReader, Reads, Wanted
 from afterburn_core.generation.model import Serving, Template
 from afterburn_core.result.model import Notification
 from afterburn_core.run.executor import LocalExecutor
 from afterburn_core.run.heap import kept_heap
-from afterburn_core.run.needs import LOGITS, ForwardNeed
+from afterburn_core.run.needs import Drawn, ForwardNeed
 from afterburn_core.run.progress import Progress
 from afterburn_core.run.subjects import OpenSubject
-
-if TYPE_CHECKING:
-    import torch
-
-    from afterburn_core.forward.model import Rows, TokenScores
 
 MOST_TOKENS = 1024
 """Longest passage, in tokens; longer ones are cut, with a note."""
 _BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
-_BLOCK_ENTRIES = {"cpu": 1 << 25, "cuda": 1 << 28}
-"""Log-probabilities of one subject that exist at once: the head is read once for so many rows."""
-_CHUNK_ENTRIES = {"cpu": 1 << 19, "cuda": 1 << 26}
-"""Those that are compared at once: on a CPU what its caches hold."""
 
 
 class Observer(Protocol):
@@ -51,6 +45,8 @@ class Rider:
 
     need: ForwardNeed
     instances: Sequence[Observer]
+    control: str | None = None
+    """Id of the null (`Wanted.drawn`) that it sees as the trained model; `None` for the pair."""
 
 
 @attrs.frozen(kw_only=True)
@@ -63,6 +59,8 @@ class ForwardRead:
     properties: Mapping[str, Any] = attrs.field(factory=dict)
     texts: tuple[Encoded, ...] = ()
     """The plain texts as token ids."""
+    read: tuple[str, ...] = ()
+    """Ids of the nulls that were read to the end."""
 
 
 @attrs.frozen(kw_only=True)
@@ -81,20 +79,42 @@ class ForwardPass:
     """Further keywords of the backend's reader, such as a forced arrangement."""
 
     def run(
-        self, base: OpenSubject, trained: OpenSubject, passages: Sequence[Passage], riders: Sequence[Rider]
+        self,
+        base: OpenSubject,
+        trained: OpenSubject,
+        passages: Sequence[Passage],
+        riders: Sequence[Rider],
+        drawn: Sequence[Drawn] = (),
     ) -> ForwardRead:
         """Reads every passage with every subject.
+
+        Nulls that memory does not hold at once are read in further sweeps, each with a reading of the base.
 
         Ctrl-C ends the pass after the batch under way.
 
         Raises:
             SubjectError: the models cannot be loaded, or cannot read the same tokens.
         """
-        wanted = _wanted(riders)
+        read, waiting = self._sweep(base, trained, passages, riders, drawn)
+        while waiting and read.stopped is None:
+            names = {one.id for one in waiting}
+            more, waiting = self._sweep(base, trained, passages, [r for r in riders if r.control in names], waiting)
+            read = attrs.evolve(read, stopped=more.stopped, read=(*read.read, *more.read))
+        return read
+
+    def _sweep(
+        self,
+        base: OpenSubject,
+        trained: OpenSubject,
+        passages: Sequence[Passage],
+        riders: Sequence[Rider],
+        drawn: Sequence[Drawn],
+    ) -> tuple[ForwardRead, tuple[Drawn, ...]]:
+        wanted = _wanted(riders, drawn)
         readers = [self._open(base, trained, wanted, device) for device in self.devices]
         try:
             with kept_heap():
-                return self._read(readers, passages, riders, wanted)
+                return self._read(readers, passages, riders, wanted), readers[0].waiting
         finally:
             for reader in readers:
                 reader.close()
@@ -122,7 +142,9 @@ class ForwardPass:
         try:
             for reader in readers:
                 reader.prepare(batches, wanted, self.progress)
-            self.progress.begin("both models read", computed, "tokens")
+            beside = len(first.drawn)
+            who = "both models" if not beside else f"both models and {beside} control{'s' * (beside > 1)}"
+            self.progress.begin(f"{who} read", computed, "tokens")
             try:
                 interrupted = LocalExecutor(len(readers)).run(batches, work.observe) == "interrupted"
             finally:
@@ -145,6 +167,7 @@ class ForwardPass:
             stopped=stopped,
             properties={**first.properties, "subjects": list(first.subjects), "template": first.mode},
             texts=tuple(one for one in encoded if one.passage.source == "text"),
+            read=() if interrupted else first.drawn,
         )
 
     def _batches(self, encoded: Sequence[Encoded]) -> tuple[Packed, ...]:
@@ -175,115 +198,23 @@ class _Work:
         riders = [rider for rider in self._riders if source in rider.need.sources]
         riders = [rider for rider in riders if source != "given" or _names(rider.need, batch)]
         if riders:
-            observers = [(rider.need, rider.instances[worker].observe) for rider in riders]
-            observe_batch(self._readers[worker], batch, observers)
+            observers: dict[str | None, list[Observing]] = {}
+            for rider in riders:
+                observers.setdefault(rider.control, []).append((rider.need, rider.instances[worker].observe))
+            of_pair = observers.pop(None, [])
+            of_controls = {name: own for name, own in observers.items() if name is not None}
+            observe_batch(self._readers[worker], batch, of_pair, of_controls)
         with self._lock:
             self.rows += batch.counted
         self._progress.advance(batch.counted)
 
 
-def observe_batch(
-    reader: PairReader, batch: Packed, observers: Sequence[tuple[ForwardNeed, Callable[[Any], None]]]
-) -> None:
-    """Reads one batch with every subject and hands it out.
-
-    Args:
-        reader: prepared for this batch.
-        batch: the tokens.
-        observers: needs with what takes the observations.
-    """
-    import torch
-
-    from afterburn_core.forward.encoding import speller
-    from afterburn_core.forward.model import Captured, ForwardBatch
-    from afterburn_core.forward.rows import rows_of
-
-    with torch.inference_mode():
-        readings = reader.read(batch)
-        rows = rows_of(batch, reader.device, speller(reader.tokenizer))
-        index = scored_rows(rows)
-        logits = max((need.logits for need, _ in observers), key=LOGITS.index)
-        takers = [take for need, take in observers if need.logits == "vocabulary"]
-        controls = [name for name in reader.subjects if name not in {"base", "trained"}]
-        scores: dict[str, list[TokenScores]] = {name: [] for name in ("trained", *controls)}
-        if logits != "none" and index.numel():
-            for chunk in _chunks(reader, readings, rows, index, controls, scores):
-                for take in takers:
-                    take(chunk)
-        from afterburn_core.forward.scores import joined
-
-        observation = ForwardBatch(
-            rows=rows,
-            base=Captured(sites=readings["base"].sites),
-            trained=Captured(sites=readings["trained"].sites),
-            controls={name: Captured(sites=readings[name].sites) for name in controls},
-            scored=index,
-            scores=joined(scores["trained"]) if scores["trained"] else None,
-            control_scores={name: joined(scores[name]) for name in controls if scores[name]},
-            dtype=str(reader.properties.get("dtype", "float32")),
-        )
-        for _, take in observers:
-            take(observation)
-
-
-def scored_rows(rows: Rows) -> torch.Tensor:
-    """The rows after which a distribution is looked at, (m) int64: all with a target, and the last of a prompt."""
-    import torch
-
-    prompt = torch.tensor([passage.source == "prompt" for passage in rows.passages], device=rows.passage.device)
-    last = (rows.target < 0) & prompt[rows.passage] if len(rows.passages) else rows.target < 0
-    return ((rows.target >= 0) | last).nonzero()[:, 0]
-
-
-def _chunks(
-    reader: PairReader,
-    readings: Mapping[str, Any],
-    rows: Rows,
-    index: torch.Tensor,
-    controls: Sequence[str],
-    scores: Mapping[str, list[TokenScores]],
-) -> Iterator[Any]:
-    """The log-probabilities chunk by chunk, with the scores of each added to `scores`."""
-    from afterburn_core.forward.model import LogitChunk
-    from afterburn_core.forward.scores import token_scores
-
-    kind = reader.device.split(":")[0]
-    names = ("base", "trained", *controls)
-    vocabulary = reader.vocabulary
-    block = max(1, _BLOCK_ENTRIES.get(kind, _BLOCK_ENTRIES["cpu"]) // vocabulary)
-    step = max(1, _CHUNK_ENTRIES.get(kind, _CHUNK_ENTRIES["cpu"]) // vocabulary)
-    for begin in range(0, index.shape[0], block):
-        own = index[begin : begin + block]
-        logs = {name: readings[name].log_probs(own) for name in names}
-        bounds = {name: readings["base"].bound(own, logs[name]) for name in names[1:]}
-        for start in range(0, own.shape[0], step):
-            part = slice(start, start + step)
-            target = rows.target[own[part]]
-            for name in names[1:]:
-                bound = bounds[name]
-                scores[name].append(
-                    token_scores(
-                        logs["base"][part],
-                        logs[name][part],
-                        target,
-                        bound=None if bound is None else bound[part],
-                    )
-                )
-            yield LogitChunk(
-                rows=rows,
-                index=own[part],
-                base=logs["base"][part],
-                trained=logs["trained"][part],
-                controls={name: logs[name][part] for name in controls},
-                approximate=readings["base"].approximate,
-            )
-
-
-def _wanted(riders: Sequence[Rider]) -> Wanted:
+def _wanted(riders: Sequence[Rider], drawn: Sequence[Drawn]) -> Wanted:
     return Wanted(
         logits=any(rider.need.logits != "none" for rider in riders),
         sites=tuple(sorted({site for rider in riders for site in rider.need.sites})),
-        controls=tuple(sorted({control for rider in riders for control in rider.need.controls})),
+        controls=tuple(sorted({kind for rider in riders if rider.control is None for kind in rider.need.controls})),
+        drawn=tuple(drawn),
     )
 
 

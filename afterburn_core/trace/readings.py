@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 
 from afterburn_core.forward.encoded import Encoded, Packed
-from afterburn_core.forward.forward_pass import observe_batch
 from afterburn_core.forward.live import BASE, Blend
 from afterburn_core.forward.model import Passage
+from afterburn_core.forward.observing import observe_batch
 from afterburn_core.run.needs import ForwardNeed
 from afterburn_core.run.progress import Progress
 from afterburn_core.run.seeds import child_seed

@@ -27,8 +27,9 @@ import attrs
 import torch
 
 from afterburn_core.forward.encoded import Encoded
-from afterburn_core.forward.forward_pass import Rider, observe_batch
+from afterburn_core.forward.forward_pass import Rider
 from afterburn_core.forward.model import Passage
+from afterburn_core.forward.observing import observe_batch
 from afterburn_core.forward.packing import pack
 from afterburn_core.forward.reading import PairReader, Wanted
 from afterburn_core.forward.rows import grid

@@ -20,8 +20,8 @@ from afterburn_behaviour.distribution.estimates import Asked, estimated
 from afterburn_behaviour.distribution.options import CrossScoringOptions, DivergenceOptions
 from afterburn_behaviour.distribution.perplexity import Perplexity
 from afterburn_core.forward.encoded import Encoded, Packed
-from afterburn_core.forward.forward_pass import scored_rows
 from afterburn_core.forward.model import CONTENT, END, FIRST, TEMPLATE, Captured, ForwardBatch, Passage, TokenScores
+from afterburn_core.forward.observing import scored_rows
 from afterburn_core.forward.rows import rows_of
 from afterburn_core.forward.scores import joined, token_scores
 from afterburn_core.plugin.roles import AnalyzerOutput

@@ -23,8 +23,8 @@ from afterburn_behaviour.specs.preference import ANALYZERS
 from afterburn_behaviour.suites.preferences import items
 from afterburn_core.forward.continuations import continuation_passages
 from afterburn_core.forward.encoded import Encoded
-from afterburn_core.forward.forward_pass import scored_rows
 from afterburn_core.forward.model import CONTENT, TEMPLATE, Captured, ForwardBatch, Passage, TokenScores
+from afterburn_core.forward.observing import scored_rows
 from afterburn_core.forward.packing import pack
 from afterburn_core.forward.rows import rows_of
 from afterburn_core.plugin.roles import AnalyzerOutput
