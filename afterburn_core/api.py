@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as html_escape
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,10 @@ class DiagnosticReport:
 
     @property
     def hack_score(self) -> float | None:
-        """`reward_hack.risk` (0 to 100), or `None` where no plugin measured it."""
+        """`reward_hack.risk` (0 to 100), or `None` where it was not measured or a rule it rests on is open.
+
+        `reward_hack.risk.known` and `reward_hack.risk.worst` bound it in either case.
+        """
         return next((m.value for m in self.measurements(_RISK) if m.scope.key() == "model"), None)
 
     def measurements(self, metric: str | None = None) -> tuple[Measurement, ...]:
@@ -211,7 +215,8 @@ class Diagnoser:
             "allow_code_execution": allow_code_execution,
             "options": None if options is None else {name: dict(values) for name, values in options.items()},
         }
-        self.settings: Settings = load_settings(Path(config_path) if config_path else None, flags)
+        self._load = partial(load_settings, Path(config_path) if config_path else None, flags)
+        self.settings: Settings = self._load()
         self._progress = progress
 
     def run(self) -> DiagnosticReport:
@@ -239,18 +244,20 @@ class Diagnoser:
         return self._run("activations", with_suites(("activation",), self.settings))
 
     def run_hack_check(self) -> DiagnosticReport:
-        """The reward-hack detectors with the behaviour measurements they rest on.
+        """The reward-hack detectors with the behaviour measurements they rest on; the preset is full unless one is set.
 
         Raises:
             ConfigError: they are not installed.
         """
-        return self._run("hack-check", with_suites(("behaviour", "reward_hack"), self.settings))
+        settings = self._load(defaults={"preset": "full"})
+        return self._run("hack-check", with_suites(("behaviour", "reward_hack"), settings), settings)
 
-    def _run(self, command: str, plugins: tuple[str, ...] | None) -> DiagnosticReport:
+    def _run(self, command: str, plugins: tuple[str, ...] | None, settings: Settings | None = None) -> DiagnosticReport:
         from afterburn_core.run.diagnose import diagnose
 
-        registry = Registry.discover(only=plugins, strict=self.settings.strict)
-        done = diagnose(self.settings, registry, command=command, progress=self._progress)
+        chosen = settings or self.settings
+        registry = Registry.discover(only=plugins, strict=chosen.strict)
+        done = diagnose(chosen, registry, command=command, progress=self._progress)
         return DiagnosticReport(done.result, done.directory, registry)
 
 

@@ -505,7 +505,10 @@ def test_a_misspelt_command_suggests_the_right_one(capsys: pytest.CaptureFixture
     refused(["diagnos"], capsys, "'diagnos'", "did you mean 'diagnose'")
 
 
-def test_a_command_of_a_plugin_that_is_absent_says_which(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_of_a_plugin_that_is_absent_says_which(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AFTERBURN_DISABLE_PLUGINS", "reward_hack")
     refused(["hack-check"], capsys, "reward_hack", "pip install")
 
 

@@ -189,6 +189,12 @@ PRIVATE_USE = {
         "afterburn_core.run.configuration",
         "afterburn_core.run.directory",
     },
+    # the hack check is a `diagnose` with other defaults and two plugins
+    "plugins/reward_hack/src/afterburn_reward_hack/commands.py": {
+        "afterburn_core.cli.diagnose",
+        "afterburn_core.cli.options",
+        "afterburn_core.run.configuration",
+    },
     # the merge check opens adapters without their base, which no pass offers
     "plugins/weight/src/afterburn_weight/merge_check/sources.py": {
         "afterburn_core.backends.adapter",
@@ -209,6 +215,7 @@ BEHAVIOUR_PUBLIC = (
     "afterburn_behaviour.examples",
     "afterburn_behaviour.gold",
     "afterburn_behaviour.hedging",
+    "afterburn_behaviour.judge",
     "afterburn_behaviour.language",
     "afterburn_behaviour.ngrams",
     "afterburn_behaviour.patterns",
@@ -217,6 +224,9 @@ BEHAVIOUR_PUBLIC = (
     "afterburn_behaviour.shift",
     "afterburn_behaviour.strategy",
     "afterburn_behaviour.style.decoding",
+    "afterburn_behaviour.style.formats",
+    "afterburn_behaviour.style.length",
+    "afterburn_behaviour.style.names",
     "afterburn_behaviour.text",
     "afterburn_behaviour.units",
 )

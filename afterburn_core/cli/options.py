@@ -130,8 +130,8 @@ def run_options(command: Command) -> Command:
     return command
 
 
-def settings_from(flags: dict[str, Any]) -> Settings:
-    """Settings from the flags of a command and the configuration file; flags win."""
+def settings_from(flags: dict[str, Any], **defaults: Any) -> Settings:
+    """Settings from the flags of a command and the configuration file; flags win, `defaults` of the command yield."""
     values = {key: value for key, value in flags.items() if key not in {"as_json", "config", "quiet"}}
     if values.get("plugins") is not None:
         values["plugins"] = tuple(name.strip() for name in values["plugins"].split(",") if name.strip())
@@ -141,4 +141,4 @@ def settings_from(flags: dict[str, Any]) -> Settings:
         if name in values:
             values[name] = tuple(str(value) for value in values[name]) or None
     values = {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
-    return load_settings(flags.get("config"), values)
+    return load_settings(flags.get("config"), values, defaults=defaults)

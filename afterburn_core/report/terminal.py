@@ -15,6 +15,8 @@ from afterburn_core.report.behaviour_questions import answers
 from afterburn_core.report.behaviour_terminal import behaviour_block
 from afterburn_core.report.cards import cards
 from afterburn_core.report.evidence import Evidence, collect
+from afterburn_core.report.hack_rules import RISK, hack_rules
+from afterburn_core.report.hack_terminal import hack_block
 from afterburn_core.report.inert import one_line
 from afterburn_core.report.series import series_of
 from afterburn_core.report.series_terminal import series_block
@@ -51,7 +53,8 @@ def summary(view: ResultView, console: Console, *, findings: int = 12, top: int 
     wide = console.width >= _WIDE
     series = series_of(view, evidence)
     asked = answers(result, evidence)
-    told = {answer.rule for answer in asked.answers}
+    hacks = hack_rules(result, evidence)
+    told = {answer.rule for answer in asked.answers} | {row.finding.rule for row in hacks.rows} | {RISK}
     figures = [_figures(result, evidence, wide), _most_changed(evidence)] if series is None else [series_block(series)]
     parts = [
         _verdict(result),
@@ -59,6 +62,7 @@ def summary(view: ResultView, console: Console, *, findings: int = 12, top: int 
         behaviour_block(asked, console.width),
         _findings(result, findings, wide, told),
         _unfinished(result),
+        hack_block(hacks),
     ]
     for part in parts:
         if part is not None:
@@ -124,9 +128,7 @@ def _findings(result: Result, limit: int, wide: bool, told: Collection[str]) -> 
     if len(pressing) > limit:
         parts.append(Text(f"{len(pressing) - limit} more findings are in the report.", style="dim"))
     if len(pressing) < len(loud):
-        text = (
-            f"{numbers.count(len(loud) - len(pressing), 'rule')} on behaviour: see above; the report has the details."
-        )
+        text = f"{numbers.count(len(loud) - len(pressing), 'rule')} more: in the other tables here and in the report."
         parts.append(Text(text, style="dim"))
     return Group(*parts)
 

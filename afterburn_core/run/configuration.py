@@ -107,13 +107,20 @@ class Settings:
             raise ConfigError(f"repetition_penalty: {self.repetition_penalty} is not above 0")
 
 
-def load_settings(path: Path | None, flags: Mapping[str, Any], start: Path | None = None) -> Settings:
+def load_settings(
+    path: Path | None,
+    flags: Mapping[str, Any],
+    start: Path | None = None,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+) -> Settings:
     """Settings from a configuration file and flags; a flag that is not `None` wins.
 
     Args:
         path: the file given by `--config`, or `None` to look for `.afterburn.yaml` from `start` upwards.
         flags: values by field name; `None` means not given.
         start: where to begin looking; the working directory if absent.
+        defaults: what a command takes where neither says anything.
 
     Raises:
         ConfigError: the file is missing or malformed, or a key is unknown or of the wrong type.
@@ -123,7 +130,7 @@ def load_settings(path: Path | None, flags: Mapping[str, Any], start: Path | Non
     where = found.name if found is not None else "flags"
     if found is not None:
         values = _resolve_paths(values, found.parent)
-    merged = {**values, **{key: value for key, value in flags.items() if value is not None}}
+    merged = {**(defaults or {}), **values, **{key: value for key, value in flags.items() if value is not None}}
     settings: Settings = structure(merged, Settings, where)
     return settings
 

@@ -57,3 +57,4 @@ def afterburn_probe_sets() -> Iterable[ProbeSetSpec]:
 @hookimpl
 def afterburn_commands() -> Iterable[CommandSpec]:
     yield from proxy.COMMANDS
+    yield from risk.COMMANDS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from afterburn_core.plugin import AnalyzerSpec, DetectorSpec, MetricSpec, ProbeSetSpec, RuleSpec
+from afterburn_core.plugin import AnalyzerSpec, CommandSpec, DetectorSpec, MetricSpec, ProbeSetSpec, RuleSpec
 
 
 def _metric(name: str, summary: str) -> MetricSpec:
@@ -35,3 +35,10 @@ DETECTORS: tuple[DetectorSpec, ...] = (
     ),
 )
 PROBE_SETS: tuple[ProbeSetSpec, ...] = ()
+COMMANDS: tuple[CommandSpec, ...] = (
+    CommandSpec(
+        name="reward_hack.hack_check",
+        summary="Say whether what training moved looks like reward hacking.",
+        factory="afterburn_reward_hack.commands:hack_check",
+    ),
+)

@@ -1,0 +1,207 @@
+"""The ten rules on reward hacking, one row each, and the risk: what the rules found, told for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+from afterburn_core.report import presentation
+from afterburn_core.report.behaviour_values import Scale, bounds, chance, change
+from afterburn_core.report.evidence import Evidence
+from afterburn_core.report.numbers import is_share
+from afterburn_core.result.model import Finding, FindingKind, Measurement, Result
+
+FAMILY = "reward_hack"
+RISK = f"{FAMILY}.risk"
+QUALITY = (f"{FAMILY}.quality", f"{FAMILY}.quality.judged", f"{FAMILY}.proxy.gold")
+TITLES: Mapping[str, str] = {
+    "length": "Length",
+    "format": "Format",
+    "collapse": "Collapse",
+    "sycophancy": "Sycophancy",
+    "proxy": "Proxy and gold",
+    "verifier": "Gaming of checks",
+    "refusal": "Refusal",
+    "boilerplate": "Boilerplate",
+    "eval_awareness": "Awareness of tests",
+    "decoding_mismatch": "Decoding",
+}
+"""What people call the rules, in the order of a report."""
+_UNMOVED = ("decoding_mismatch",)  # what it cites says how texts came about, not what training moved
+SHORT: Mapping[FindingKind, str] = {
+    "fail": "fail",
+    "review": "review",
+    "open": "open",
+    "informational": "info",
+    "pass": "pass",
+    "not_applicable": "not run",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """One rule."""
+
+    name: str
+    """The rule's id without the plugin's prefix."""
+    finding: Finding
+    """The most pressing one."""
+    more: tuple[Finding, ...]
+    """Its other findings."""
+    moved: Measurement | None
+    """The primary contrast: the first that the finding cites with an interval."""
+    moved_text: str
+    quality: Measurement | None
+    quality_text: str
+    strength: Measurement | None
+    strength_text: str
+    help: str
+    """What to do next."""
+
+    @property
+    def title(self) -> str:
+        return TITLES.get(self.name, self.name.replace("_", " ").capitalize())
+
+    @property
+    def kind(self) -> FindingKind:
+        return self.finding.kind
+
+    @property
+    def why(self) -> str:
+        """The message without the rule's summary, which the core puts before what it says itself."""
+        _, found, rest = self.finding.message.partition(f": {SHORT['open']}, ")
+        if found:
+            return rest
+        _, found, rest = self.finding.message.partition(": not applicable, ")
+        return rest if found else self.finding.message
+
+
+@attrs.frozen(kw_only=True)
+class Risk:
+    """The risk with its bounds, from 0 to 100."""
+
+    value: float | None
+    """Undefined while a rule is open."""
+    known: float
+    upper: float
+    worst: float
+    noisy_or: float | None
+    reason: str | None
+    """Why it is undefined, or what it leaves out."""
+    message: str
+    """The finding on it."""
+
+
+@attrs.frozen(kw_only=True)
+class HackRules:
+    """All rules, and what they come to."""
+
+    rows: tuple[Row, ...]
+    risk: Risk | None
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+    @property
+    def judged(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.kind not in ("open", "not_applicable"))
+
+    @property
+    def open(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.kind == "open")
+
+    @property
+    def not_run(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.kind == "not_applicable")
+
+    @property
+    def pressing(self) -> tuple[Row, ...]:
+        """Those that a person should read, the worst first."""
+        loud = [row for row in self.rows if row.kind in ("fail", "review")]
+        return tuple(sorted(loud, key=lambda row: (row.kind != "fail", -_value(row.strength))))
+
+
+def hack_rules(result: Result, evidence: Evidence) -> HackRules:
+    """The rules that this run judged, or could not; nothing where none of them was in force."""
+    found: dict[str, list[Finding]] = {}
+    for finding in presentation.order_findings(result.findings):
+        family, _, name = finding.rule.partition(".")
+        if family == FAMILY and finding.rule != RISK:
+            found.setdefault(name, []).append(finding)
+    order = [*(name for name in TITLES if name in found), *(name for name in sorted(found) if name not in TITLES)]
+    return HackRules(rows=tuple(_row(name, found[name], evidence) for name in order), risk=_risk(result, evidence))
+
+
+def _row(name: str, findings: list[Finding], evidence: Evidence) -> Row:
+    lead = findings[0]
+    cited = [evidence.cited[identifier] for identifier in lead.measurements if identifier in evidence.cited]
+    strength = evidence.whole.get(f"{FAMILY}.{name}.strength")
+    quality = next((m for m in cited if m.metric in QUALITY and m.scope.key() == "model"), None)
+    moved = next(_contrasts(cited, evidence), None) if name not in _UNMOVED else None
+    rule = evidence.rules.get(lead.rule)
+    return Row(
+        name=name,
+        finding=lead,
+        more=tuple(findings[1:]),
+        moved=moved,
+        moved_text="" if moved is None else contrast_text(moved, evidence),
+        quality=quality,
+        quality_text="" if quality is None else contrast_text(quality, evidence),
+        strength=strength,
+        strength_text=_strength_text(strength) if lead.kind in ("fail", "review") else "",
+        help=rule.help if rule else "",
+    )
+
+
+def _contrasts(cited: Iterable[Measurement], evidence: Evidence) -> Iterator[Measurement]:
+    for item in cited:
+        other = item.metric in QUALITY or item.metric.startswith(RISK) or item.metric.endswith(".strength")
+        if item.subjects == evidence.contrast and item.value is not None and item.interval is not None and not other:
+            yield item
+
+
+def contrast_text(item: Measurement, evidence: Evidence) -> str:
+    """A contrast with its interval: `×1.52 [×1.41, ×1.63]`, `+12.0 points [+8.1, +16.2]`."""
+    if item.value is None:
+        return ""
+    descriptor = evidence.metrics.get(item.metric)
+    unit = descriptor.unit if descriptor else "1"
+    scale: Scale = "log_ratio" if item.metric.endswith("log_ratio") else "number"
+    scale = "rate" if is_share(item.metric, unit) else scale
+    own = "" if unit == "1" or scale != "number" else unit
+    return f"{change(item.value, scale, own)} {bounds(item.interval, scale)}".strip()
+
+
+def how_sure(item: Measurement | None) -> str:
+    """`n = 120, p < 0.0001 (holm)`; empty where nothing is known."""
+    if item is None:
+        return ""
+    return ", ".join(part for part in (f"n = {item.n:,}" if item.n is not None else "", chance(item) or "") if part)
+
+
+def _strength_text(strength: Measurement | None) -> str:
+    if strength is None or strength.value is None:
+        return "unknown"
+    ends = strength.interval
+    return f"{strength.value:.2f}" if ends is None or ends.high == ends.low else f"{ends.low:.2f}–{ends.high:.2f}"
+
+
+def _value(measurement: Measurement | None) -> float:
+    return -1.0 if measurement is None or measurement.value is None else measurement.value
+
+
+def _risk(result: Result, evidence: Evidence) -> Risk | None:
+    risk, known, worst = (evidence.whole.get(f"{RISK}{part}") for part in ("", ".known", ".worst"))
+    if known is None or known.value is None or worst is None or worst.value is None:
+        return None
+    noisy = evidence.whole.get(f"{RISK}.noisy_or")
+    return Risk(
+        value=None if risk is None else risk.value,
+        known=known.value,
+        upper=known.interval.high if known.interval is not None else known.value,
+        worst=worst.value,
+        noisy_or=None if noisy is None else noisy.value,
+        reason=None if risk is None else risk.reason,
+        message=next((finding.message for finding in result.findings if finding.rule == RISK), ""),
+    )
