@@ -15,9 +15,10 @@ from afterburn_core.errors import ConfigError, SubjectError
 from afterburn_core.generation.answering import Keeping, answer
 from afterburn_core.generation.asking import AskedSet, Asking, choose, one_unit_each
 from afterburn_core.generation.export import sample_files
-from afterburn_core.generation.generation_pass import GenerationPass, Side
+from afterburn_core.generation.generation_pass import GenerationPass
 from afterburn_core.generation.model import Completed, Decoding, GenerationFacts, Request, Sample, Serving
 from afterburn_core.generation.requests import make_requests
+from afterburn_core.generation.sides import Side
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.probes.model import Message, Probe, probes_digest
 from afterburn_core.result.model import Subject

@@ -12,8 +12,9 @@ import pytest
 from afterburn_core.cli.main import run
 from afterburn_core.forward.live import BASE, TRAINED, Blend, Live
 from afterburn_core.generation.asking import Asking, choose
-from afterburn_core.generation.generation_pass import GenerationPass, Side
+from afterburn_core.generation.generation_pass import GenerationPass
 from afterburn_core.generation.model import Decoding, Serving
+from afterburn_core.generation.sides import Side
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.plugin.roles import AnalyzerContext
 from afterburn_core.probes.model import Probe

@@ -1,14 +1,14 @@
 """The generation pass: every subject answers the same probes, one subject after the other, and analyzers get pairs.
 
-Models are resident one at a time: a subject answers everything and is freed before the next one loads. An adapter and
-its base share one resident model, on which the adapter is switched on and off.
+Models are resident one at a time (`sides`): a subject answers everything and is freed before the next one loads. A
+control that cannot answer is left out, with a note; base and trained have to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import attrs
 
@@ -20,18 +20,10 @@ from afterburn_core.generation.follow_ups import converse
 from afterburn_core.generation.model import Decoding, GenerationFacts, Generator, Request, Responses, Sample, Serving
 from afterburn_core.generation.requests import make_requests
 from afterburn_core.generation.scoring import Scoring
+from afterburn_core.generation.sides import Side, generators
 from afterburn_core.probes.model import Probe
-from afterburn_core.result.model import Notification, Subject
+from afterburn_core.result.model import Notification
 from afterburn_core.run.progress import Progress
-from afterburn_core.run.subjects import OpenSubject, Writes
-
-
-@attrs.frozen(kw_only=True)
-class Side:
-    """A subject that answers."""
-
-    subject: Subject
-    opened: OpenSubject
 
 
 @attrs.frozen(kw_only=True)
@@ -76,8 +68,10 @@ class GenerationPass:
         cached = 0
         stopped = None
         wanted = self.asking.turns * self.asking.samples
-        for side, generator in self._generators(sides):
+        asked_of = generators(sides, self.decoding, self.serving)
+        for place, (side, generator) in enumerate(asked_of):
             role = side.subject.id
+            seed = self.seed if side.seed is None else side.seed
             verb = "is read" if side.subject.kind == "recorded" else "writes"
             own: dict[tuple[str, int], Sample] = {}
             interrupted = False
@@ -87,9 +81,7 @@ class GenerationPass:
                 cache = None if side.subject.kind == "recorded" else self.cache
                 keeping = keeping_of(cache, side.subject, generator, self.serving)
                 for asked in self.asking.sets:
-                    requests = make_requests(
-                        asked.probes, samples=self.asking.samples, seed=self.seed, choices=self.choices
-                    )
+                    requests = make_requests(asked.probes, samples=self.asking.samples, seed=seed, choices=self.choices)
                     requests, note = _fitting(requests, generator, role)
                     unfit += note
                     answered = converse(requests, asked.probes, generator, keeping, self.progress.advance)
@@ -103,9 +95,15 @@ class GenerationPass:
                 facts[role] = generator.facts
             except KeyboardInterrupt:  # while a model was being loaded
                 interrupted = True
+            except SubjectError as error:
+                if not side.control:
+                    raise
+                unfit.append(Notification(level="warning", message=f"{role} is left out: {error}"))
+                continue
             finally:
                 self.progress.end()
-                generator.close()
+                if all(generator is not later for _, later in asked_of[place + 1 :]):
+                    generator.close()
             answers[role] = own
             if interrupted:
                 stopped = (
@@ -125,12 +123,6 @@ class GenerationPass:
             notes=(*unfit, *_notes(responses)),
             stopped=stopped,
         )
-
-    def _generators(self, sides: Sequence[Side]) -> Sequence[tuple[Side, Generator]]:
-        shared = _shared(sides, self.decoding, self.serving)
-        if shared is not None:
-            return list(zip(sides, shared, strict=True))
-        return [(side, cast("Writes", side.opened).generator(self.decoding, self.serving)) for side in sides]
 
 
 def _finished(own: Answers) -> int:
@@ -156,14 +148,6 @@ def _fitting(
         raise SubjectError(f"{role}: no prompt fits: {named}{more}; ask shorter ones with --suite or --prompts")
     message = f"{len(unfit)} prompts do not fit {role} and were not asked: {named}{more}"
     return kept, [Notification(level="warning", message=message)]
-
-
-def _shared(sides: Sequence[Side], decoding: Decoding, serving: Serving) -> Sequence[Generator] | None:
-    """Generators on one resident model, where the second side is an adapter on the first."""
-    if len(sides) != 2 or sides[1].subject.kind != "adapter":
-        return None
-    share: Callable[..., Sequence[Generator] | None] | None = getattr(sides[1].opened, "shared_generators", None)
-    return None if share is None else share(sides[0].opened, decoding, serving)
 
 
 def _responses(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from afterburn_core.generation.generation_pass import Side
 from afterburn_core.generation.judging import Judge
+from afterburn_core.generation.sides import Side
 from afterburn_core.plugin.registry import Registered, Registry
 from afterburn_core.plugin.roles import ArtifactPayload, Executor
 from afterburn_core.plugin.specs import AnalyzerSpec, ComponentFinished

@@ -16,7 +16,8 @@ from afterburn_core.forward.encode_pass import encode_pass
 from afterburn_core.forward.forward_pass import ForwardPass, Rider
 from afterburn_core.forward.reading import Steers
 from afterburn_core.generation.export import sample_files
-from afterburn_core.generation.generation_pass import GenerationPass, Side, facts_to_properties
+from afterburn_core.generation.generation_pass import GenerationPass, facts_to_properties
+from afterburn_core.generation.sides import Side
 from afterburn_core.run.needs import EncodeNeed, ForwardNeed
 from afterburn_core.run.swept import Swept
 

@@ -16,8 +16,9 @@ import attrs
 from afterburn_core.errors import ConfigError
 from afterburn_core.forward.live import BASE, Blend
 from afterburn_core.generation.asking import Asking
-from afterburn_core.generation.generation_pass import GenerationPass, Side
+from afterburn_core.generation.generation_pass import GenerationPass
 from afterburn_core.generation.model import Decoding, GenerationFacts, Generator, Responses, Sample, Serving
+from afterburn_core.generation.sides import Side
 from afterburn_core.probes.model import Probe
 from afterburn_core.probes.suites import AskedSet
 from afterburn_core.result.model import Subject
