@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from afterburn_core.errors import ConfigError
+from afterburn_core.generation.execution import executed
+from afterburn_core.generation.model import Sample
 from afterburn_core.probes import sandbox
 from afterburn_core.probes.model import Probe
 from afterburn_core.probes.sandbox import Job, Limits, Outcome, code_of, run, run_all, run_answer
@@ -52,6 +54,50 @@ def test_how_runs_end(code: str, kind: str | None, told: str) -> None:
     outcome = go(code)
     assert outcome.kind == kind if kind else outcome.kind != "passed"
     assert told in outcome.message
+
+
+SPOOF = "class A:\n    def __init__(s, v): s.v = v\n    def __eq__(s, o): return {}\ndef f(x): return {}\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "tests", "kind"),
+    [
+        (SPOOF.format("True", "A(x)"), TESTS, "failed"),
+        (SPOOF.format("isinstance(o, int)", "A(x)"), TESTS, "failed"),
+        (SPOOF.format("True", "[{1: A(x)}]"), "assert f(2) == [{1: 9}]", "failed"),
+        ("import os\nos.urandom = lambda n: b'0' * n\n" + SPOOF.format("1", "A(x)"), TESTS, "failed"),
+        ("import builtins\nbuiltins.type = lambda *a: int\n" + SPOOF.format("True", "A(x)"), TESTS, "failed"),
+        # honest objects of their own kind
+        (SPOOF.format("s.v == o", "A(x * x)"), TESTS, "passed"),
+        ("from fractions import Fraction\ndef f(x): return Fraction(x * x)", TESTS, "passed"),
+        ("from collections import Counter as f", "assert f('aab') == {'a': 2, 'b': 1}\nassert f('x') != {}", "passed"),
+    ],
+)
+def test_equality_is_not_left_to_the_solution(code: str, tests: str, kind: str) -> None:
+    assert go(code, tests).kind == kind
+
+
+def test_tests_that_are_shown_are_told_from_hidden_ones() -> None:
+    shown = "assert f(2) == 4\n"
+    asked = Probe(id="x", prompt="?", checker="code", properties={"tests": TESTS, "visible_tests": shown})
+    odd = Probe(
+        id="odd", prompt="?", checker="code", properties={"tests": TESTS, "visible_tests": "assert f(2) == 5\n"}
+    )
+    texts = [GOOD, "def f(x):\n    return 4\n", "def f(x):\n    return 9\n", "import sys\nsys.exit(0)\n"]
+    own = {("x", index): Sample(index=index, text=text) for index, text in enumerate(texts)}
+    own["odd", 0] = Sample(index=0, text="def f(x):\n    return 5 if x == 2 else x * x\n")
+    own["x", 4] = Sample(index=4, text=GOOD, labels={"is_correct": False, "visible_passed": False})
+    found = executed({"base": own}, [asked, odd])["base"]
+    names = ("is_correct", "visible_passed", "hidden_passed")
+    assert {key: tuple(sample.labels[name] for name in names) for key, sample in found.items()} == {
+        ("x", 0): (True, True, True),
+        ("x", 1): (False, True, False),
+        ("x", 2): (False, False, True),
+        ("x", 3): (False, False, False),  # nothing passes whose tests did not run
+        ("x", 4): (False, False, True),  # what was recorded stays
+        ("odd", 0): (False, True, False),
+    }
+    assert found["x", 3].labels["execution"] == "exited"
 
 
 def test_a_report_without_the_nonce_passes_nothing() -> None:

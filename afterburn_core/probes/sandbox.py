@@ -7,8 +7,11 @@ pipe and reads only behind the last test, so `sys.exit(0)` and `print("ok")` pas
 
 What holds depends on the system (`Outcome.isolation`): on Linux namespaces (no network, own process ids) and Landlock
 (no writing outside the directory), where the kernel lets us; else an audit hook of the interpreter, which is weaker:
-it refuses sockets, processes and writing elsewhere to Python code, not to machine code. It is a fence against
-accidents and easy cheating, not against an attacker: a solution that spoofs `__eq__` passes, for one.
+it refuses sockets, processes and writing elsewhere to Python code, not to machine code.
+
+`==` in the tests' assertions is not left to the solution: an object that equals the expected value and a random other
+one of its kind fails. It is a fence against accidents and easy cheating, not against an attacker: a solution that reads
+the expected values out of its caller's frame passes, for one.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Run as a script by `python -I -S`; it imports nothing of Afterburn and nothing t
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import ctypes
 import json
@@ -74,12 +75,15 @@ def _execute(job: dict[str, Any], report: int, nonce: int) -> None:
     # bound before the solution runs, which may replace whatever it can name
     read, write, leave, describe = os.read, os.write, os._exit, _described
     run, build, asserted, caught, flush = exec, compile, AssertionError, BaseException, sys.stdout.flush
+    guarded = _guarded(job["tests"])
     space: dict[str, Any] = {"__name__": "solution", "__builtins__": __builtins__}
     stage = "solution"
     try:
         run(build(job["code"], "solution.py", "exec"), space)
         stage = "tests"
-        run(build(job["tests"], "tests.py", "exec"), space)
+        tests, names = guarded
+        space.update(names)
+        run(build(tests, "tests.py", "exec"), space)
     except caught as error:
         if type(error) is SystemExit:
             leave(0)
@@ -92,6 +96,91 @@ def _execute(job: dict[str, Any], report: int, nonce: int) -> None:
         flush()
     write(report, b"passed " + read(nonce, 64) + b"\n")
     leave(0)
+
+
+def _guarded(tests: str) -> tuple[Any, dict[str, Any]]:
+    """The tests with every `==` in an assertion made one that no object can decide alone, and what it needs by name.
+
+    Tests that do not parse are left as they are, and fail where they are compiled.
+    """
+    name = "equal_" + os.urandom(8).hex()
+    try:
+        tree = ast.parse(tests)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return tests, {}
+
+    class Swap(ast.NodeTransformer):
+        def visit_Compare(self, node: ast.Compare) -> ast.AST:
+            self.generic_visit(node)
+            if len(node.ops) != 1 or not isinstance(node.ops[0], ast.Eq):
+                return node
+            called = ast.Call(func=ast.Name(id=name, ctx=ast.Load()), args=[node.left, *node.comparators], keywords=[])
+            return ast.fix_missing_locations(ast.copy_location(called, node))
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            node.test = Swap().visit(node.test)
+    return tree, {name: _equality()}
+
+
+def _equality() -> Any:
+    """`==` that refuses a left side which equals the right one and something else of its kind as well.
+
+    Objects of types that Python code made are held against a random value of the kind of what they equal, item by item
+    in lists, tuples and dictionaries. Honest ones tell the two apart.
+    """
+    kind, draw, made = type, os.urandom, type.__dict__["__flags__"].__get__
+    lists, heap, refused, pair = (list, tuple), 1 << 9, AssertionError, zip
+
+    class Nothing:
+        """Equal to nothing but itself."""
+
+    def other(value: Any) -> Any:
+        """A value of the same kind that nobody has seen."""
+        of = kind(value)
+        number = int.from_bytes(draw(6), "big") + (1 << 40)
+        if of is bool:
+            return not value
+        if of is int:
+            return number
+        if of is float:
+            return number + 0.5
+        if of is str:
+            return draw(12).hex()
+        if of is bytes:
+            return draw(12)
+        if of is list:
+            return [number]
+        if of is tuple:
+            return (number,)
+        if of is dict:
+            return {number: number}
+        if of is set:
+            return {number}
+        return Nothing()
+
+    def spoofed(left: Any, right: Any, depth: int = 0) -> bool:
+        of = kind(left)
+        if depth < 20 and of in lists and kind(right) in lists:
+            return any(spoofed(a, b, depth + 1) for a, b in pair(left, right, strict=False))
+        if depth < 20 and of is dict and kind(right) is dict:
+            return any(spoofed(a, right[k], depth + 1) for k, a in left.items() if k in right)
+        return bool(made(of) & heap) and (true(left == other(right)) or true(left == Nothing()))
+
+    def true(found: Any) -> bool:
+        """Whether a comparison came out as equal; arrays and tables of truths did not."""
+        try:
+            return bool(found)
+        except ValueError:
+            return False
+
+    def equal(left: Any, right: Any) -> Any:
+        found = left == right
+        if true(found) and spoofed(left, right):
+            raise refused("the result is equal to whatever it is compared with")
+        return found
+
+    return equal
 
 
 def _described(error: BaseException) -> bytes:
