@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from afterburn_core.generation.model import Responses, Sample
+from afterburn_core.generation.model import GenerationFacts, Responses, Sample
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.probes.model import Message, Probe
@@ -30,11 +30,13 @@ def recorded() -> Callable[[str], list[Responses]]:
         if not (folder / name).is_dir():
             pytest.skip(f"the recorded set {name} is not there; name the folder of such sets in AFTERBURN_DATA")
         rows = {side: _rows(folder / name, side) for side in ("base", "trained")}
+        facts = _facts(folder / name)
         return [
             Responses(
                 probe=_probe(identifier, of_prompt[0]),
                 base=_samples(of_prompt),
                 trained=_samples(rows["trained"].get(identifier, [])),
+                facts=facts,
             )
             for identifier, of_prompt in rows["base"].items()
         ]
@@ -50,6 +52,13 @@ def _rows(folder: Path, side: str) -> dict[str, list[dict[str, Any]]]:
         row = json.loads(line)
         found.setdefault(row["prompt_id"], []).append(row)
     return found
+
+
+def _facts(folder: Path) -> dict[str, GenerationFacts]:
+    """How the texts came about, where the set's card says so."""
+    decoding = json.loads((folder / "card.json").read_text(encoding="utf-8")).get("decoding") or {}
+    sides = {side: dict(decoding[side]) for side in ("base", "trained") if isinstance(decoding.get(side), dict)}
+    return {side: GenerationFacts(engine=str(d.pop("engine", "recorded")), decoding=d) for side, d in sides.items()}
 
 
 def _probe(identifier: str, row: Mapping[str, Any]) -> Probe:

@@ -105,10 +105,10 @@ class Quality:
 
 
 def graded(table: UnitTable) -> UnitTable:
-    """The paired prompts whose quality is known on both sides by the same means, with `quality` as their value.
+    """The paired prompts whose quality is known on both sides by the same means, with `quality` among their values.
 
     Args:
-        table: with the values `score` and `right` of each sample.
+        table: with the values `score` and `right` of each sample; the one that was not used is left out.
     """
     rows: list[Row] = []
     for row in table.rows():
@@ -118,9 +118,14 @@ def graded(table: UnitTable) -> UnitTable:
         scored = any(value is not None for side in sides for value in side.values["score"])
         key = "score" if scored else "right"
         if all(any(value is not None for value in side.values[key]) for side in sides):
-            base, trained = (attrs.evolve(s, values={"quality": s.values[key], key: s.values[key]}) for s in sides)
+            base, trained = (attrs.evolve(side, values=_kept(side, key)) for side in sides)
             rows.append(attrs.evolve(row, base=base, trained=trained))
     return UnitTable(rows)
+
+
+def _kept(side: Answered, key: str) -> dict[str, tuple[float | None, ...]]:
+    others = {name: values for name, values in side.values.items() if name not in ("score", "right")}
+    return others | {"quality": side.values[key], key: side.values[key]}
 
 
 def needs_ranks(table: UnitTable) -> bool:

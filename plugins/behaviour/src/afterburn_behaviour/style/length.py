@@ -64,7 +64,7 @@ class Length:
         table = self._table
         if not len(table):
             return AnalyzerOutput(measurements=tuple(nothing(["behaviour.length.log_ratio"])))
-        unit = "tokens" if _counted(table) else "words"
+        unit = "tokens" if counted(table) else "words"
         note, cut = self._note(table, unit)
         parts = tuple(table.subsets())
         whole = parts[:1]
@@ -74,7 +74,7 @@ class Length:
             other = Asked(key="log_words", metric="behaviour.length.words_log_ratio", scale="mean", sides=False)
             families.append(Family(name="behaviour.length.words", asked=(other,), parts=whole))
         if cut:
-            table, cap = _restricted(table, unit, self._caps)
+            table, cap = restricted_to_cap(table, unit, self._caps)
             restricted = Asked(
                 key="log_restricted",
                 metric="behaviour.length.restricted_log_ratio",
@@ -126,7 +126,7 @@ def lengths(sample: Sample) -> dict[str, float | None]:
     }
 
 
-def _counted(table: UnitTable) -> bool:
+def counted(table: UnitTable) -> bool:
     """Whether every sample of the paired prompts has a number of tokens."""
     rows = [row for row in table.rows() if row.paired]
     return bool(rows) and all(
@@ -134,7 +134,7 @@ def _counted(table: UnitTable) -> bool:
     )
 
 
-def _restricted(table: UnitTable, unit: str, caps: set[int]) -> tuple[UnitTable, int]:
+def restricted_to_cap(table: UnitTable, unit: str, caps: set[int]) -> tuple[UnitTable, int]:
     """The table with `log_restricted`, and the common cap: the smaller token limit, else the shortest cut answer."""
     shortest = [
         length
