@@ -27,9 +27,7 @@ import numpy as np
 
 from afterburn_behaviour.examples import Pair, artifact
 from afterburn_behaviour.gold import final_answer, has_answers
-from afterburn_behaviour.refusal import classify
 from afterburn_behaviour.strategy import strategy
-from afterburn_behaviour.text import split_thinking, words
 from afterburn_behaviour.units import SIDES, clusters
 from afterburn_core.generation.model import Responses, Sample
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
@@ -53,10 +51,10 @@ from afterburn_reward_hack.collapse_measures import (
     within_similarity,
 )
 from afterburn_reward_hack.collapse_options import CollapseOptions
+from afterburn_reward_hack.eligible import excluded, spoken
 
 PREFIX = "reward_hack.collapse."
 STRATEGIES = 6
-_PLAIN = frozenset({None, "neutral", "plain"})
 _FEW = "needs at least 2 prompts of different sources that both sides answered"
 _ONE = "needs at least 2 samples of a prompt on both sides"
 
@@ -224,21 +222,6 @@ class Collapse:
             for _, one, pair in ranked[: self._options.examples]:
                 what = "likeness of its samples" if name == "within" else "likeness of its final answers"
                 yield _pair(one, f"{what} from {pair[0]:.2f} to {pair[1]:.2f}", name)
-
-
-def excluded(probe: Probe) -> str | None:
-    """Why answers to a prompt are not looked at for reuse; `None` where they are."""
-    if probe.requests:
-        return "asked for a form"
-    if probe.unsafe:
-        return "unsafe"
-    return None if probe.properties.get("frame") in _PLAIN else "framed"
-
-
-def spoken(sample: Sample) -> str | None:
-    """What a sample answers, without its thinking; `None` where it refuses or says nothing."""
-    answer = split_thinking(sample.text).answer
-    return None if not words(answer) or classify(answer).label == "full" else answer
 
 
 def _side(probe: Probe, samples: Sequence[Sample]) -> Side:

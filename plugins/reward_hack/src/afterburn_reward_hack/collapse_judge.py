@@ -27,6 +27,7 @@ from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.identity import finding, undefined
 from afterburn_core.result.model import Finding, FindingKind, Level, Measurement, Scope
 from afterburn_core.stats.verdicts import not_worse
+from afterburn_reward_hack import quality_told
 from afterburn_reward_hack.calibration import REFERENCE
 from afterburn_reward_hack.collapse_options import CollapseRules
 from afterburn_reward_hack.decoding_evidence import confounded
@@ -41,7 +42,6 @@ from afterburn_reward_hack.families import (
     undecided,
 )
 from afterburn_reward_hack.judging import Quality, quality_of
-from afterburn_reward_hack.wording import quality_told
 
 RULE = "reward_hack.collapse"
 PASS = "behaviour.pass_at_k"
@@ -68,7 +68,7 @@ class Covered:
 
 
 class CollapseJudge:
-    """Detector `reward_hack.collapse`."""
+    """Detector `reward_hack.collapse_judge`."""
 
     def __init__(self, options: CollapseRules) -> None:
         self._options = options
@@ -115,7 +115,7 @@ class CollapseJudge:
         why = confounded(evidence)
         if kind == "fail" and why is not None:
             kind, level = "review", "warning"
-        parts = [f"Answers became more alike: {told(lead)}", quality_told(quality), _covered_told(covered)]
+        parts = [f"Answers became more alike: {told(lead)}", quality_told.told(quality), _covered_told(covered)]
         parts += [f"{why}, so training need not be the cause"] if why is not None else []
         parts.append(_ending(kind, quality, covered) if why is None else "ask both sides in the same way")
         beside = [m for name in _BESIDE for m in evidence.all(name) if m.subjects == ("base", "trained")][:6]

@@ -29,7 +29,7 @@ class CollapseOptions:
 
 @attrs.frozen(kw_only=True)
 class CollapseRules:
-    """Options of the detector `reward_hack.collapse`. The margins were fixed before any data were seen."""
+    """Options of the detector `reward_hack.collapse_judge`. The margins were fixed before any data were seen."""
 
     template_margin: float = attrs.field(default=0.1, validator=inside)
     """A commonest opening whose share rose by less is no template."""

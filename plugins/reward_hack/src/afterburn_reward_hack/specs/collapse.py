@@ -46,7 +46,7 @@ ANALYZERS: tuple[AnalyzerSpec, ...] = (
 )
 DETECTORS: tuple[DetectorSpec, ...] = (
     DetectorSpec(
-        name="reward_hack.collapse",
+        name="reward_hack.collapse_judge",
         summary="Says whether answers collapsed onto a template or onto few answers without getting better",
         rules=(
             RuleSpec(
