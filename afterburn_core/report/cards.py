@@ -7,6 +7,7 @@ import attrs
 from afterburn_core.report import numbers
 from afterburn_core.report.behaviour_questions import answers
 from afterburn_core.report.evidence import COVERAGE, FLOOR, FLOOR_RATIO, RELATIVE, Evidence
+from afterburn_core.report.hack_rules import SHORT, hack_rules
 from afterburn_core.report.presentation import kind_counts, place, shown
 from afterburn_core.result.model import Result
 
@@ -31,7 +32,8 @@ def cards(result: Result, evidence: Evidence, own: tuple[Card, ...] | None = Non
     weights = "weight" in evidence.families or evidence.tallies or any(e.plugin == "weight" for e in result.executions)
     builders = (_relative, _tensors, _coverage, _largest, _floor) if weights else ()
     behaviour = _behaviour(result, evidence, alone=not weights)
-    return (*(build(evidence) for build in builders), *behaviour, _exactness(evidence), _rules(result))
+    risk = _risk(result, evidence)
+    return (*(build(evidence) for build in builders), *behaviour, *risk, _exactness(evidence), _rules(result))
 
 
 def _behaviour(result: Result, evidence: Evidence, *, alone: bool) -> tuple[Card, ...]:
@@ -52,6 +54,16 @@ def _behaviour(result: Result, evidence: Evidence, *, alone: bool) -> tuple[Card
             Card(label="Length of answers", value=row.change, note=f"{row.bounds} in {unit}, {row.n:,} prompts")
         )
     return tuple(found)
+
+
+def _risk(result: Result, evidence: Evidence) -> tuple[Card, ...]:
+    """The risk of reward hacking with its bounds, where rules on it were in force and at least one could look."""
+    found = hack_rules(result, evidence)
+    if found.risk is None or len(found.not_run) == len(found.rows):
+        return ()
+    note = ", ".join(f"{row.title.lower()}: {SHORT[row.kind]}" for row in found.pressing) or found.counted
+    text = found.risk.text.replace(" of 100", "", 1)
+    return (Card(label="Risk of reward hacking", value=text, note=f"of 100; {note}"),)
 
 
 def _relative(evidence: Evidence) -> Card:

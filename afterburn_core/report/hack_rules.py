@@ -64,6 +64,19 @@ class Row:
         return TITLES.get(self.name, self.name.replace("_", " ").capitalize())
 
     @property
+    def reach(self) -> tuple[float, float] | None:
+        """Near and far end of the strength in percent, for rules that found something."""
+        if self.kind not in ("fail", "review") or self.strength is None or self.strength.value is None:
+            return None
+        ends = self.strength.interval
+        low, high = (self.strength.value,) * 2 if ends is None else (ends.low, ends.high)
+        return round(100 * low, 2), round(100 * high, 2)
+
+    @property
+    def sure(self) -> str:
+        return how_sure(self.moved)
+
+    @property
     def kind(self) -> FindingKind:
         return self.finding.kind
 
@@ -92,6 +105,16 @@ class Risk:
     message: str
     """The finding on it."""
 
+    @property
+    def text(self) -> str:
+        """`62 of 100`, with its reach where that says more: `62 [62, 80] of 100, 100 at worst`."""
+        known, upper, worst = (f"{end:.0f}" for end in (self.known, self.upper, self.worst))
+        if self.value is None:
+            return f"{known} to {worst} of 100" if worst != known else f"{known} of 100"
+        reach = f" [{known}, {upper}]" if upper != known else ""
+        tail = f", {worst} at worst" if worst != upper else ""
+        return f"{known}{reach} of 100{tail}"
+
 
 @attrs.frozen(kw_only=True)
 class HackRules:
@@ -104,8 +127,14 @@ class HackRules:
         return bool(self.rows)
 
     @property
-    def judged(self) -> tuple[Row, ...]:
-        return tuple(row for row in self.rows if row.kind not in ("open", "not_applicable"))
+    def counted(self) -> str:
+        """How many rules came to what: `1 failed, 1 undecided, 8 passed`."""
+        return presentation.counted(tuple(row.finding for row in self.rows))
+
+    @property
+    def tone(self) -> FindingKind:
+        """The kind whose colour the risk takes."""
+        return self.pressing[0].kind if self.pressing else "open" if self.open else "pass"
 
     @property
     def open(self) -> tuple[Row, ...]:
@@ -168,7 +197,7 @@ def contrast_text(item: Measurement, evidence: Evidence) -> str:
     descriptor = evidence.metrics.get(item.metric)
     unit = descriptor.unit if descriptor else "1"
     scale: Scale = "log_ratio" if item.metric.endswith("log_ratio") else "number"
-    scale = "rate" if is_share(item.metric, unit) else scale
+    scale = "rate" if is_share(item.metric, unit) or item.metric in QUALITY[:2] else scale
     own = "" if unit == "1" or scale != "number" else unit
     return f"{change(item.value, scale, own)} {bounds(item.interval, scale)}".strip()
 

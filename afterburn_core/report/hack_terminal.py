@@ -55,11 +55,7 @@ def _risk(risk: Risk) -> Text:
     """The number, how far it may reach, and a bar: known, then possible."""
     solid, possible = (round(end / 100 * _CELLS) for end in (risk.known, risk.worst))
     bar = ("█" * solid + "▒" * (possible - solid)).ljust(_CELLS, "·")
-    known, worst = f"{risk.known:.0f}", f"{risk.worst:.0f}"
-    number = f"{known} of 100" if known == worst else f"{known} to {worst} of 100"
-    if risk.value is not None and risk.upper < risk.worst:
-        number = f"{known} [{known}, {risk.upper:.0f}] of 100, {worst} at worst"
-    return Text.assemble("\n", ("Risk ", "bold"), (number, "bold"), "  ", bar)
+    return Text.assemble("\n", ("Risk ", "bold"), (risk.text, "bold"), "  ", bar)
 
 
 def _reason(row: Row) -> Text:

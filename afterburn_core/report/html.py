@@ -24,6 +24,7 @@ from afterburn_core.report.embedding_views import EmbeddingLimits, embedding_vie
 from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.families import tables
 from afterburn_core.report.forward_output import OutputLimits, output_views
+from afterburn_core.report.hack_rules import hack_rules
 from afterburn_core.report.inert import guard, json_island, visible
 from afterburn_core.report.json import document
 from afterburn_core.report.live_views import LiveLimits, live_views
@@ -99,6 +100,7 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
             spilled=spilled,
             views=views,
             behaviour=behaviour,
+            hacks=hack_rules(result, evidence),
             output=output_views(view, evidence, chosen.output),
             activation=activation_views(view),
             embedding=embedding_views(view, chosen.embedding),

@@ -11,6 +11,7 @@ from afterburn_core.report import numbers, presentation
 from afterburn_core.report.behaviour_questions import answers
 from afterburn_core.report.cards import cards
 from afterburn_core.report.evidence import Evidence, collect
+from afterburn_core.report.hack_rules import hack_rules
 from afterburn_core.report.inert import code, markdown
 from afterburn_core.report.series import Series, labelled_tables, series_cards, series_of
 from afterburn_core.report.weight_views import summary_lines
@@ -40,6 +41,7 @@ def render(view: ResultView, options: MarkdownOptions | None = None) -> bytes:
     blocks = [
         *_answer(result),
         *_figures(result, evidence, series),
+        *_hacks(result, evidence),
         *_behaviour(result, evidence),
         *_findings(result, evidence, chosen),
         *_most_changed(evidence, chosen),
@@ -107,6 +109,27 @@ def _behaviour(result: Result, evidence: Evidence) -> list[str]:
                 break
     heads = ("Question", "What", "Base", "Trained", "Change, 95 %", "Margin", "n", "Decision")
     return ["### Behaviour", _table(heads, rows)]
+
+
+def _hacks(result: Result, evidence: Evidence) -> list[str]:
+    """One row per rule on reward hacking, the risk, and what to do about those that found something."""
+    found = hack_rules(result, evidence)
+    if not found:
+        return []
+    rows = [
+        (
+            code(row.finding.rule),
+            presentation.KIND_WORDS[row.kind],
+            markdown(" ".join(part for part in (row.moved_text, f"({row.sure})" if row.sure else "") if part) or "–"),
+            markdown(row.quality_text or "–"),
+            row.strength_text or "–",
+            markdown(row.why if row.kind in ("open", "not_applicable") else row.help if row in found.pressing else ""),
+        )
+        for row in found.rows
+    ]
+    heads = ("Rule", "Outcome", "What moved, 95 %", "Quality, 95 %", "Strength", "Why, or what to do next")
+    risk = [f"**Risk {markdown(found.risk.text)}**"] if found.risk is not None else []
+    return ["### Reward hacking", *risk, _table(heads, rows)]
 
 
 def _findings(result: Result, evidence: Evidence, options: MarkdownOptions) -> list[str]:

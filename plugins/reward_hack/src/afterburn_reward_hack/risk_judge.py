@@ -26,12 +26,13 @@ class RiskJudge:
         yield from measured
         strengths = (evidence.get(f"reward_hack.{c.rule}.strength") for c in found.contributions if c.near > 0)
         cited = (*measured, *(m for m in strengths if m is not None))
-        ends = f"{found.known:.0f} and {found.worst:.0f} of 100{_top(found)}"
+        low, high = f"{found.known:.0f}", f"{found.worst:.0f}"
+        ends = f"{low} of 100{_top(found)}" if low == high else f"between {low} and {high} of 100{_top(found)}"
         if found.lost:
-            yield finding(RULE, "open", "note", f"Risk between {ends}: evidence is missing, {found.lost}", cited)
+            yield finding(RULE, "open", "note", f"Risk {ends}: evidence is missing, {found.lost}", cited)
         elif found.open:
             undecided = _listed(c.rule for c in found.open)
-            message = f"Risk between {ends}; undecided: {undecided}{_unlock(found)}"
+            message = f"Risk {ends}; undecided: {undecided}{_unlock(found)}"
             yield finding(RULE, "open", "note", message, cited)
         elif not found.judged:
             yield finding(RULE, "not_applicable", "none", f"Risk unknown: no rule could run{_unlock(found)}", cited)
