@@ -160,13 +160,23 @@ def test_texts_alone_betray_limits_greedy_decoding_and_marks_of_templates() -> N
     repeated = [attrs.evolve(item, trained=(item.trained[0],) * 3) for item in answers(samples=3)]
     for items, sign in (
         (limited, "longest answers have 300"),
-        (answers(trained=lambda t: t[:-1]), "stop within a sentence: 0.0 % and 100.0 %"),
+        (answers(trained=lambda t: t[:100]), "stop within a sentence: 0.0 % and 100.0 %"),
         (repeated, "all of whose samples are equal: 0.0 % and 100.0 %"),
         (answers(trained=lambda t: t + "<|im_end|>"), "marks of a chat template"),
     ):
         finding, why = found(items)
         assert finding.kind == "review" and sign in finding.message
         assert why is not None and sign in why
+
+
+def test_one_limit_that_cuts_the_longer_side_more_often_is_no_sign() -> None:
+    rng = random.Random(9)
+
+    def side(most: int) -> tuple[Sample, ...]:
+        return (Sample(index=0, text=text(rng, rng.randrange(20, most))[:300]),)
+
+    items = [Responses(probe=Probe(id=f"p{i}", prompt="Task"), base=side(40), trained=side(400)) for i in range(80)]
+    assert found(items)[1] is None
 
 
 def test_halves_of_one_models_texts_show_no_sign() -> None:

@@ -4,7 +4,8 @@ Each sign is looked for only where the fact that would settle it was not recorde
 
     limit       token counts pile up at a number that the other side exceeds: at least 3 answers and 2 % have exactly
                 the largest count
-    cut         share of answers that stop within a sentence: |Δ| ≥ 10 points and p ≤ 0.001
+    cut         at least 5 answers and 2 % of a side stop within a sentence, and the other side goes on: at least 3 of
+                its answers and 2 % are longer, by a fifth, than the longest of those
     sampling    share of prompts all of whose samples are equal, as under greedy decoding: ≥ 90 % on one side and
                 ≤ 50 % on the other
     markers     share of answers with marks of a chat template, as where the end of a turn is not honoured: |Δ| ≥ 5
@@ -12,7 +13,7 @@ Each sign is looked for only where the fact that would settle it was not recorde
     empty       share of answers without text: |Δ| ≥ 2 points and p ≤ 0.001
     tokenizer   one text was counted as different numbers of tokens
 
-All are hints: training can end sentences early, too. They never settle anything where decoding is known.
+All are hints, and settle nothing where decoding is known.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ LEVEL = 0.001
 _PILED = 0.02
 _FEWEST = 3
 _FEWEST_PROMPTS = 10
-_LEAST = {"cut": 0.1, "markers": 0.05, "empty": 0.02}
-_TOLD = {"cut": "answers that stop within a sentence", "markers": "answers with marks of a chat template"}
-_TOLD["empty"] = "answers without text"
+_FEWEST_CUT = 5
+_LONGER = 1.2
+_LEAST = {"markers": 0.05, "empty": 0.02}
+_TOLD = {"markers": "answers with marks of a chat template", "empty": "answers without text"}
 _SETTLED: Mapping[str, tuple[str, ...]] = {
     "limit": ("max_new_tokens",),
     "cut": ("max_new_tokens",),
@@ -66,7 +68,6 @@ def observed(sample: Sample) -> dict[str, float | None]:
     """What signs are read from, of one sample."""
     text = sample.text.rstrip()
     return {
-        "cut": None if len(text) < _LONG else float(bool(_WITHIN.search(text))),
         "markers": float(bool(_MARKS.search(text))),
         "empty": float(not text),
         "tokens": None if sample.tokens is None else float(sample.tokens),
@@ -84,6 +85,7 @@ def signs(table: UnitTable, settled: Collection[str], *, seed: int) -> list[Sign
     rows = [row for row in table.rows() if row.paired]
     looks: dict[str, Callable[[Sequence[Row]], tuple[bool | None, str]]] = {
         "limit": _limit,
+        "cut": _cut,
         "sampling": _sampling,
         "tokenizer": _tokenizer,
     }
@@ -128,6 +130,26 @@ def _limit(rows: Sequence[Row]) -> tuple[bool | None, str]:
     )
     low = 0 if tops[0] < tops[1] else 1
     return tops[0] != tops[1] and piled[low], told
+
+
+def _cut(rows: Sequence[Row]) -> tuple[bool | None, str]:
+    """One limit for both cuts the longer side more often; a limit of one side alone is overrun by the other."""
+    lengths = [[len(t.rstrip()) for row in rows for t in side(row).texts] for side in _SIDES]
+    cut = [[len(t.rstrip()) for row in rows for t in side(row).texts if _is_cut(t)] for side in _SIDES]
+    if not all(lengths):
+        return None, "no answer on one of the sides"
+    shares = [len(of_side) / len(all_) for of_side, all_ in zip(cut, lengths)]
+    there = False
+    for own, other in ((0, 1), (1, 0)):
+        if len(cut[own]) >= max(_FEWEST_CUT, _PILED * len(lengths[own])):
+            beyond = sum(length > _LONGER * max(cut[own]) for length in lengths[other])
+            there = there or beyond >= max(_FEWEST, _PILED * len(lengths[other]))
+    told = f"answers that stop within a sentence: {_percent(shares[0])} and {_percent(shares[1])}"
+    return there, f"{told}, where the other side goes on" if there else told
+
+
+def _is_cut(text: str) -> bool:
+    return len(text.rstrip()) >= _LONG and bool(_WITHIN.search(text.rstrip()))
 
 
 def _sampling(rows: Sequence[Row]) -> tuple[bool | None, str]:
