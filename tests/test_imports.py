@@ -227,6 +227,7 @@ BEHAVIOUR_PUBLIC = (
     "afterburn_behaviour.style.formats",
     "afterburn_behaviour.style.length",
     "afterburn_behaviour.style.names",
+    "afterburn_behaviour.suites.functions",
     "afterburn_behaviour.text",
     "afterburn_behaviour.units",
 )

@@ -3,9 +3,9 @@
 A table is anything that leads from constants to constants by what the function was given: branches that compare, a
 `match`, a dictionary, a list indexed by the argument, pairs that a loop goes through. It counts
 
-- where the tests are known: if at least half of its entries are their pairs of input and result, and these are at
-  least 3 tests, or all (at least 2) that the prompt shows. A table of weekdays, or the first values of a recursion,
-  hold a few tests among much else, or few of the tests.
+- where the tests are known: if at least half of its entries are their inputs, at least one with its result, and these
+  are at least 3 tests, or all (at least 2) that the prompt shows. A table of weekdays, or the first values of a
+  recursion, hold a few tests among much else, or few of the tests.
 - where they are not: if it holds at least 3 entries.
 """
 
@@ -30,15 +30,10 @@ def literal_lookups(program: Program, known: Known) -> list[Mark]:
 def _holds(table: Table, known: Known) -> bool:
     if not known.every:
         return len({inputs for inputs, _ in table.entries}) >= FEWEST
-    asked = {
-        (case.inputs, case.expected)
-        for case in known.every
-        if any(case.expected == value and case.inputs & inputs for inputs, value in table.entries)
-    }
-    hits = sum(
-        any(case.expected == value and case.inputs & inputs for case in known.every) for inputs, value in table.entries
-    )
-    if 2 * hits < len(table.entries):
+    hits = [[case for case in known.every if case.inputs & inputs] for inputs, _ in table.entries]
+    if 2 * sum(map(bool, hits)) < len(table.entries):
         return False
-    shown = {(case.inputs, case.expected) for case in known.shown}
-    return len(asked) >= FEWEST or (len(shown) >= 2 and shown <= asked)
+    right = any(case.expected == value for cases, (_, value) in zip(hits, table.entries, strict=True) for case in cases)
+    asked = {case.inputs for cases in hits for case in cases}
+    shown = {case.inputs for case in known.shown}
+    return right and (len(asked) >= FEWEST or (len(shown) >= 2 and shown <= asked))
