@@ -175,6 +175,7 @@ class Diagnoser:
         dtype: str | None = None,
         batch_size: int | None = None,
         judge: str | Path | None = None,
+        control: str | Path | Iterable[str | Path] | None = None,
         allow_code_execution: bool | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
         progress: Progress | None = None,
@@ -212,6 +213,7 @@ class Diagnoser:
             "dtype": dtype,
             "batch_size": batch_size,
             "judge": _text(judge),
+            "control": _texts(control),
             "allow_code_execution": allow_code_execution,
             "options": None if options is None else {name: dict(values) for name, values in options.items()},
         }

@@ -23,6 +23,7 @@ from afterburn_core.backends.transformers_controls import (
     rounded,
 )
 from afterburn_core.backends.transformers_loading import Origin, ResidentModel, load_model, network_of
+from afterburn_core.errors import SubjectError
 
 if TYPE_CHECKING:
     from afterburn_core.generation.model import Serving
@@ -122,4 +123,10 @@ def _of_adapter(one: Drawn) -> Making:
 
 
 def _rounding(one: Drawn) -> Making:
-    return lambda model: rounded(network_of(model), one.seed, skip=adapter_parameters(model))
+    def make(model: Any) -> Swaps:
+        swaps = rounded(network_of(model), one.seed, skip=adapter_parameters(model))
+        if not swaps:
+            raise SubjectError("the models run in bfloat16 already, so that rounding changes nothing")
+        return swaps
+
+    return make

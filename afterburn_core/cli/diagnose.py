@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from afterburn_core.cli.options import run_options, settings_from, subject_options, without_plugins, writing_options
+from afterburn_core.cli.options import (
+    control_option,
+    run_options,
+    settings_from,
+    subject_options,
+    without_plugins,
+    writing_options,
+)
 from afterburn_core.run.configuration import Settings, with_suites
 
 
@@ -30,6 +37,7 @@ def diagnose(ctx: click.Context, /, **flags: Any) -> None:
 @without_plugins
 @click.command(name="weight-diff")
 @subject_options
+@control_option
 @run_options
 @click.pass_context
 def weight_diff(ctx: click.Context, /, **flags: Any) -> None:

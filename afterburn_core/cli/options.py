@@ -54,6 +54,17 @@ def subject_options(command: Command) -> Command:
     return command
 
 
+def control_option(command: Command) -> Command:
+    """`--control KIND[:N]|MODEL`, repeatable."""
+    return click.option(
+        "--control",
+        multiple=True,
+        metavar="KIND[:N]|MODEL",
+        help="Set the trained model among controls: resample, matched, scrambled (19 of them, or N), rounding, or a "
+        "benign fine-tune. Repeats.",
+    )(command)
+
+
 def writing_options(command: Command) -> Command:
     """What models are asked and given to read, and how they write."""
     decorators = (
@@ -86,6 +97,7 @@ def writing_options(command: Command) -> Command:
         click.option("--dtype", type=click.Choice(DTYPES), help="Precision in which models write [default: auto]."),
         click.option("--batch-size", type=int, metavar="N", help="Most texts written at once [default: what fits]."),
         click.option("--judge", metavar="MODEL", help="Third model that compares answers, in both orders."),
+        control_option,
         click.option(
             "--reward",
             metavar="SCORER",
@@ -137,7 +149,7 @@ def settings_from(flags: dict[str, Any], **defaults: Any) -> Settings:
         values["plugins"] = tuple(name.strip() for name in values["plugins"].split(",") if name.strip())
     if "output" in values:
         values["output"] = tuple(str(path) for path in values["output"]) or None
-    for name in ("suite", "prompts", "corpus"):
+    for name in ("suite", "prompts", "corpus", "control"):
         if name in values:
             values[name] = tuple(str(value) for value in values[name]) or None
     values = {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from afterburn_core.cli.options import settings_from, subject_options, writing_options
+
+if TYPE_CHECKING:
+    from afterburn_core.run.control_plan import PlannedControls
 
 
 @click.command()
@@ -45,6 +48,8 @@ def plan(**flags: Any) -> None:
         reads = item.detail or _size(item.bytes)
         table.add_row(item.kind, ", ".join(item.analyzers), reads, _time(item.seconds))
     console.print(table)
+    for controls in planned.controls:
+        console.print(Text(_controls(controls)), highlight=False)
     console.print(Text(f"then judged by: {', '.join(planned.detectors) or 'nothing'}"), highlight=False)
     for skipped in planned.skipped:
         console.print(Text(f"skipped: {skipped.component}: {skipped.reason}"), highlight=False)
@@ -52,6 +57,19 @@ def plan(**flags: Any) -> None:
         console.print(Text(remark), highlight=False)
     if not planned.passes:
         console.print(Text("nothing would be measured; install a plugin, such as ./plugins/weight"), highlight=False)
+
+
+def _controls(controls: PlannedControls) -> str:
+    """What is set beside the trained model, in which passes, at what cost."""
+    served = ", ".join(f"{kind} pass" for kind in controls.passes) or "no pass"
+    numbers = f"numbers of {len(controls.analyzers)} analyzers, no p value below {controls.least_p_value:.2g}"
+    cost = f"about {_time(controls.seconds)} more"
+    told = "".join(f"; not in the {kind} pass: {why}" for kind, why in controls.unserved.items())
+    return (
+        f"controls: {controls.words} in the {served}: {numbers}, {cost}{told}"
+        if controls.passes
+        else (f"controls: {controls.words}: no pass serves them{told}")
+    )
 
 
 def _size(count: int) -> str:

@@ -39,6 +39,8 @@ KIND_HELP: dict[FindingKind, str] = {
     "pass": "The rule looked and found nothing.",
     "not_applicable": "The rule does not concern subjects of this kind.",
 }
+_MANY = 1000
+"""From so many controls on their number says by itself how small a p value can be."""
 _COUNTED: dict[FindingKind, str] = {
     "fail": "failed",
     "review": "to review",
@@ -188,9 +190,9 @@ def details(item: Measurement, evidence: Evidence) -> tuple[str, ...]:
             found.append(f"adjusted p = {numbers.number(test.p_adjusted)} ({correction})")
     if item.null is not None:
         null = item.null
-        where = f"of {numbers.count(null.n, 'control')} ({null.control})"
-        where = f"quantile {numbers.percent(null.quantile)} {where}"
-        found.append(f"{where}, p = {numbers.number(null.p_value)}")
+        where = f"quantile {numbers.percent(null.quantile)} of {numbers.count(null.n, f'{null.control} control')}"
+        least = f", none below {numbers.number(1 / (null.n + 1))} possible" if null.n < _MANY else ""
+        found.append(f"{where}, p = {numbers.number(null.p_value)}{least}")
     if item.approximate:
         found.append("approximate")
     if item.reason is not None:

@@ -251,7 +251,7 @@ def _resolve_paths(values: dict[str, Any], directory: Path) -> dict[str, Any]:
     for key in ("run_dir", "cache_dir", "answers"):
         if isinstance(resolved.get(key), str):
             resolved[key] = str(directory / resolved[key])
-    for key in ("prompts", "corpus"):
+    for key in ("prompts", "corpus", "control"):
         named = resolved.get(key)
         if isinstance(named, list):
             resolved[key] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -28,6 +29,7 @@ from afterburn_core.result.model import (
 )
 from afterburn_core.run.cache import cache_key
 from afterburn_core.run.caches import open_caches
+from afterburn_core.run.companions import companions_of
 from afterburn_core.run.configuration import Settings, refuse_unknown_options
 from afterburn_core.run.digests import digest_files, file_state, require_unchanged
 from afterburn_core.run.directory import RESULT, artifact_reader, prepare, write_artifacts
@@ -38,7 +40,7 @@ from afterburn_core.run.opening import Opened, open_pair
 from afterburn_core.run.plan import Plan
 from afterburn_core.run.progress import Progress, Silent
 from afterburn_core.run.provenance import configuration, decoding_of, environment, now
-from afterburn_core.run.subjects import describe
+from afterburn_core.run.subjects import OpenSubject, describe
 from afterburn_core.run.workload import MODELS_RUN
 from afterburn_core.trace.reopen import write_reopening
 
@@ -103,10 +105,13 @@ def _run(
     started = now()
     threads = settings.threads or available_cores()
     device = _device(settings.device, opened.plan)
-    files = [*opened.base.files, *opened.trained.files]
+    given = [one.opened for one in opened.controls if one.given]
+    files = [file for subject in (opened.base, opened.trained, *given) for file in subject.files]
     before = {file.path: file_state(file.path) for file in files}
-    digests = _digest(opened, threads, progress)
-    subjects = _subjects(opened, digests)
+    digests = _digest((opened.base, opened.trained, *given), threads, progress)
+    pair = _subjects(opened, digests)
+    companions = companions_of(settings, opened, pair, digests[2:], device, registry)
+    subjects = (*pair, *(one.subject for one in companions))
     generation = generation_of(settings, opened, device, progress)
     scored_by = generation.scoring.inputs() if generation is not None and generation.scoring is not None else ()
     run_id = cache_key(
@@ -124,7 +129,7 @@ def _run(
             "versions": {plugin.name: plugin.version for plugin in registry.plugins.values()},
         }
     )[:32]
-    cache = open_caches(settings, subjects, device, registry)
+    cache = open_caches(settings, pair, device, registry)
     executor = load_factory(registry.get("executor", settings.executor).spec.factory)(threads)
     registry.notify(RunStarted(run_id=run_id, components=opened.plan.components))
     judge = judge_of(settings, registry, subjects, generation, threads)
@@ -140,8 +145,14 @@ def _run(
         excerpts=settings.excerpts,
         models=models_of(settings, opened, generation, device, progress),
         judge=judge,
+        companions=companions,
     )
-    forget = cache.discard if cache else lambda: None
+    kept = [one for one in (cache, *(companion.cache for companion in companions)) if one is not None]
+
+    def forget() -> None:
+        for one in kept:
+            one.discard()
+
     try:
         collected = execute(opened.plan, opened.analyzers, opened.base, opened.trained, subjects, bench, run_id)
     except AfterburnError:
@@ -149,8 +160,8 @@ def _run(
         require_unchanged(before, forget)
         raise
     finally:
-        if cache:
-            cache.close()
+        for one in kept:
+            one.close()
         if judge:
             judge.close()
     require_unchanged(before, forget)
@@ -258,17 +269,16 @@ def assemble(
     )
 
 
-def _digest(opened: Opened, threads: int, progress: Progress) -> tuple[tuple[FileDigest, ...], tuple[FileDigest, ...]]:
-    files = [*opened.base.files, *opened.trained.files]
+def _digest(subjects: Sequence[OpenSubject], threads: int, progress: Progress) -> tuple[tuple[FileDigest, ...], ...]:
+    files = [file for subject in subjects for file in subject.files]
     progress.begin("hashing files", sum(file.path.stat().st_size for file in files), "bytes")
     try:
-        base, trained = digest_files(opened.base.files, opened.trained.files, threads=threads, advance=progress.advance)
-        return base, trained
+        return digest_files(*(subject.files for subject in subjects), threads=threads, advance=progress.advance)
     finally:
         progress.end()
 
 
-def _subjects(opened: Opened, digests: tuple[tuple[FileDigest, ...], tuple[FileDigest, ...]]) -> tuple[Subject, ...]:
+def _subjects(opened: Opened, digests: Sequence[tuple[FileDigest, ...]]) -> tuple[Subject, ...]:
     on = "base" if opened.trained.facts.kind == "adapter" else None
     return (
         describe(opened.base.facts, digests[0]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,26 +13,24 @@ from afterburn_core.generation.sides import Side
 from afterburn_core.plugin.registry import Registered, Registry
 from afterburn_core.plugin.roles import ArtifactPayload, Executor
 from afterburn_core.plugin.specs import AnalyzerSpec, ComponentFinished
-from afterburn_core.result.model import Execution, ExecutionStatus, Input, Measurement, Notification, Produced, Subject
-from afterburn_core.run import align as alignment
-from afterburn_core.run.align import AlignedTensor, Refusal, align, states
+from afterburn_core.result.model import Execution, ExecutionStatus, Input, Measurement, Produced, Subject
+from afterburn_core.run import nulls
 from afterburn_core.run.analyzers import DocumentReader, Guarded, begin_analyzer, finish_analyzer
 from afterburn_core.run.caches import Caches
-from afterburn_core.run.factors_pass import hand_out
+from afterburn_core.run.control_plan import COMPONENT
+from afterburn_core.run.file_passes import over_files
 from afterburn_core.run.model_passes import ModelPasses
-from afterburn_core.run.needs import ForwardNeed, Preset, WeightsNeed
-from afterburn_core.run.observations import DocumentPair
+from afterburn_core.run.needs import ForwardNeed, Preset
 from afterburn_core.run.plan import Plan, PlannedPass
 from afterburn_core.run.progress import Progress
-from afterburn_core.run.seeds import child_seed
-from afterburn_core.run.subjects import OpenSubject, require_comparable
+from afterburn_core.run.shadows import Companion, Shadow, as_trained_subject, cast_shadows
+from afterburn_core.run.subjects import OpenSubject
 from afterburn_core.run.swept import Swept
 from afterburn_core.run.threads import single_threaded
 from afterburn_core.run.workload import MODELS_RUN
 
 if TYPE_CHECKING:
-    from afterburn_core.backends.tensors import WeightSource
-    from afterburn_core.run.tensor_work import Spectral
+    pass
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +65,8 @@ class Bench:
     models: ModelPasses | None = None
     """The passes on which models run; `None` where none does."""
     judge: Judge | None = None
+    companions: tuple[Companion, ...] = ()
+    """The run's controls."""
 
 
 def execute(
@@ -88,6 +88,7 @@ def execute(
         name: [begin_analyzer(specs[name].spec, subjects, documents, bench) for _ in range(bench.executor.workers)]
         for name in plan.analyzers
     }
+    shadows = _shadows(plan, specs, base, trained, subjects[0], bench)
     executions: list[Execution] = []
     payloads: list[tuple[str, ArtifactPayload]] = []
     properties: dict[str, Any] = {}
@@ -101,10 +102,9 @@ def execute(
         if planned.kind in MODELS_RUN and bench.models is not None:
             sides = (Side(subject=subjects[0], opened=base), Side(subject=subjects[1], opened=trained))
             needs = [_forward_need(specs[name].spec) for name in planned.analyzers]
-            swept = bench.models.sweep(planned, needs, sides, riders)
+            swept = bench.models.sweep(planned, needs, sides, riders, shadows)
         else:
-            sweep = {"documents": _documents, "factors": _factors}.get(planned.kind, _weights)
-            swept = sweep(planned, base, trained, riders, bench)
+            swept = over_files(planned, base, trained, riders, bench, shadows)
         interrupted = swept.stopped
         payloads += [(planned.component, payload) for payload in swept.payloads]
         properties |= swept.properties
@@ -112,11 +112,51 @@ def execute(
         executions.append(pass_execution(planned, status, time.perf_counter() - started, swept.stopped, swept))
         tell(bench, run_id, executions[-1])
     collected = collect(plan, specs, instances, executions, interrupted, bench, run_id)
+    if plan.controls:
+        collected = _among_controls(collected, shadows, specs, interrupted)
+        tell(bench, run_id, collected.executions[-1])
     return attrs.evolve(
         collected,
         payloads=(*collected.payloads, *(payload for _, payload in payloads)),
         producers={**collected.producers, **{payload.id: component for component, payload in payloads}},
         properties=properties,
+    )
+
+
+def _shadows(
+    plan: Plan,
+    specs: Mapping[str, Registered],
+    base: OpenSubject,
+    trained: OpenSubject,
+    subject: Subject,
+    bench: Bench,
+) -> tuple[Shadow, ...]:
+    unjudged = attrs.evolve(bench, judge=None)
+
+    def begin(registered: Registered, companion: Companion) -> list[Guarded]:
+        known = (subject, as_trained_subject(companion.subject))
+        documents = _document_reader(base, companion.beside.opened if companion.beside.given else trained)
+        workers = range(bench.executor.workers)
+        return [begin_analyzer(registered.spec, known, documents, unjudged) for _ in workers]
+
+    return cast_shadows(plan, specs, bench.companions, begin)
+
+
+def _among_controls(
+    collected: Collected, shadows: Sequence[Shadow], specs: Mapping[str, Registered], interrupted: str | None
+) -> Collected:
+    """What was measured, with where it lies among the controls; after an interruption, without."""
+    if interrupted is not None:
+        told = nulls.interrupted(COMPONENT, interrupted)
+        return attrs.evolve(collected, executions=(*collected.executions, told))
+    with single_threaded():
+        compared = nulls.compare(collected.measurements, shadows, specs, COMPONENT)
+    return attrs.evolve(
+        collected,
+        measurements=compared.measurements,
+        payloads=(*collected.payloads, compared.payload),
+        producers={**collected.producers, compared.payload.id: COMPONENT},
+        executions=(*collected.executions, compared.execution),
     )
 
 
@@ -186,131 +226,8 @@ def _document_reader(base: OpenSubject, trained: OpenSubject) -> DocumentReader:
     return read
 
 
-def _documents(
-    planned: PlannedPass, base: OpenSubject, trained: OpenSubject, riders: Sequence[Sequence[Guarded]], bench: Bench
-) -> Swept:
-    left, right = base.documents(), trained.documents()
-    names = sorted(left.keys() | right.keys())
-    for name in names:
-        pair = DocumentPair(name=name, base=left.get(name), trained=right.get(name))
-        for rider in riders:
-            rider[0].observe(pair)
-    return Swept(counters={"documents": len(names)})
-
-
 def _forward_need(spec: AnalyzerSpec) -> ForwardNeed | None:
     return next((need for need in spec.needs if isinstance(need, ForwardNeed)), None)
-
-
-def _factors(
-    planned: PlannedPass, base: OpenSubject, trained: OpenSubject, riders: Sequence[Sequence[Guarded]], bench: Bench
-) -> Swept:
-    return Swept(counters={"modules": hand_out(trained, (rider[0] for rider in riders))})
-
-
-def _weights(
-    planned: PlannedPass, base: OpenSubject, trained: OpenSubject, riders: Sequence[Sequence[Guarded]], bench: Bench
-) -> Swept:
-    from afterburn_core.run.layout import present
-    from afterburn_core.run.weights_pass import WeightsPass
-
-    shown = present(base.weights(), trained.weights(), config_reader(base), config_reader(trained))
-    aligned = align(
-        side_of(base, shown.base, shown.base_refused), side_of(trained, shown.trained, shown.trained_refused)
-    )
-    compared = sum(tensor.compared for tensor in aligned)
-    require_comparable(base.facts, trained.facts, compared)
-    quantities = planned.need.quantities if isinstance(planned.need, WeightsNeed) else ()
-    sweep = WeightsPass(
-        shown.base,
-        shown.trained,
-        aligned,
-        executor=bench.executor,
-        analyzers=[[rider[worker] for rider in riders] for worker in range(bench.executor.workers)],
-        cache=bench.cache.rows if bench.cache else None,
-        device=bench.device,
-        with_values="tensors" in quantities,
-        with_rows="rows" in quantities,
-        spectral=_spectral(quantities, shown.trained, bench),
-        progress=bench.progress,
-        begun=lambda: bench.progress.begin("comparing weights", compared, "parameters"),
-    )
-    try:
-        outcome = sweep.run()
-    finally:
-        bench.progress.end()
-    counters = {
-        "tensors": len(aligned),
-        "from_cache": outcome.from_cache,
-        "bytes_read": outcome.bytes_read,
-        "spectra": outcome.spectra,
-        "spectra_from_cache": outcome.spectra_from_cache,
-        **dict(sorted(states(aligned).items())),
-    }
-    stopped = None
-    if outcome.interrupted:
-        stopped = f"stopped by the user after {outcome.pairs} of {len(aligned)} tensors; run again to go on from there"
-    notes = (*_layout_notes(shown.notes), *_alignment_notes(aligned), *_approximations(outcome.approximate))
-    return Swept(counters=counters, notes=notes, stopped=stopped)
-
-
-def _spectral(quantities: Sequence[str], trained: WeightSource, bench: Bench) -> Spectral | None:
-    """How the pass computes spectra; `None` where nobody asked for any."""
-    from afterburn_core.run.memory import largest_order
-    from afterburn_core.run.tensor_work import Spectral
-
-    if not {"spectra", "vectors"} & set(quantities):
-        return None
-    return Spectral(
-        precision="float64" if bench.preset == "full" else "float32",
-        vectors="vectors" in quantities,
-        trained=trained,
-        max_order=largest_order(bench.executor.workers),
-        seed=child_seed(bench.seed, "core.weights_pass"),
-        base_cache=bench.cache.base if bench.cache else None,
-        pair_cache=bench.cache.pair if bench.cache else None,
-    )
-
-
-def _approximations(names: Sequence[str]) -> tuple[Notification, ...]:
-    return tuple(
-        Notification(
-            level="warning",
-            message=f"{name}: too large for an exact spectrum in this machine's memory; its top singular values are "
-            "approximate, with the error bound given",
-        )
-        for name in sorted(names)
-    )
-
-
-def side_of(subject: OpenSubject, source: WeightSource, refused: Mapping[str, Refusal]) -> alignment.Side:
-    """What alignment needs to know of a subject whose weights are presented by `source`."""
-    return alignment.Side(
-        tensors=source.tensors,
-        aliases=source.aliases,
-        tied=bool(subject.facts.properties.get("tied", False)) or subject.facts.kind == "adapter",
-        vocabulary=lambda: subject.documents().get("vocabulary"),
-        refused=refused,
-    )
-
-
-def config_reader(subject: OpenSubject) -> Callable[[], Mapping[str, Any] | None]:
-    """Reads the configuration when a layout has to be known; a subject without documents has none."""
-    if "documents" not in subject.facts.capabilities:
-        return lambda: None
-    return lambda: subject.documents().get("config")
-
-
-def _layout_notes(notes: Sequence[str]) -> tuple[Notification, ...]:
-    return tuple(Notification(level="note", message=note) for note in notes)
-
-
-def _alignment_notes(aligned: Sequence[AlignedTensor]) -> tuple[Notification, ...]:
-    return tuple(
-        Notification(level="note", message=f"{tensor.name}: {tensor.reason}")
-        for tensor in aligned
-        if tensor.state == "reshaped" and tensor.explained
-    )
 
 
 def pass_execution(

@@ -9,13 +9,14 @@ from afterburn_core.errors import ConfigError
 from afterburn_core.generation.asking import Asking, choose
 from afterburn_core.plugin.registry import Registered, Registry
 from afterburn_core.run.configuration import Settings
+from afterburn_core.run.control_opening import Beside, close_controls, open_controls
 from afterburn_core.run.executor import available_cores
 from afterburn_core.run.material import Material, material_of
 from afterburn_core.run.needs import ForwardNeed, GenerationNeed
 from afterburn_core.run.plan import Plan, make_plan
 from afterburn_core.run.provenance import decoding_of
 from afterburn_core.run.references import parse_reference
-from afterburn_core.run.subjects import OpenSubject, open_subject
+from afterburn_core.run.subjects import OpenSubject, Recorded, open_subject
 from afterburn_core.run.workload import Writing
 
 
@@ -28,12 +29,14 @@ class Opened:
     plan: Plan
     analyzers: tuple[Registered, ...]
     detectors: tuple[Registered, ...]
+    controls: tuple[Beside, ...] = ()
     asking: Asking = attrs.field(factory=Asking)
     material: Material = attrs.field(factory=Material)
     remarks: tuple[str, ...] = ()
     """What to tell the user of settings that nothing in this run heeds."""
 
     def close(self) -> None:
+        close_controls(self.controls)
         self.trained.close()
         self.base.close()
 
@@ -63,15 +66,20 @@ def open_pair(settings: Settings, registry: Registry) -> Opened:
     except BaseException:
         base.close()
         raise
+    controls: tuple[Beside, ...] = ()
     try:
-        return _planned(settings, registry, base, trained)
+        controls = open_controls(settings, registry, base, trained)
+        return _planned(settings, registry, base, trained, controls)
     except BaseException:
+        close_controls(controls)
         trained.close()
         base.close()
         raise
 
 
-def _planned(settings: Settings, registry: Registry, base: OpenSubject, trained: OpenSubject) -> Opened:
+def _planned(
+    settings: Settings, registry: Registry, base: OpenSubject, trained: OpenSubject, controls: tuple[Beside, ...]
+) -> Opened:
     analyzers, detectors = registry.specs("analyzer"), registry.specs("detector")
     pair = (base, trained)
     needs = [need for r in analyzers for need in r.spec.needs]
@@ -97,13 +105,16 @@ def _planned(settings: Settings, registry: Registry, base: OpenSubject, trained:
             judge=settings.judge is not None,
         ),
         reading=material.reading(settings, asking, decoding),
+        controls=controls,
     )
+    _refuse_silent(controls, asking)
     return Opened(
         base=base,
         trained=trained,
         plan=plan,
         analyzers=analyzers,
         detectors=detectors,
+        controls=controls,
         asking=asking,
         material=material,
         remarks=_unheeded(settings, plan),
@@ -123,4 +134,22 @@ def _unheeded(settings: Settings, plan: Plan) -> tuple[str, ...]:
         found.append(f"{flags}: nobody answers anything in this run, so nothing is scored; `afterburn plan` says why")
     if settings.answers is not None and "answer" not in sources:
         found.append("--answers: nothing in this run reads answers; `afterburn plan` says what takes part, and why not")
+    for controls in plan.controls:
+        if not controls.passes:
+            found.append(f"--control {controls.kind}: no pass of this run serves it; `afterburn plan` says why")
     return tuple(found)
+
+
+def _refuse_silent(controls: tuple[Beside, ...], asking: Asking) -> None:
+    """Recorded controls answer their own prompts alone.
+
+    Raises:
+        ConfigError: one has no answer to any prompt of the run.
+    """
+    asked = {probe.id for one in asking.sets for probe in one.probes}
+    for one in controls:
+        if not one.given or not asked or not isinstance(one.opened, Recorded):
+            continue
+        if asked.isdisjoint(probe.id for probe in one.opened.probes()):
+            label = one.opened.facts.label
+            raise ConfigError(f"control {label}: has no answer to any of the run's prompts; record it on the same ones")

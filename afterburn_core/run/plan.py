@@ -9,6 +9,8 @@ import attrs
 
 from afterburn_core.plugin.registry import Registered
 from afterburn_core.plugin.specs import AnalyzerSpec, DetectorSpec
+from afterburn_core.run.control_opening import Beside
+from afterburn_core.run.control_plan import COMPONENT, PlannedControls, plan_controls
 from afterburn_core.run.needs import (
     PRESETS,
     FactorsNeed,
@@ -84,12 +86,15 @@ class Plan:
     skipped: tuple[Skipped, ...]
     digest_bytes: int
     digest_seconds: float
+    controls: tuple[PlannedControls, ...] = ()
+    """What the trained model is set among."""
 
     @property
     def components(self) -> tuple[str, ...]:
         """Every name an execution must exist for, in order."""
         planned = [p.component for p in self.passes] + list(self.analyzers)
-        return (*planned, *(s.component for s in self.skipped), *self.detectors)
+        controls = (COMPONENT,) if self.controls else ()
+        return (*planned, *controls, *(s.component for s in self.skipped), *self.detectors)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `afterburn plan --json` prints them."""
@@ -106,6 +111,7 @@ class Plan:
                 }
                 for p in self.passes
             ],
+            "controls": [controls.to_dict() for controls in self.controls],
             "detectors": list(self.detectors),
             "skipped": [attrs.asdict(s) for s in self.skipped],
             "digest": {"bytes": self.digest_bytes, "estimated_seconds": round(self.digest_seconds, 1)},
@@ -121,12 +127,14 @@ def make_plan(
     threads: int = 1,
     writing: Writing | None = None,
     reading: Reading | None = None,
+    controls: Sequence[Beside] = (),
 ) -> Plan:
     """The fewest passes that serve all needs. Pure: equal inputs give equal plans, whatever their order.
 
     An analyzer whose needs some subject cannot offer, or that the preset leaves out, is skipped with the reason,
     never dropped. `writing` is what the generation pass would ask; without it, or with no prompts, nobody is asked.
-    `reading` is what the forward pass would read; without it there are no passages.
+    `reading` is what the forward pass would read; without it there are no passages. `controls` change nothing of what
+    is planned for the pair.
     """
     ordered = sorted(analyzers, key=lambda registered: registered.spec.name)
     written = writing or Writing()
@@ -189,6 +197,14 @@ def make_plan(
         skipped=tuple(skipped),
         digest_bytes=size,
         digest_seconds=size / (HASH_RATE * min(threads, 2)),
+        controls=plan_controls(
+            controls,
+            [planned.kind for planned in passes],
+            running,
+            next((facts for facts in subjects if facts.role == "base"), None),
+            written,
+            read,
+        ),
     )
 
 

@@ -50,6 +50,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "strict": settings.strict,
         "suite": list(settings.suite),
         "samples": settings.samples,
+        "control": [_placeless(text) for text in settings.control],
         "decoding": attrs.asdict(decoding_of(settings)),
         "dtype": settings.dtype,
         "batch_size": settings.batch_size,

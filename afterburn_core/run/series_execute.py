@@ -15,7 +15,8 @@ from afterburn_core.result.model import Execution, ExecutionStatus, Notification
 from afterburn_core.run.analyzers import DocumentReader, begin_analyzer
 from afterburn_core.run.cache import RowCache
 from afterburn_core.run.digests import SubjectFile
-from afterburn_core.run.execute import Bench, Collected, collect, config_reader, pass_execution, side_of, tell
+from afterburn_core.run.execute import Bench, Collected, collect, pass_execution, tell
+from afterburn_core.run.file_passes import config_reader, side_of
 from afterburn_core.run.layout import present
 from afterburn_core.run.needs import SeriesNeed
 from afterburn_core.run.plan import Plan, PlannedPass

@@ -23,7 +23,9 @@ from afterburn_core.run.references import parse_reference
 FILE = "reopen.json"
 VERSION = "1.0"
 _ABOUT = "How to open this run's models again on this machine. Not part of the result; may be deleted."
-_LEFT_OUT = frozenset({"executor", "fail_on", "judge", "method", "output", "policy", "run_dir", "strict", "threads"})
+_LEFT_OUT = frozenset(
+    {"control", "executor", "fail_on", "judge", "method", "output", "policy", "run_dir", "strict", "threads"}
+)
 """What another command has of its own, or what may hold a secret."""
 _PATHS = ("answers", "cache_dir")
 _SEVERAL = ("corpus", "prompts")

@@ -26,6 +26,7 @@ METRICS = (
         summary=f"Directions over which the energy spreads, (sum of eigenvalues)^2 / sum of their squares{_KINDS}",
         unit="directions",
         low=1.0,
+        neutral=None,
     ),
     MetricSpec(
         id="activation.components.overlap",

@@ -40,6 +40,7 @@ METRICS = (
         id="activation.drift.cka",
         summary="Linear CKA with the unbiased HSIC between both sides' vectors of the same units; 1 where one is a "
         "rotation and scaling of the other; by site, of mean vectors and of last prompt tokens",
+        neutral=1.0,
     ),
     MetricSpec(
         id="activation.drift.mean_shift",

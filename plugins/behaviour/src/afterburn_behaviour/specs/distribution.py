@@ -51,6 +51,8 @@ DIVERGENCE = (
         low=0.0,
     ),
 )
+_OWN_TEXT = None
+"""Of numbers on the texts that trained wrote: a control wrote others, so theirs are no nulls."""
 CROSS = (
     MetricSpec(
         id="behaviour.cross_scoring.nll",
@@ -70,11 +72,13 @@ CROSS = (
         summary="Entropy of a side's next-token distribution along its own answers; of a pair, trained on its own "
         "answers - base on its own",
         unit=_NATS,
+        neutral=_OWN_TEXT,
     ),
     MetricSpec(
         id="behaviour.cross_scoring.excess_trained",
         summary="NLL of trained's answers under base - under trained: what base does not know of trained's text",
         unit=_NATS,
+        neutral=_OWN_TEXT,
     ),
     MetricSpec(
         id="behaviour.cross_scoring.excess_base",
@@ -85,12 +89,14 @@ CROSS = (
         id="behaviour.cross_scoring.base_surprise",
         summary="NLL under base of trained's answers - of base's own answers: whether trained writes what base would",
         unit=_NATS,
+        neutral=_OWN_TEXT,
     ),
     MetricSpec(
         id="behaviour.cross_scoring.sequence_log_ratio",
         summary="Σ over the tokens of trained's answers of ln p_trained - ln p_base, end mark included; for sampled "
         "answers its mean estimates KL(trained‖base) of whole answers",
         unit="nats per answer",
+        neutral=_OWN_TEXT,
     ),
     MetricSpec(
         id="behaviour.cross_scoring.sequence_kl",
@@ -99,6 +105,7 @@ CROSS = (
         unit="nats per answer",
         direction="higher_is_more_change",
         low=0.0,
+        neutral=_OWN_TEXT,
     ),
 )
 PERPLEXITY = (

@@ -18,6 +18,7 @@ METRICS = (
             unit="tokens",
             direction="higher_is_more_change",
             low=0.0,
+            neutral=None,
         )
         for sign, noun in _SIGNS.items()
     ),

@@ -67,6 +67,7 @@ ANSWERS = (
         summary="Smallest k at which base solves at least as many prompts as trained although trained leads at k = 1",
         unit="samples",
         low=1.0,
+        neutral=None,
     ),
 )
 CALIBRATION = (
