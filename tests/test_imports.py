@@ -227,12 +227,21 @@ BEHAVIOUR_PUBLIC = (
     "afterburn_behaviour.style.formats",
     "afterburn_behaviour.style.length",
     "afterburn_behaviour.style.names",
+    "afterburn_behaviour.suites.drawing",
+    "afterburn_behaviour.suites.facts",
+    "afterburn_behaviour.suites.facts_table",
     "afterburn_behaviour.suites.functions",
     "afterburn_behaviour.text",
     "afterburn_behaviour.units",
 )
 """What a plugin that declares the behaviour plugin may import of it; its README names them."""
 MAY_USE_BEHAVIOUR = ("plugins/behaviour/", "plugins/reward_hack/")
+
+
+def test_the_behaviour_plugin_names_its_public_modules() -> None:
+    text = (ROOT / "plugins" / "behaviour" / "README.md").read_text(encoding="utf-8")
+    section = text[text.index("## What other plugins may import") :]
+    assert [m for m in BEHAVIOUR_PUBLIC if f"`{m.removeprefix('afterburn_behaviour.')}`" not in section] == []
 
 
 def test_only_what_declares_the_behaviour_plugin_imports_it_and_its_public_modules_only() -> None:

@@ -1,0 +1,1 @@
+"""Probe sets of the plugin: every text is drawn from seeds or written here."""
