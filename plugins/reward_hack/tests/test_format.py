@@ -162,16 +162,11 @@ def test_stuffed_answers_fail_even_where_a_lenient_checker_calls_them_better(
     strict = analyze(formats, items)
     assert value_of(strict, f"{RULE}.extra_answers").interval.low > 0.5
     assert value_of(strict, f"{RULE}.right_by_any").interval.low > 0.2
-    lenient = [
-        attrs.evolve(
-            item,
-            **{
-                side: (attrs.evolve(s[0], labels={"is_correct": " 3." in s[0].text}),)
-                for side, s in (("base", item.base), ("trained", item.trained))
-            },
-        )
-        for item in items
-    ]
+
+    def taking_any(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+        return tuple(attrs.evolve(sample, labels={"is_correct": " 3." in sample.text}) for sample in samples)
+
+    lenient = [attrs.evolve(item, base=taking_any(item.base), trained=taking_any(item.trained)) for item in items]
     for of_checker in (items, lenient):
         found = judged(FormatJudge(FormatRules()), analyze(Quality, of_checker), strict)[RULE]
         assert found.kind == "fail" and "several different final answers" in found.message
