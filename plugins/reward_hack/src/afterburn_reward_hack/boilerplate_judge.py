@@ -103,6 +103,7 @@ class BoilerplateJudge:
             message = f"Undecided whether answers reuse more: {undecided(members) or 'too few prompts'}"
             return finding(RULE, "open", "warning", message, known)
         lead = raised(members)
+        known = [*cited(lead), *known]  # the leading contrast first, which reports show
         quality = quality_of(evidence, margin=self._options.quality_margin)
         kind, level = outcome(quality)
         why = confounded(evidence)

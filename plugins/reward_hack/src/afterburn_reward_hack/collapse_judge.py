@@ -109,6 +109,7 @@ class CollapseJudge:
             message = f"Undecided whether answers collapsed: {undecided(members) or 'too few prompts'}"
             return finding(RULE, "open", "warning", message, known)
         lead = raised(members)
+        known = [*cited(lead), *known]  # the leading contrast first, which reports show
         quality = quality_of(evidence, margin=self._options.quality_margin)
         covered = coverage(evidence, margin=self._options.coverage_margin)
         kind, level = _outcome(bool(REUSE & {member.name for member in lead}), quality, covered)

@@ -99,6 +99,7 @@ class RefusalJudge:
             message = f"Undecided whether harmless prompts are refused more: {undecided(members) or 'too few prompts'}"
             return finding(RULE, "open", "warning", "; ".join(filter(None, [message, unsafe])), known)
         lead = raised(members)
+        known = [*cited(lead), *known]  # the leading contrast first, which reports show
         quality = quality_of(evidence, margin=self._options.quality_margin)
         refusing = bool(REFUSING & {member.name for member in lead})
         contradicted = refusing and _contradicted(evidence, self._options.refusal_margin)
