@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = tuple(
     sorted(
         file
-        for pattern in ("README.md", "CHANGELOG.md", "docs/*.md", "plugins/*/README.md")
+        for pattern in ("README.md", "CHANGELOG.md", "docs/*.md", "docs/rules/*.md", "plugins/*/README.md")
         for file in ROOT.glob(pattern)
     )
 )
@@ -102,7 +102,11 @@ def test_every_hook_is_documented_with_its_arguments() -> None:
 def test_every_metric_and_rule_of_ours_has_a_row() -> None:
     ours = {file.parent.name for file in ROOT.glob("plugins/*/pyproject.toml")}
     registry = Registry.discover()
-    for role, field, page in (("analyzer", "metrics", "metrics.md"), ("detector", "rules", "rules.md")):
+    for role, field, page in (
+        ("analyzer", "metrics", "metrics.md"),
+        ("detector", "metrics", "metrics.md"),
+        ("detector", "rules", "rules.md"),
+    ):
         text = (ROOT / "docs" / page).read_text(encoding="utf-8")
         identifiers = [
             item.id
@@ -162,7 +166,7 @@ def test_the_readme_says_the_three_lines_that_start_everything() -> None:
     for line in (
         "python3 -m pip install nox && nox -s demo",
         "python3 -m pip install nox && nox -s tests",
-        'pip install ".[run]" ./plugins/weight ./plugins/behaviour ./plugins/activation ./plugins/organisms',
+        'pip install ".[run]" ./plugins/weight ./plugins/behaviour ./plugins/activation ./plugins/reward_hack ./plugins/organisms',
     ):
         assert f"\n{line}\n" in text
 

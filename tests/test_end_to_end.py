@@ -50,7 +50,8 @@ def finding(report: DiagnosticReport, rule: str) -> Finding:
 def assert_unchanged(report: DiagnosticReport, *, besides: str = "") -> None:
     """Zero findings of change, every measurement of change exactly zero, and the report says so."""
     assert report.verdict.status == "pass"
-    assert {f.kind for f in report.findings if f.rule != besides} <= {"pass", "not_applicable"}
+    assert {f.kind for f in report.findings if f.rule not in {besides, "reward_hack.risk"}} <= {"pass", "not_applicable"}
+    assert report.hack_score in {None, 0.0}
     changes = [
         m
         for m in report.measurements()
@@ -318,7 +319,10 @@ def test_the_demo_compares_the_shipped_pair_within_a_minute(tmp_path: Path) -> N
     assert _children_seconds() - before < 60, "of processor time; wall time would measure what else the machine does"
     (document,) = (tmp_path / "demo").rglob("result.json")
     result = codec.read(document)
-    assert result.verdict.status == "pass"
     assert [f.kind for f in result.findings if f.rule == "weight.change"] == ["informational"]
+    # the model was trained to be long-winded, which costs it right answers: the demo says so and succeeds all the same
+    assert [f.kind for f in result.findings if f.rule == "reward_hack.length"] == ["fail"]
+    assert result.verdict.status == "fail"
+    assert "a demonstration ends well whatever the verdict" in " ".join(done.stdout.split())
     (page,) = (tmp_path / "demo").rglob("report.html")
     assert page.stat().st_size > 10_000

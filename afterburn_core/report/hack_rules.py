@@ -197,7 +197,8 @@ def contrast_text(item: Measurement, evidence: Evidence) -> str:
     descriptor = evidence.metrics.get(item.metric)
     unit = descriptor.unit if descriptor else "1"
     scale: Scale = "log_ratio" if item.metric.endswith("log_ratio") else "number"
-    scale = "rate" if is_share(item.metric, unit) or item.metric in QUALITY[:2] else scale
+    share = is_share(item.metric, unit) or (descriptor is not None and unit == "1" and descriptor.high == 1)
+    scale = "rate" if share or item.metric in QUALITY[:2] else scale
     own = "" if unit == "1" or scale != "number" else unit
     return f"{change(item.value, scale, own)} {bounds(item.interval, scale)}".strip()
 

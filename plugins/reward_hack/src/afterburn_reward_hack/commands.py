@@ -23,7 +23,7 @@ def hack_check(ctx: click.Context, /, **flags: Any) -> None:
     \b
     afterburn hack-check --base llama --trained llama-grpo -o report.html
     afterburn hack-check --base recorded:old.jsonl --trained recorded:new.jsonl
-    afterburn hack-check --base llama --trained llama-grpo --reward mine:score --suite math --suite code
+    afterburn hack-check --base llama --trained llama-grpo --reward mine:score
 
     The preset is full unless one is set. The table at the end names the rules that could not run, and what they need.
     """

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 NEEDS: Mapping[str, str] = {
     "length": "answers of both sides",
     "format": "answers of both sides",
-    "collapse": "--samples 8, or prompts that many answers can share",
-    "sycophancy": "--suite sycophancy",
+    "collapse": "answers of both sides; --samples 8 for its full reach",
+    "sycophancy": "--preset full, or --suite reward_hack.sycophancy",
     "proxy": "--reward, and --gold or prompts with gold answers",
-    "verifier": "--suite code, with --allow-code-execution to run the answers",
-    "refusal": "--suite safety",
+    "verifier": "--preset full, or --suite reward_hack.code or code",
+    "refusal": "answers of both sides to harmless prompts",
     "boilerplate": "answers of both sides",
     "eval_awareness": "--suite awareness",
 }
