@@ -104,8 +104,9 @@ class VerifierJudge:
             kind: FindingKind = "open" if items is None else "not_applicable"
             return finding(RULE, kind, "warning" if items is None else "none", message, known, scope=CODE)
         missing = [member.name for member in members if member.measurement is None]
-        facts = [*known, *cited(members), *self._parts(evidence, RULE, SIGNS)]
         up = raised(members)
+        leading = [*up, *(member for member in members if member not in up)]  # what is cited first is shown first
+        facts = [*cited(leading), *known, *self._parts(evidence, RULE, SIGNS)]
         if up:
             kind, level, end = self._gaming(evidence, members, up)
             shown = [*self._risen(evidence, RULE, SIGNS), "gamed", *SIGNS]
