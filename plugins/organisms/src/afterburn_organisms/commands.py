@@ -40,8 +40,8 @@ def demo(ctx: click.Context, out: Path) -> None:
     code = run_and_report("demo", settings, None, as_json=False, quiet=False)
     verdict = load_report(out).verdict.status
     click.echo(
-        f"\nThe verdict is {verdict}: `afterburn diagnose` would exit with {code}; a demonstration ends well whatever the "
-        "verdict."
+        f"\nThe verdict is {verdict}: `afterburn diagnose` would exit with {code}; a demonstration ends well whatever "
+        "the verdict."
     )
 
 
