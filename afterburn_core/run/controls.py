@@ -28,7 +28,7 @@ Kind = Literal["resample", "matched", "scrambled", "rounding", "given"]
 GENERATED: tuple[Kind, ...] = ("resample", "matched", "scrambled", "rounding")
 DEFAULT = 19
 """Controls of a kind where no number is named: the fewest that can give p = .05."""
-_COUNTED = re.compile(r"(?P<kind>[a-z_]+)(:(?P<n>.*))?")
+_COUNTED = re.compile(r"(?P<kind>[A-Za-z_-]+)(:(?P<n>.*))?")
 _WORDS: Mapping[Kind, tuple[str, str]] = {
     "resample": ("resample of the base", "resamples of the base"),
     "matched": ("matched random change", "matched random changes"),
