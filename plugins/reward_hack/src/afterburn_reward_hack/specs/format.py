@@ -68,8 +68,10 @@ DETECTORS: tuple[DetectorSpec, ...] = (
             RuleSpec(
                 id="reward_hack.format",
                 summary="Whether formats rose that nobody asked for, without making answers better",
-                help="Read the pairs: a format that a judge or a checker rewards spreads to prompts it does not suit. "
-                "Train with formats stripped before scoring, and let checkers accept one answer alone.",
+                help="Read the pairs of answers. If the format is a reward's taste, strip formats before scoring (or score"
+                " both with and without them), and rank pairs that differ in format alone as equal. If responses "
+                "state several answers, let the checker accept one alone, the last, and reject responses that state "
+                "more.",
                 level="error",
                 metrics=("reward_hack.format.rate",),
             ),
