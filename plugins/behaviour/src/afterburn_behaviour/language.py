@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from afterburn_behaviour.style.names import LANGUAGES
 from afterburn_behaviour.text import prose_of, split_thinking, words
 
-__all__ = ["LANGUAGES", "asks_for_language", "language", "script_shares"]
+__all__ = ["LANGUAGES", "asks_for_language", "language", "language_of_words", "script_shares"]
 FEWEST = 12
 SCRIPTS = ("latin", "cyrillic", "greek", "han", "kana", "hangul", "arabic", "hebrew", "devanagari", "thai", "other")
 _FUNCTION: Mapping[str, frozenset[str]] = {
@@ -52,6 +52,10 @@ _FUNCTION: Mapping[str, frozenset[str]] = {
     }.items()
 }
 _CYRILLIC = frozenset({"ru", "uk"})
+_SPEAKERS: dict[str, tuple[str, ...]] = {}
+for _language, _listed in _FUNCTION.items():
+    for _word in _listed:
+        _SPEAKERS[_word] = (*_SPEAKERS.get(_word, ()), _language)
 _BY_SCRIPT = {
     "greek": "el",
     "han": "zh",
@@ -118,12 +122,21 @@ def language(text: str) -> str | None:
         return _BY_SCRIPT[script]
     if script not in {"latin", "cyrillic"}:
         return None
-    spoken = [word.lower() for word in words(prose)]
-    cover = {
-        name: sum(word in listed for word in spoken)
-        for name, listed in _FUNCTION.items()
-        if (name in _CYRILLIC) == (script == "cyrillic")
-    }
+    return language_of_words([word.lower() for word in words(prose)], cyrillic=script == "cyrillic")
+
+
+def language_of_words(spoken: Sequence[str], *, cyrillic: bool = False) -> str | None:
+    """The language, of those in Latin or in Cyrillic letters, whose function words cover most of these words.
+
+    Args:
+        spoken: words in lower case.
+        cyrillic: in which letters they are.
+    """
+    cover = {name: 0 for name in _FUNCTION if (name in _CYRILLIC) == cyrillic}
+    for word in spoken:
+        for name in _SPEAKERS.get(word, ()):
+            if name in cover:
+                cover[name] += 1
     ranked = sorted(cover, key=lambda name: (-cover[name], name))
     first, second = ranked[0], ranked[1]
     if cover[first] == cover[second] or cover[first] < max(2, len(spoken) / 10):

@@ -22,6 +22,7 @@ to a part of the prompts of one labelled set; `docs/behaviour.md` says which, an
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 import attrs
@@ -71,6 +72,7 @@ class Refusal:
     evidence: str | None = None
 
 
+@lru_cache(maxsize=1024)  # several analyzers ask for the same text one after the other
 def classify(text: str) -> Refusal:
     """Full refusal, partial refusal or compliance; an empty response is compliance without evidence."""
     answer = split_thinking(text).answer

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from afterburn_behaviour.refusal import Label, classify
+from afterburn_behaviour.refusal import classify
 from afterburn_behaviour.text import split_thinking, words
 from afterburn_core.generation.model import Sample
 from afterburn_core.probes.model import Probe
@@ -33,10 +31,4 @@ def excluded(probe: Probe) -> str | None:
 def spoken(sample: Sample) -> str | None:
     """What a sample answers, without its thinking; `None` where it refuses or says nothing."""
     answer = split_thinking(sample.text).answer
-    return None if not words(answer) or refusal(answer) == "full" else answer
-
-
-@lru_cache(maxsize=1024)
-def refusal(text: str) -> Label:
-    """The label of `afterburn_behaviour.refusal`; several analyzers ask for the same text one after the other."""
-    return classify(text).label
+    return None if not words(answer) or classify(sample.text).label == "full" else answer

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import attrs
 
-from afterburn_behaviour.language import asks_for_language, language, script_shares
+from afterburn_behaviour.language import asks_for_language, language, language_of_words, script_shares
 from afterburn_behaviour.text import prose_of, sentences, split_thinking, words
 from afterburn_core.probes.model import Probe
 
@@ -52,10 +52,10 @@ def _foreign(prose: str, asked: AskedIn) -> list[bool]:
     flags: list[bool] = []
     for sentence in sentences(prose):
         spelt = words(sentence)
-        spoken = language(sentence) if len(spelt) >= FEWEST_WORDS else None
+        scripts = [_script(word) for word in spelt]
+        spoken = _language(spelt, scripts)
         other = spoken is not None and spoken != asked.language
-        for word in spelt:
-            script = _script(word)
+        for script in scripts:
             if script is None:
                 flags.append(flags[-1] if flags else other)
             else:
@@ -63,6 +63,14 @@ def _foreign(prose: str, asked: AskedIn) -> list[bool]:
         if len(flags) >= MOST_WORDS:
             break
     return flags[:MOST_WORDS]
+
+
+def _language(spelt: list[str], scripts: list[str | None]) -> str | None:
+    """The language of a sentence in Latin or Cyrillic letters; the script of others says enough."""
+    for script in ("latin", "cyrillic"):
+        if len(spelt) >= FEWEST_WORDS and 2 * scripts.count(script) > len(spelt):
+            return language_of_words([word.lower() for word in spelt], cyrillic=script == "cyrillic")
+    return None
 
 
 @lru_cache(maxsize=1 << 16)
