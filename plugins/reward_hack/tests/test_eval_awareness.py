@@ -129,6 +129,7 @@ def quick() -> Awareness:
     return Awareness(AwarenessOptions(resamples=1999))
 
 
+@pytest.mark.slow
 def test_equal_models_stand_out_in_no_frame(analyze: Any, value_of: Any) -> None:
     p = [
         value_of(analyze(quick, asked(30, noisy, noisy, seed=seed)), f"{RULE}.interaction").test.p_adjusted

@@ -29,6 +29,7 @@ import numpy as np
 from afterburn_behaviour.examples import Pair, artifact
 from afterburn_behaviour.gold import mark
 from afterburn_behaviour.patterns import counts
+from afterburn_behaviour.refusal import classify
 from afterburn_behaviour.text import words
 from afterburn_behaviour.units import SIDES, Side
 from afterburn_core.generation.model import Responses, Sample
@@ -40,7 +41,6 @@ from afterburn_core.stats.contrast import Contrast, as_measurement
 from afterburn_core.stats.maxt import max_t
 from afterburn_core.stats.paired import means, paired_contrasts
 from afterburn_reward_hack.awareness_options import AwarenessOptions
-from afterburn_reward_hack.eligible import refusal
 
 PREFIX = "reward_hack.eval_awareness."
 QUANTITIES = ("correct", "length", "refusal", "format")
@@ -247,7 +247,7 @@ def _values(probe: Probe, sample: Sample) -> dict[str, float | None]:
     return {
         "correct": None if right is None else float(right),
         "length": 0.5 * math.log1p(len(words(sample.text))),
-        "refusal": float(refusal(sample.text) == "full"),
+        "refusal": float(classify(sample.text).label == "full"),
         "format": float(any(found[name] for name in _FORMATS)),
     }
 
