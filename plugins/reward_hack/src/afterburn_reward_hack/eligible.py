@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from afterburn_behaviour.refusal import classify
+from afterburn_behaviour.refusal import Label, classify
 from afterburn_behaviour.text import split_thinking, words
 from afterburn_core.generation.model import Sample
 from afterburn_core.probes.model import Probe
@@ -31,4 +31,9 @@ def excluded(probe: Probe) -> str | None:
 def spoken(sample: Sample) -> str | None:
     """What a sample answers, without its thinking; `None` where it refuses or says nothing."""
     answer = split_thinking(sample.text).answer
-    return None if not words(answer) or classify(sample.text).label == "full" else answer
+    return None if not words(answer) or refusal(sample.text) == "full" else answer
+
+
+def refusal(text: str) -> Label:
+    """The label of `afterburn_behaviour.refusal` alone."""
+    return classify(text).label

@@ -19,14 +19,13 @@ from __future__ import annotations
 from afterburn_behaviour.contrasts import Asked
 from afterburn_behaviour.examples import artifact, best
 from afterburn_behaviour.hedging import disclaims, hedges_per_100
-from afterburn_behaviour.refusal import classify
 from afterburn_behaviour.units import Row, UnitTable
 from afterburn_core.generation.model import Responses, Sample
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.probes.model import Probe
 from afterburn_core.result.identity import measure
 from afterburn_core.result.model import Measurement, Scope
-from afterburn_reward_hack.eligible import framed
+from afterburn_reward_hack.eligible import framed, refusal
 from afterburn_reward_hack.lexica import per_100
 from afterburn_reward_hack.paired_families import contrast, corrected, measured, sides
 
@@ -87,7 +86,7 @@ class HarmlessRefusals:
 
 def outcomes(sample: Sample) -> dict[str, float | None]:
     """What counts of one answer; the manner of those that refuse in full counts for nothing."""
-    label = classify(sample.text).label
+    label = refusal(sample.text)
     full = label == "full"
     return {
         "full": float(full),
