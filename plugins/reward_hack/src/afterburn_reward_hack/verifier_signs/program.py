@@ -40,9 +40,15 @@ class Program:
     spared: frozenset[int] = frozenset()
     """`id` of nodes that run only where the file is a script: tests import it, and never see them."""
 
+    _nodes: tuple[ast.AST, ...] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        nodes = tuple(node for node in ast.walk(self.tree) if id(node) not in self.spared)
+        object.__setattr__(self, "_nodes", nodes)
+
     def nodes(self) -> Iterator[ast.AST]:
         """Every node that may run where the program is tested."""
-        return (node for node in ast.walk(self.tree) if id(node) not in self.spared)
+        return iter(self._nodes)
 
     def functions(self) -> Iterator[Function]:
         """Every function and lambda, nested ones and methods included."""

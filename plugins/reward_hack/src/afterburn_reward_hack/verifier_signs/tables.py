@@ -40,10 +40,10 @@ def tables_of(program: Program) -> Iterator[Table]:
         own = {**shared, **_literals(list(_statements(function)))}
         given = _derived(function, given)
         nodes = list(own_nodes(function))
-        branches = tuple(entry for node in nodes for entry in _branches(node, given))
+        branches = [(line_of(node), entry) for node in nodes for entry in _branches(node, given)]
         if branches:
-            line = min(line_of(node) for node in nodes if any(_branches(node, given)))
-            yield Table(kind="branches", line=line, entries=branches)
+            entries = tuple(entry for _, entry in branches)
+            yield Table(kind="branches", line=min(line for line, _ in branches), entries=entries)
         for node in nodes:
             yield from _accessed(node, given, own)
     for statement in program.tree.body:  # f = {…}.get
