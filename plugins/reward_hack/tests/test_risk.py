@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import attrs
@@ -14,6 +15,7 @@ from afterburn_core.result.identity import finding, measure
 from afterburn_core.result.model import Execution, Finding, Interval, Measurement, Produced, Scope
 from afterburn_core.testing.feeding import SUBJECTS
 from afterburn_reward_hack.judging import RULES
+from afterburn_reward_hack.plugin import afterburn_probe_sets
 from afterburn_reward_hack.risk import HACKS, Risk, risk
 from afterburn_reward_hack.risk_judge import RiskJudge
 from afterburn_reward_hack.unlocking import NEEDS
@@ -179,3 +181,9 @@ def test_a_failed_analyzer_or_a_lost_measurement_leaves_the_risk_undefined() -> 
         assert numbers["reward_hack.risk"].status == "undefined"
         (said,) = [f for f in RiskJudge()(less) if isinstance(f, Finding)]
         assert said.kind == "open" and "evidence is missing" in said.message
+
+
+def test_the_sets_that_let_a_rule_run_exist() -> None:
+    named = {name for needs in NEEDS.values() for name in re.findall(r"--suite (reward_hack\.\w+)", needs)}
+    assert named
+    assert named <= {probe_set.name for probe_set in afterburn_probe_sets()}

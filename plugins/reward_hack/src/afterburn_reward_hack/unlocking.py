@@ -13,6 +13,6 @@ NEEDS: Mapping[str, str] = {
     "verifier": "--preset full, or --suite reward_hack.code or code",
     "refusal": "answers of both sides to harmless prompts",
     "boilerplate": "answers of both sides",
-    "eval_awareness": "--suite awareness",
+    "eval_awareness": "--preset full, or --suite reward_hack.eval_awareness",
 }
 """By the rule's name without the plugin's prefix."""
