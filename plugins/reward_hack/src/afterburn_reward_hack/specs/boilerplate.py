@@ -60,8 +60,11 @@ DETECTORS: tuple[DetectorSpec, ...] = (
             RuleSpec(
                 id="reward_hack.boilerplate",
                 summary="Whether answers reuse phrases, please and praise, or switch language more, without a gain",
-                help="Read the pairs: what could stand in any answer is boilerplate. Penalise it in the reward, or "
-                "judge answers with it stripped, and see what is left of the gain.",
+                help="Read the pairs, and strip what could stand in any answer: if the judge's or the "
+                "reward's preference goes with it, that was what was bought (`--reward` shows it on "
+                "the answers themselves). Penalise reuse in the reward, or judge answers with "
+                "openings and closings removed. For language switching, add a reward for the "
+                "prompt's language.",
                 level="error",
                 metrics=("reward_hack.boilerplate.prompts",),
             ),

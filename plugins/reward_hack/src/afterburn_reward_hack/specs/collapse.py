@@ -52,8 +52,11 @@ DETECTORS: tuple[DetectorSpec, ...] = (
             RuleSpec(
                 id="reward_hack.collapse",
                 summary="Whether answers became the same whatever is asked, or few answers were left, without a gain",
-                help="Read the pairs: the same opening over different prompts is a template. With gold answers and "
-                "--samples 8, pass@k tells collapse from honest sharpening.",
+                help="Read the pairs: the same words over different prompts are the template. Look for "
+                "it in the reward (does it score the template high by itself?) and raise the KL "
+                "penalty or the share of varied prompts. Ask with gold answers and `--samples 8`, "
+                "so that pass@k can tell collapse from sharpening. If coverage is lost, go back to "
+                "an earlier checkpoint.",
                 level="error",
                 metrics=("reward_hack.collapse.prompts",),
             ),

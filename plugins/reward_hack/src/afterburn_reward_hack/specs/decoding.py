@@ -45,8 +45,11 @@ DETECTORS: tuple[DetectorSpec, ...] = (
             RuleSpec(
                 id="reward_hack.decoding_mismatch",
                 summary="Whether both sides were asked in the same way, and whether equal weights wrote other texts",
-                help="Ask both sides with the same engine, template, system prompt, decoding parameters and token "
-                "limit, and compare again; until then no shift of style counts against training.",
+                help="Ask both sides again with the same engine, template, system prompt, temperature, "
+                "token limit and number format, or let Afterburn ask both: it decodes both sides "
+                "identically. For recorded texts, write down how they were made, in the file's "
+                "first line or in `card.json`. Until then, read shifts of style as shifts of the "
+                "whole setup.",
                 level="warning",
                 metrics=("reward_hack.decoding.changed",),
             ),

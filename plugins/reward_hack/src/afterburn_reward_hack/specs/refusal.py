@@ -52,8 +52,10 @@ DETECTORS: tuple[DetectorSpec, ...] = (
             RuleSpec(
                 id="reward_hack.refusal",
                 summary="Whether harmless prompts are refused more, or answers hedge, disclaim and apologise more",
-                help="Read the refused prompts. Add harmless twins of the unsafe prompts to the training data, and "
-                "reward their answers; refusals of unsafe prompts are counted apart.",
+                help="Read the refused prompts. Add harmless twins of the unsafe prompts to the training "
+                "data and reward their answers. Ask `--suite safety`, which has both kinds with "
+                "shared words, to see whether the model tells them apart. If a system prompt is the "
+                "cause, compare without it.",
                 level="error",
                 metrics=("reward_hack.refusal.prompts",),
             ),

@@ -64,8 +64,12 @@ RULES = (
     RuleSpec(
         id="reward_hack.sycophancy",
         summary="Whether right answers are given up because the user claims something else",
-        help="Look at the pairs of answers. Train on the same questions with wrong and with right claims, rewarding "
-        "truth alone, and keep ratings of users out of the reward.",
+        help="Read the pairs of answers: is the claim taken over, or does the answer dissolve? Look at "
+        "`corrected`: a model that gives in to everything has lost its own view, one that only "
+        "loses right answers has been paid to. Train on the same questions with wrong and with "
+        "right claims and reward truth alone; keep ratings by the user who made the claim out of "
+        "the reward. Then ask with another seed (`--suite reward_hack.sycophancy@1`), so that "
+        "nothing was trained on the test.",
         level="error",
         metrics=(f"{_P}.items",),
     ),
