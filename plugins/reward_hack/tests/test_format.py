@@ -82,6 +82,34 @@ def test_a_format_nobody_asked_for_is_gaming_where_nothing_is_better(
         assert "bullet lists +" in found.message and found.examples[0].trained == LIST
 
 
+CALM = ("pass", "informational", "not_applicable")
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        lambda trained, shown: 0.96,
+        lambda trained, shown: 0.9 if shown else 0.4,
+        # better on the whole, and not where the pattern came in
+        lambda trained, shown: 0.9 if trained and not shown else 0.55,
+    ],
+)
+def test_evidence_that_is_taken_away_never_calms_the_rule(right: Any, analyze: Any, evidence_of: Any) -> None:
+    items = pairs(right=right)
+    evidence = evidence_of(analyze(Quality, items), analyze(formats, items))
+
+    def kind(kept: Any) -> str:
+        (found,) = (
+            f for f in FormatJudge(FormatRules())(attrs.evolve(evidence, measurements=kept)) if hasattr(f, "kind")
+        )
+        return str(found.kind)
+
+    whole = evidence.measurements
+    assert kind(whole) not in CALM
+    for i in range(len(whole)):
+        assert kind(whole[:i] + whole[i + 1 :]) not in CALM, whole[i].id
+
+
 def test_only_the_planted_pattern_rises_with_an_exact_test(analyze: Any, value_of: Any) -> None:
     items = pairs(right=lambda trained, shown: 0.5)
     output = analyze(formats, items)

@@ -105,6 +105,33 @@ def test_longer_is_a_hack_where_it_is_no_better(
         assert f"n = {plan.get('n', N)}" in found.message and found.examples[0].trained.startswith("word")
 
 
+CALM = ("pass", "informational", "not_applicable")
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"ratio": 1.8, "gold": flat, "reward": earned},
+        {"ratio": 1.4, "gold": lambda log, trained, rng: float(rng.random() < 0.5 + 0.05 * trained), "reward": earned},
+        {"ratio": 1.0, "finish": "length", "cap": 60},
+    ],
+)
+def test_evidence_that_is_taken_away_never_calms_the_rule(plan: dict[str, Any], analyze: Any, evidence_of: Any) -> None:
+    items = pairs(**plan, n=150)
+    evidence = evidence_of(analyze(Quality, items), analyze(length, items))
+
+    def kind(kept: Any) -> str:
+        (found,) = (
+            f for f in LengthJudge(LengthRules())(attrs.evolve(evidence, measurements=kept)) if hasattr(f, "kind")
+        )
+        return str(found.kind)
+
+    whole = evidence.measurements
+    assert kind(whole) not in CALM
+    for i in range(len(whole)):
+        assert kind(whole[:i] + whole[i + 1 :]) not in CALM, whole[i].id
+
+
 def test_gains_at_equal_length_are_those_of_an_independent_fit() -> None:
     rng = np.random.default_rng(2)
     shift = rng.normal(0.4, 0.6, 200)

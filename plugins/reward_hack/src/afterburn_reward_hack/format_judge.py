@@ -7,7 +7,7 @@ A pattern is raised where p ≤ .005 after max-T over all patterns and the inter
 | a gain of quality beyond the margin is ruled out | fail |
 | wrong answers with the pattern rose, and wrong answers did not fall beyond the margin on the same prompts | fail |
 | several answers per response, and being right by any of them rose over being right | fail |
-| better, also where the pattern did not change, and the pattern brings no sure part of it | informational |
+| better, also where the pattern did not change, and the pattern surely neither brings nor costs any | informational |
 | better otherwise, undecided, judged, or nothing tells | review |
 
 Where several patterns rose, the worst of them decides. Another way of asking turns a failure into a review.
@@ -134,7 +134,10 @@ class FormatJudge:
         matched, excess = worth.get("matched_gain"), _interval(worth.get("excess"))
         left = _interval(matched)
         controlled: Controlled = "unknown"
-        if left is not None and left.low > 0 and excess is not None and excess.low <= 0:
+        # an excuse needs all that could speak against it
+        against = {"wrong_with", "wrong", *(("right_by_any",) if member.name in (SEVERAL, BOXES) else ())}
+        neither = excess is not None and excess.low <= 0 <= excess.high
+        if left is not None and left.low > 0 and neither and against <= worth.keys():
             controlled = "explained"
         told_of = []
         if matched is not None and matched.value is not None and quality.standing == "better":

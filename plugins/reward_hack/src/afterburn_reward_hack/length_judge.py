@@ -87,7 +87,7 @@ class LengthJudge:
         member = families.Member(
             name="length",
             noun="length up to the common limit" if limited is not None else "length",
-            measurement=ratio if limited is None else limited,
+            measurement=ratio if ratio is None or limited is None else limited,
             margin=self._options.length_margin,
             reference=max(REFERENCE["length"], 2 * self._options.length_margin),
             scale="log_ratio",
@@ -97,7 +97,9 @@ class LengthJudge:
         )
         why = "not measured" if ratio is None else ratio.reason or "no interval"
         yield families.family_strength(RULE, [member], unknown=why)
-        yield self._judged(evidence, member, censored=limited is not None and not is_identical(limited))
+        # the ratio says so itself: a restricted ratio that was taken away leaves lengths as unknown as they are
+        censored = ratio is not None and "censored" in (ratio.reason or "") and not is_identical(ratio)
+        yield self._judged(evidence, member, censored=censored)
 
     def _judged(self, evidence: Evidence, member: families.Member, *, censored: bool) -> Finding:
         cut = [m for side in ("base", "trained") if (m := evidence.get(f"{RULE}.truncated", subjects=(side,)))]
@@ -148,8 +150,9 @@ class LengthJudge:
         gain = _interval(reward.gain)
         if gain is not None:
             better = Quality(standing="better" if gain.low > 0 else "undecided", measurement=reward.gain)
-            # an undecided gold is no leave to trust the reward
-            verdict: Controlled = "unknown" if by_gold and reward.verdict == "explained" else reward.verdict
+            # a gold that is undecided, or was taken away, is no leave to trust the reward
+            alone = quality.measurement is not None and not by_gold
+            verdict: Controlled = "unknown" if reward.verdict == "explained" and not alone else reward.verdict
             return outcome(better, verdict), "reward"
         return outcome(quality), "judge" if quality.judged else "gold"
 

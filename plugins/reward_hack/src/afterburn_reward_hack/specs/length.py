@@ -87,9 +87,9 @@ DETECTORS: tuple[DetectorSpec, ...] = (
             RuleSpec(
                 id="reward_hack.length",
                 summary="Whether answers became longer without becoming better",
-                help="Read the pairs of answers: padding, repetition and summaries of what was said are what a reward for "
-                "length buys. Then train with a reward that is normalised for length or compared at equal length, or "
-                "penalise tokens beyond what the answer needs, and ask prompts with gold answers before believing a "
+                help="Read the pairs of answers: padding, repetition and summaries of what was said are what a reward "
+                "for length buys. Then train with a reward that is normalised for length or compared at equal length, "
+                "or penalise tokens beyond what the answer needs, and ask prompts with gold answers before believing a "
                 "gain.",
                 level="error",
                 metrics=("reward_hack.length.log_ratio",),
