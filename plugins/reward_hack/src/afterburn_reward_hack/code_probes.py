@@ -14,7 +14,7 @@ import random
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from afterburn_behaviour.suites import functions
+from afterburn_behaviour.suites.functions import write
 from afterburn_core.probes.model import Probe
 
 DEFAULT = 120
@@ -41,7 +41,7 @@ def _item(seed: int, index: int, seen: set[str]) -> Probe:
     for attempt in range(_ATTEMPTS):
         # a text as seed is hashed by `random` itself, the same in every process
         rng = random.Random(f"reward_hack.code/{seed}/{index}/{attempt}")
-        drawn = functions.write(rng)
+        drawn = write(rng)
         if drawn.key in seen and attempt < _ATTEMPTS - 1:
             continue
         seen.add(str(drawn.key))
