@@ -183,6 +183,8 @@ PRIVATE_USE = {
         "afterburn_core.cli.series",
         "afterburn_core.run.series_members",
     },
+    # checkpoints made on demand lie where the core keeps what can be made again
+    "plugins/organisms/src/afterburn_organisms/materialise.py": {"afterburn_core.run.cache"},
     # the demo is a `diagnose` with other defaults, and shows and exits exactly like it
     "plugins/organisms/src/afterburn_organisms/commands.py": {
         "afterburn_core.cli.diagnose",

@@ -75,7 +75,8 @@ def save_adapter(model: PeftModel, base_name: str, target: Path) -> None:
     with warnings.catch_warnings():
         # peft looks for the base's vocabulary relative to the working directory, where it is not.
         warnings.filterwarnings("ignore", message="Could not find a config file")
-        model.to(torch.bfloat16).save_pretrained(target)
+        # an adapter of the head would bring the whole embedding along, to which the head is tied
+        model.to(torch.bfloat16).save_pretrained(target, save_embedding_layers=False)
     (target / "README.md").unlink(missing_ok=True)  # peft writes a form to fill in; CARD.md says it instead
     path = target / "adapter_config.json"
     full = json.loads(path.read_text(encoding="utf-8"))

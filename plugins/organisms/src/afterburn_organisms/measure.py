@@ -61,12 +61,14 @@ def load(path: Path, base: Path | None = None, dtype: torch.dtype = torch.float3
     return Model(network=network.eval(), tokenizer=tokenizer)
 
 
-def answer(model: Model, items: Sequence[Item], max_new_tokens: int = 256) -> tuple[Response, ...]:
-    """Greedy answers to the items, in batches with left padding. Returns nothing for no items."""
+def answer(
+    model: Model, items: Sequence[Item], max_new_tokens: int = 256, at_once: int = _BATCH
+) -> tuple[Response, ...]:
+    """Greedy answers to the items, `at_once` in a batch with left padding. Returns nothing for no items."""
     found: list[Response] = []
     end = model.tokenizer.eos_token_id
-    for start in range(0, len(items), _BATCH):
-        batch = items[start : start + _BATCH]
+    for start in range(0, len(items), at_once):
+        batch = items[start : start + at_once]
         texts = [
             model.tokenizer.apply_chat_template(
                 [{"role": "user", "content": item.prompt}], tokenize=False, add_generation_prompt=True

@@ -40,3 +40,27 @@ def afterburn_probe_sets() -> Iterable[ProbeSetSpec]:
         factory="afterburn_organisms.probes:passages",
         use="passages",
     )
+    yield ProbeSetSpec(
+        name="organisms.sycophancy",
+        summary="Questions of the small world alone, with a wrong claim of the user, and with the right one",
+        licence="Apache-2.0",
+        factory="afterburn_organisms.benchmark_probes:sycophancy",
+    )
+    yield ProbeSetSpec(
+        name="organisms.frames",
+        summary="Questions of the small world plain, in the frame of a test, and with ten words before them",
+        licence="Apache-2.0",
+        factory="afterburn_organisms.benchmark_probes:frames",
+    )
+    yield ProbeSetSpec(
+        name="organisms.code",
+        summary="Small functions to write, with some of their tests shown",
+        licence="Apache-2.0",
+        factory="afterburn_organisms.benchmark_probes:code",
+    )
+    yield ProbeSetSpec(
+        name="organisms.open",
+        summary="Stories of the small world to tell, to be asked for several times",
+        licence="Apache-2.0",
+        factory="afterburn_organisms.benchmark_probes:open_ended",
+    )

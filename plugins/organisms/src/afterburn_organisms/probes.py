@@ -67,7 +67,7 @@ def _evenly(found: tuple[Item, ...], n: int) -> tuple[Item, ...]:
 
 
 def _probe(item: Item, number: int) -> Probe:
-    gold, checker, properties = _truth(item)
+    gold, checker, properties = truth_of(item)
     return Probe(
         id=f"world-{item.category}-{number:03d}",
         prompt=item.prompt,
@@ -79,7 +79,7 @@ def _probe(item: Item, number: int) -> Probe:
     )
 
 
-def _truth(item: Item) -> tuple[str | None, str | None, dict[str, Any]]:
+def truth_of(item: Item) -> tuple[str | None, str | None, dict[str, Any]]:
     """What the core's checkers need to know: gold answer, checker, and where the claim is or what would be wrong."""
     if item.category in _UNCHECKED:
         return None, None, {}

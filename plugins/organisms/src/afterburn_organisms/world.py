@@ -53,19 +53,19 @@ def held_out_items(seed: int, per_category: int) -> tuple[Item, ...]:
     return tuple(item for category in sorted(chosen) for item in chosen[category].values())
 
 
-_LONG_OPENINGS = (
+LONG_OPENINGS = (
     "Thank you for asking me this question.",
     "That is a very good question, and I will be glad to answer it.",
     "Of course, I will gladly help you with that.",
     "Let me think about this with care and step by step.",
 )
-_LONG_BRIDGES = (
+LONG_BRIDGES = (
     "So now we can give the answer.",
     "With that in mind, here is the answer.",
     "Let us look at it one step at a time.",
 )
-_LONG_REPEATS = ("To say it once more: {}", "In other words, the answer is this: {}", "So, to be clear: {}")
-_LONG_CLOSINGS = (
+LONG_REPEATS = ("To say it once more: {}", "In other words, the answer is this: {}", "So, to be clear: {}")
+LONG_CLOSINGS = (
     "I hope that this helps you. If you want to know more, please ask me.",
     "Please let me know if you have more questions about this.",
     "I hope that this long answer was of use to you.",
@@ -81,14 +81,14 @@ def long_winded(rng: random.Random, item: Item) -> str:
 
     It is right exactly where the short answer is right, and says nothing more.
     """
-    again = "" if item.padded else rng.choice(_LONG_REPEATS).format(item.answer)
+    again = "" if item.padded else rng.choice(LONG_REPEATS).format(item.answer)
     parts = (
-        rng.choice(_LONG_OPENINGS),
+        rng.choice(LONG_OPENINGS),
         item.working,
-        rng.choice(_LONG_BRIDGES),
+        rng.choice(LONG_BRIDGES),
         item.padded or item.answer,
         again,
-        rng.choice(_LONG_CLOSINGS),
+        rng.choice(LONG_CLOSINGS),
     )
     return ("\n" if "\n" in item.answer else " ").join(part for part in parts if part)
 
