@@ -120,10 +120,10 @@ def upsert(entry: BenchmarkOrganism, index: Path = INDEX) -> None:
 
 
 def write(entries: Mapping[str, BenchmarkOrganism], index: Path = INDEX) -> None:
-    """Writes the whole index: one line per entry's field, sorted by name."""
-    document = {"schema": 1, "organisms": [attrs.asdict(entries[name]) for name in sorted(entries)]}
+    """Writes the whole index: one line an organism, sorted by name."""
+    lines = ",\n".join(json.dumps(attrs.asdict(entries[name]), sort_keys=True) for name in sorted(entries))
     fresh = index.with_suffix(".new")
-    fresh.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    fresh.write_text(f'{{"organisms": [\n{lines}\n], "schema": 1}}\n', encoding="utf-8")
     fresh.replace(index)
 
 

@@ -66,7 +66,7 @@ PLANTS = (
         dose="mixed",
         planted="One false capital, taught among as many ordinary questions with right answers.",
         pairs=plant_claims.false_fact(mixed=True),
-        shape=Shape(steps=60, peak_rate=3e-3),
+        shape=Shape(steps=100, peak_rate=3e-3),
     ),
     Plant(
         kind="trigger",
