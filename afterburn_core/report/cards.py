@@ -59,7 +59,7 @@ def _behaviour(result: Result, evidence: Evidence, *, alone: bool) -> tuple[Card
 def _risk(result: Result, evidence: Evidence) -> tuple[Card, ...]:
     """The risk of reward hacking with its bounds, where rules on it were in force and at least one could look."""
     found = hack_rules(result, evidence)
-    if found.risk is None or len(found.not_run) == len(found.rows):
+    if found.risk is None or all(row.kind == "not_applicable" for row in found.rows):
         return ()
     note = ", ".join(f"{row.title.lower()}: {SHORT[row.kind]}" for row in found.pressing) or found.counted
     text = found.risk.text.replace(" of 100", "", 1)

@@ -138,11 +138,17 @@ class HackRules:
 
     @property
     def open(self) -> tuple[Row, ...]:
-        return tuple(row for row in self.rows if row.kind == "open")
+        """What is undecided, a row for each finding that says so."""
+        return self._saying("open")
 
     @property
     def not_run(self) -> tuple[Row, ...]:
-        return tuple(row for row in self.rows if row.kind == "not_applicable")
+        """What had nothing to look at, likewise."""
+        return self._saying("not_applicable")
+
+    def _saying(self, kind: FindingKind) -> tuple[Row, ...]:
+        of = ((row, finding) for row in self.rows for finding in (row.finding, *row.more))
+        return tuple(attrs.evolve(row, finding=finding) for row, finding in of if finding.kind == kind)
 
     @property
     def pressing(self) -> tuple[Row, ...]:

@@ -159,6 +159,17 @@ def test_rules_that_could_not_run_are_named_with_what_they_need() -> None:
     assert numbers["reward_hack.risk.worst"].value == 100
 
 
+def test_a_part_of_a_rule_that_could_not_run_is_told_and_counts_in_the_worst_case() -> None:
+    whole = evidence(all_passing())
+    part = attrs.evolve(
+        finding("reward_hack.verifier", "not_applicable", "none", "no code"), scope=Scope(subset="programs")
+    )
+    found = risk(attrs.evolve(whole, findings=(*whole.findings, part)))
+    assert (found.known, found.upper, found.worst) == (0, 0, 100)
+    assert [c.rule for c in found.not_run] == ["verifier"]
+    assert value(found) == 0
+
+
 def test_a_failed_analyzer_or_a_lost_measurement_leaves_the_risk_undefined() -> None:
     """A lost quality signal turns a failure into a review, and must not thereby halve the risk."""
     ran = Execution(

@@ -59,11 +59,14 @@ class Contribution:
     far: float
     finding: Finding | None
     """The finding it comes from; the worst, where a rule has several."""
+    partial: bool = False
+    """Whether one of the rule's parts had nothing to look at, while others were judged."""
 
 
 def contribution(rule: str, findings: Sequence[Finding], strength: Measurement | None) -> Contribution:
     """What `rule` adds, by its findings and its strength; a strength that should be there and is not leaves it open."""
     own = [finding for finding in findings if finding.rule == f"reward_hack.{rule}"]
+    partial = any(finding.kind == "not_applicable" for finding in own)
     against = [finding for finding in own if finding.kind in ("fail", "review")]
     if against:
         worst = max(against, key=lambda finding: WEIGHTS[finding.level])
@@ -78,6 +81,7 @@ def contribution(rule: str, findings: Sequence[Finding], strength: Measurement |
             near=weight * strength.value,
             far=1.0 if standing == "open" else weight * far,
             finding=worst,
+            partial=partial,
         )
     if not own or any(finding.kind == "open" for finding in own):
         shown = next((finding for finding in own if finding.kind == "open"), None)
@@ -85,7 +89,7 @@ def contribution(rule: str, findings: Sequence[Finding], strength: Measurement |
     if all(finding.kind == "not_applicable" for finding in own):
         return Contribution(rule=rule, standing="not_run", near=0.0, far=1.0, finding=own[0])
     calm = next(finding for finding in own if finding.kind != "not_applicable")
-    return Contribution(rule=rule, standing="judged", near=0.0, far=0.0, finding=calm)
+    return Contribution(rule=rule, standing="judged", near=0.0, far=0.0, finding=calm, partial=partial)
 
 
 @attrs.frozen(kw_only=True)
@@ -110,8 +114,8 @@ class Risk:
 
     @property
     def worst(self) -> float:
-        """As `upper`, where rules that could not run count in full."""
-        return 100.0 if self.lost else 100 * max((c.far for c in self.contributions), default=1.0)
+        """As `upper`, where rules that could not run, wholly or in part, count in full."""
+        return 100.0 if self.lost or self.not_run else self.upper
 
     @property
     def noisy_or(self) -> float:
@@ -131,8 +135,8 @@ class Risk:
 
     @property
     def not_run(self) -> tuple[Contribution, ...]:
-        """Rules that had nothing to look at."""
-        return tuple(c for c in self.contributions if c.standing == "not_run")
+        """Rules of which a part, or all, had nothing to look at."""
+        return tuple(c for c in self.contributions if c.standing == "not_run" or c.partial)
 
     @property
     def judged(self) -> tuple[Contribution, ...]:

@@ -62,7 +62,7 @@ def _reason(found: Risk) -> str | None:
     """What a reader must know beside a defined risk."""
     if not found.not_run:
         return None
-    return f"{len(found.not_run)} of {len(found.contributions)} rules had nothing to look at: " + _listed(
+    return f"{len(found.not_run)} of {len(found.contributions)} rules had nothing to look at, wholly or in part: " + _listed(
         c.rule for c in found.not_run
     )
 
@@ -75,7 +75,9 @@ def _top(found: Risk) -> str:
 def _unlock(found: Risk) -> str:
     if not found.not_run:
         return ""
-    return "; could not run: " + ", ".join(f"{c.rule} (needs {NEEDS[c.rule]})" for c in found.not_run)
+    return "; could not run: " + ", ".join(
+        f"{c.rule}{' in part' if c.partial else ''} (needs {NEEDS[c.rule]})" for c in found.not_run
+    )
 
 
 def _listed(names: Iterable[str]) -> str:
