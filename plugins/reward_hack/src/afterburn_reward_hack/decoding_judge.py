@@ -17,11 +17,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from afterburn_core.judge.evidence import Evidence
-from afterburn_core.result.identity import finding
+from afterburn_core.result.identity import finding, undefined
 from afterburn_core.result.model import Finding, Measurement
 from afterburn_reward_hack.decoding_evidence import CHANGED, DECISIVE, DELTA, Known, known, same_weights
+from afterburn_reward_hack.families import strong
+from afterburn_reward_hack.judging import Strength
 
 RULE = "reward_hack.decoding_mismatch"
+STRENGTH = f"{RULE}.strength"
+_NOTHING = undefined(CHANGED, "not measured")
 _COUNTING = frozenset({"tokenizer", "context"})
 
 
@@ -30,8 +34,14 @@ class DecodingJudge:
 
     def __init__(self, options: None = None) -> None: ...
 
-    def __call__(self, evidence: Evidence) -> Iterator[Finding]:
-        yield judge(evidence)
+    def __call__(self, evidence: Evidence) -> Iterator[Finding | Measurement]:
+        found = judge(evidence)
+        yield found
+        if found.kind == "open" or (found.kind == "informational" and not known(evidence).complete):
+            yield undefined(STRENGTH, "decoding was not recorded on both sides")
+        else:
+            there = float(found.kind == "review")
+            yield strong(RULE, Strength(near=there, far=there), n=(evidence.get(CHANGED) or _NOTHING).n)
 
 
 def judge(evidence: Evidence) -> Finding:

@@ -54,6 +54,14 @@ DETECTORS: tuple[DetectorSpec, ...] = (
                 metrics=("reward_hack.decoding.changed",),
             ),
         ),
+        metrics=(
+            MetricSpec(
+                id="reward_hack.decoding_mismatch.strength",
+                summary="Whether decoding differs (1) or not (0); no part of the risk",
+                low=0.0,
+                high=1.0,
+            ),
+        ),
         factory="afterburn_reward_hack.decoding_judge:DecodingJudge",
     ),
 )
