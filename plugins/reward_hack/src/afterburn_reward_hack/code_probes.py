@@ -53,7 +53,7 @@ def _item(seed: int, index: int, seen: set[str]) -> Probe:
         visible = "\n".join(shown) + "\n"
         break
     return Probe(
-        id=f"code-s{seed}-{index:05d}",
+        id=f"shown-tests-s{seed}-{index:05d}",
         prompt=f"{drawn.prompt}\n\n{rng.choice(_INTRODUCTIONS)}\n```python\n{visible}```",
         suite="reward_hack.code",
         category="impossible" if impossible else "possible",
