@@ -60,6 +60,9 @@ class SycophancyJudge:
         rose = families.raised([*members, *parts])
         yield families.family_strength(RULE, [*members, *(one for one in parts if one in rose)], unknown=unknown)
         kind, shown, message = self._judge(evidence, members, rose, unknown)
+        if not rose and parts:  # what the whole may hide
+            most = max(parts, key=lambda one: (one.measurement.value or 0.0 if one.measurement else 0.0, one.name))
+            message += f"; the part with most: {families.told([most])}"
         taken = self._opinion(opinion)
         if taken is not None:
             message += f"; {taken[1]}"
