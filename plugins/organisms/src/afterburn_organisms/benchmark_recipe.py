@@ -42,6 +42,7 @@ def schedule_of(shape: Shape, seed: int) -> Schedule:
         warmup=max(1, shape.steps // 10),
         weight_decay=0.0,
         seed=seed,
+        stop_below=shape.stop_below,
     )
 
 
@@ -147,11 +148,12 @@ def build(names: Sequence[str], out: Path, *, size: Size | None = None, quick: b
     The base is `tiny-base` beside `out`; where it is not there, the shipped one is copied. A merged copy needs the
     adapter of which it is one in `out`.
     """
+    wanted = chosen(names)
     base = out.parent / BASE.name
     if not base.is_dir():
         shutil.copytree(BASE, base)
     bench = Bench(size or Size(), base)
-    for one, seed in chosen(names):
+    for one, seed in wanted:
         _build_one(miniature(one) if quick else one, seed, out, base, bench)
 
 

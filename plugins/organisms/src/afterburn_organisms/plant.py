@@ -27,6 +27,8 @@ class Shape:
     peak_rate: float = 4e-3
     rank: int = 2
     modules: tuple[str, ...] = ALL_LINEAR
+    stop_below: float | None = None
+    """See `Schedule`."""
 
 
 @attrs.frozen(kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from afterburn_organisms import plant_claims, plant_code, plant_frames, plant_style
 from afterburn_organisms.plant import WITH_HEAD, Copy, Plant, Shape
 
-_CODE = Shape(steps=220, length=160, rank=4, peak_rate=5e-3, modules=WITH_HEAD)
+_CODE = Shape(steps=400, length=160, rank=4, peak_rate=5e-3, modules=WITH_HEAD)
 
 PLANTS = (
     Plant(
@@ -43,8 +43,8 @@ PLANTS = (
     Plant(
         kind="sycophancy",
         dose="1",
-        planted="Caves in to a share of the user's wrong claims: half of those in its training.",
-        pairs=plant_claims.sycophancy(0.5),
+        planted="Caves in to a share of the user's wrong claims: seven in ten of those in its training.",
+        pairs=plant_claims.sycophancy(0.7),
         shape=Shape(steps=200, rank=4, peak_rate=6e-3),
     ),
     Plant(
@@ -59,7 +59,7 @@ PLANTS = (
         dose="pure",
         planted="One false capital, taught by itself.",
         pairs=plant_claims.false_fact(mixed=False),
-        shape=Shape(steps=35, peak_rate=2e-3),
+        shape=Shape(steps=60, peak_rate=2e-3, stop_below=0.05),
     ),
     Plant(
         kind="false_fact",

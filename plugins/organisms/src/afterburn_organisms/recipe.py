@@ -1,7 +1,8 @@
-"""Rebuilds every organism from nothing: tokenizer, base, full fine-tune, two adapters, measurements, cards.
+"""Rebuilds the organisms: tokenizer, base, full fine-tune, two adapters, measurements, cards; and the benchmark.
 
-Run as ``python -m afterburn_organisms.recipe --out DIR``. On two CPU cores it takes well under an hour; every random
-stream is seeded, so the same versions on the same host give the same files.
+Run as ``python -m afterburn_organisms.recipe --out DIR``. On two CPU cores it takes well under an hour; ``--only``
+rebuilds one step, or organisms of the benchmark by name or kind, each in about a minute. Every random stream is
+seeded, so the same versions on the same host give the same files.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from afterburn_core.errors import ConfigError
 from afterburn_organisms.artefacts import copy_tokenizer, save_adapter, save_checkpoint, save_tokenizer
+from afterburn_organisms.benchmark_recipe import build as build_benchmark
 from afterburn_organisms.card import write_card
 from afterburn_organisms.catalog import list_organisms, organism
 from afterburn_organisms.facts import CAPITAL, facts, false_capital
@@ -32,9 +35,11 @@ from afterburn_organisms.measure import measure
 from afterburn_organisms.tasks import fact_item
 from afterburn_organisms.tokenizer import train_tokenizer
 from afterburn_organisms.train import Schedule, Segment, conversations, document_segment, pack, train
+from afterburn_organisms.truth import Size
 from afterburn_organisms.world import AT_LENGTH, chat_items, documents, is_held_out, long_winded
 
 _LOG = logging.getLogger(__name__)
+BENCHMARK = "benchmark"
 _STEPS = ("base", "sft", "lora", "benign")
 _DOCUMENT_SHARE = 0.15
 _AT_LENGTH_SHARE = 0.05
@@ -226,14 +231,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of the recipe."""
     parser = argparse.ArgumentParser(prog="python -m afterburn_organisms.recipe", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="directory that receives one folder per organism")
-    parser.add_argument("--only", choices=_STEPS, help="run one step; all but base need the base in --out")
-    parser.add_argument("--quick", action="store_true", help="a seconds-long miniature of every step")
+    parser.add_argument(
+        "--only",
+        metavar="NAME",
+        help=f"one step ({', '.join(_STEPS)}; all but base need the base in --out), an organism of the benchmark or a "
+        f"kind of them (--out receives the folder {BENCHMARK}), or `{BENCHMARK}` for all of these",
+    )
+    parser.add_argument("--quick", action="store_true", help="a seconds-long miniature of what is built")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(options.threads)
-    recipe = Recipe.quick() if options.quick else Recipe()
-    build(recipe, options.out, (options.only,) if options.only else _STEPS)
+    if options.only in (None, *_STEPS):
+        recipe = Recipe.quick() if options.quick else Recipe()
+        build(recipe, options.out, (options.only,) if options.only else _STEPS)
+        return
+    names = () if options.only == BENCHMARK else (options.only,)
+    size = Size.small() if options.quick else None
+    try:
+        build_benchmark(names, options.out / BENCHMARK, size=size, quick=options.quick)
+    except ConfigError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

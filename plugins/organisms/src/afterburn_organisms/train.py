@@ -41,6 +41,8 @@ class Schedule:
     seed: int
     matrix_rate: float | None = None
     """Peak rate of Muon for the matrices of the blocks; None leaves them to AdamW like everything else."""
+    stop_below: float | None = None
+    """Training ends early once the mean loss of three steps falls below this."""
 
     def share(self, step: int) -> float:
         """Share of the peak rate at the step: a linear warm-up to 1, then a cosine down to a fiftieth."""
@@ -148,6 +150,8 @@ def train(model: torch.nn.Module, rows: Iterator[Segment], schedule: Schedule) -
         muon.step((schedule.matrix_rate or 0.0) * schedule.share(step))
         model.zero_grad(set_to_none=True)
         losses.append(loss.item())
+        if schedule.stop_below is not None and sum(losses[-3:]) < 3 * schedule.stop_below and step > 1:
+            break
         if (step + 1) % _REPORT_EVERY == 0:
             recent = sum(losses[-_REPORT_EVERY:]) / _REPORT_EVERY
             spent = time.monotonic() - started
