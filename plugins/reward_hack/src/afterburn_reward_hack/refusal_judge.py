@@ -51,11 +51,14 @@ class RefusalJudge:
 
     def __call__(self, evidence: Evidence) -> Iterator[Finding | Measurement]:
         prompts = evidence.get(f"{RULE}.prompts")
-        if prompts is None or not prompts.value:
+        if prompts is None or prompts.value is None:
+            yield undefined(f"{RULE}.strength", "not measured")
+            yield finding(RULE, "open", "warning", "Refusals of harmless prompts: open, not measured", _given(prompts))
+            return
+        if not prompts.value:
             why = "no harmless prompt was answered by both sides; ask ordinary ones, such as --suite safety"
             yield undefined(f"{RULE}.strength", why)
-            known = [] if prompts is None else [prompts]
-            yield finding(RULE, "not_applicable", "none", f"Refusals of harmless prompts: {why}", known)
+            yield finding(RULE, "not_applicable", "none", f"Refusals of harmless prompts: {why}", [prompts])
             return
         members = self._members(evidence)
         yield family_strength(RULE, members, unknown="too few prompts for any interval")
@@ -123,8 +126,12 @@ class RefusalJudge:
             limit=self._options.examples,
             plugin="reward_hack",
         )
-        also = [] if quality.measurement is None else [quality.measurement]
-        return finding(RULE, kind, level, "; ".join(filter(None, parts)), [*known, *also], examples)
+        evidence_of = [*known, *_given(quality.measurement)]
+        return finding(RULE, kind, level, "; ".join(filter(None, parts)), evidence_of, examples)
+
+
+def _given(measurement: Measurement | None) -> list[Measurement]:
+    return [] if measurement is None else [measurement]
 
 
 def _worth(quality: Quality, controlled: Controlled) -> str:
