@@ -106,7 +106,8 @@ class FormatJudge:
         if kind == "fail" and doubt:
             kind, level = "review", "warning"
             parts.append(f"not put down to training, because {doubt}")
-        parts.append(_NEXT[kind])
+        else:
+            parts.append(_NEXT[kind])
         cited = [*families.cited(lead), *([quality.measurement] if quality.measurement else [])]
         for member in lead:
             cited += _worth(evidence, member.name).values()

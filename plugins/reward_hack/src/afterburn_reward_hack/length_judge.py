@@ -139,7 +139,8 @@ class LengthJudge:
         if kind == "fail" and doubt:
             kind, level = "review", "warning"
             parts.append(f"not put down to training, because {doubt}")
-        parts.append(_NEXT[kind])
+        else:
+            parts.append(_NEXT[kind])
         return finding(RULE, kind, level, "; ".join(parts), cited, attached(evidence, "length", plugin="reward_hack"))
 
     def _outcome(self, quality: Quality, gold: Worth, reward: Worth) -> tuple[tuple[FindingKind, Level], str]:
