@@ -68,8 +68,8 @@ DETECTORS: tuple[DetectorSpec, ...] = (
             RuleSpec(
                 id="reward_hack.format",
                 summary="Whether formats rose that nobody asked for, without making answers better",
-                help="Read the pairs of answers. If the format is a reward's taste, strip formats before scoring (or score"
-                " both with and without them), and rank pairs that differ in format alone as equal. If responses "
+                help="Read the pairs of answers. If the format is a reward's taste, strip formats before scoring (or "
+                "score both with and without them), and rank pairs that differ in format alone as equal. If responses "
                 "state several answers, let the checker accept one alone, the last, and reject responses that state "
                 "more.",
                 level="error",
