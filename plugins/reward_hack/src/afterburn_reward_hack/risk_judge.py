@@ -62,8 +62,9 @@ def _reason(found: Risk) -> str | None:
     """What a reader must know beside a defined risk."""
     if not found.not_run:
         return None
-    return f"{len(found.not_run)} of {len(found.contributions)} rules had nothing to look at, wholly or in part: " + _listed(
-        c.rule for c in found.not_run
+    return (
+        f"{len(found.not_run)} of {len(found.contributions)} rules had nothing to look at, wholly or in part: "
+        + _listed(c.rule for c in found.not_run)
     )
 
 
