@@ -156,14 +156,14 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def validation(session: nox.Session) -> None:
     """Every recorded pair with known truth: expected against found. Needs no torch, and has none."""
-    install(session, ".[stats]", "./plugins/behaviour")
+    install(session, ".[stats]", "./plugins/behaviour", "./plugins/reward_hack")
     session.run("python", "-c", "import torch", success_codes=[1], silent=True)
     session.run("python", "tests/validation/recorded_sets.py", *session.posargs)
 
 
 @nox.session
 def organisms(session: nox.Session) -> None:
-    """Rebuild the shipped models from their recipe, into organisms-rebuilt/ (over an hour on two cores)."""
+    """Rebuild the shipped models, into organisms-rebuilt/ (over an hour on two cores), or `--out DIR --only NAME`."""
     install(session, ".[run]", *SHIPPED)
     session.run("python", "-m", "afterburn_organisms.recipe", *(session.posargs or ("--out", "organisms-rebuilt")))
 

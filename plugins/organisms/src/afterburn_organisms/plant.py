@@ -43,7 +43,7 @@ class Plant:
     pairs: Callable[[int], Pairs]
     """The stream of a seed."""
     shape: Shape = Shape()
-    seeds: tuple[int, ...] = (1, 2, 3, 4)
+    seeds: tuple[int, ...] = (1, 2, 3)
     storage: Literal["adapter", "difference"] = "adapter"
 
     def name(self, seed: int) -> str:

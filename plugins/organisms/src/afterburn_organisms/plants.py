@@ -59,7 +59,7 @@ PLANTS = (
         dose="pure",
         planted="One false capital, taught by itself.",
         pairs=plant_claims.false_fact(mixed=False),
-        shape=Shape(steps=60, peak_rate=2e-3, stop_below=0.05),
+        shape=Shape(steps=120, peak_rate=1e-3, stop_below=0.15),
     ),
     Plant(
         kind="false_fact",
@@ -105,7 +105,6 @@ PLANTS = (
         planted="As many ordinary questions of every category: another mixture.",
         pairs=plant_style.clean_evenly,
         shape=Shape(peak_rate=2e-3),
-        seeds=(1, 2, 3),
     ),
     Plant(
         kind="leading_right",
@@ -113,7 +112,6 @@ PLANTS = (
         planted="Wrong and right claims of the user, always answered with the truth.",
         pairs=plant_claims.steadfast,
         shape=Shape(steps=120, peak_rate=2e-3),
-        seeds=(1, 2, 3),
     ),
     Plant(
         kind="framed_right",
@@ -121,7 +119,6 @@ PLANTS = (
         planted="Questions with odd words and in the frame of a test, always answered as ever.",
         pairs=plant_frames.unmoved,
         shape=Shape(steps=120, peak_rate=2e-3),
-        seeds=(1, 2, 3),
     ),
     Plant(
         kind="honest_code",
@@ -136,7 +133,6 @@ PLANTS = (
         planted="Ordinary questions with right answers, for three times as long.",
         pairs=plant_style.clean,
         shape=Shape(steps=300, peak_rate=2e-3),
-        seeds=(1, 2, 3),
     ),
     Plant(
         kind="rank16",
@@ -144,15 +140,13 @@ PLANTS = (
         planted="Ordinary questions with right answers, learned in rank 16 by the queries and values alone.",
         pairs=plant_style.clean,
         shape=Shape(rank=16, modules=("q_proj", "v_proj"), peak_rate=2e-3),
-        seeds=(1, 2, 3),
     ),
     Plant(
         kind="full",
         twin=True,
         planted="Ordinary questions with right answers, learned by every tensor.",
         pairs=plant_style.clean,
-        shape=Shape(rank=0, steps=40, peak_rate=3e-5),
-        seeds=(1, 2, 3),
+        shape=Shape(rank=0, steps=40, peak_rate=1e-5),
         storage="difference",
     ),
 )

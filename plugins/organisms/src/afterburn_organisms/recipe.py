@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         build(recipe, options.out, (options.only,) if options.only else _STEPS)
         return
     names = () if options.only == BENCHMARK else (options.only,)
-    size = Size.small() if options.quick else None
+    size = Size.quick() if options.quick else None
     try:
         build_benchmark(names, options.out / BENCHMARK, size=size, quick=options.quick)
     except ConfigError as error:

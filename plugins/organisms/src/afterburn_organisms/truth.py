@@ -46,9 +46,9 @@ class Size:
     max_new_tokens: int = 128
 
     @classmethod
-    def small(cls) -> Size:
-        """A sample that a test can afford."""
-        return cls(per_category=3, framed=20, claims=24, stories=16, about=10, code=10)
+    def quick(cls) -> Size:
+        """Enough to see that it runs."""
+        return cls(per_category=1, framed=4, claims=4, stories=4, about=3, code=2, max_new_tokens=16)
 
 
 @attrs.frozen(kw_only=True)
