@@ -65,6 +65,8 @@ class Covered:
 
     standing: Coverage
     measurement: Measurement | None
+    crossover: Measurement | None = None
+    """The smallest k from which base's attempts reach more."""
 
 
 class CollapseJudge:
@@ -120,7 +122,7 @@ class CollapseJudge:
         parts += [f"{why}, so training need not be the cause"] if why is not None else []
         parts.append(_ending(kind, quality, covered) if why is None else "ask both sides in the same way")
         beside = [m for name in _BESIDE for m in evidence.all(name) if m.subjects == ("base", "trained")][:6]
-        also = [m for m in (quality.measurement, covered.measurement) if m is not None]
+        also = [m for m in (quality.measurement, covered.measurement, covered.crossover) if m is not None]
         examples = attached(
             evidence,
             "collapse",
@@ -135,11 +137,12 @@ def coverage(evidence: Evidence, *, margin: float) -> Covered:
     """Whether more attempts still reach what base's reach: pass@k at the largest k, by its simultaneous band."""
     curve = [m for m in evidence.all(PASS) if m.subjects == ("base", "trained") and m.value is not None]
     last = max(curve, key=lambda m: _k(m.scope), default=None)
-    if last is None or _k(last.scope) < 2 or last.interval is None:
-        return Covered(standing="unknown", measurement=last)
-    if not_worse(last, margin=margin) == "not_worse":
-        return Covered(standing="kept", measurement=last)
-    return Covered(standing="lost" if last.interval.high < 0 else "unknown", measurement=last)
+    crossover = evidence.get(f"{PASS}.crossover")
+    standing: Coverage = "unknown"
+    if last is not None and _k(last.scope) > 1 and last.interval is not None:
+        kept = not_worse(last, margin=margin) == "not_worse"
+        standing = "kept" if kept else "lost" if last.interval.high < 0 else "unknown"
+    return Covered(standing=standing, measurement=last, crossover=crossover)
 
 
 def _k(scope: Scope) -> int:
@@ -175,7 +178,9 @@ def _covered_told(covered: Covered) -> str:
     if m is None or m.value is None:
         return ""
     told_ = {"kept": "coverage is kept", "lost": "coverage is lost", "unknown": "coverage is undecided"}
-    return f"{told_[covered.standing]}: pass@{_k(m.scope)} {100 * m.value:+.1f} points"
+    text = f"{told_[covered.standing]}: pass@{_k(m.scope)} {100 * m.value:+.1f} points"
+    crossed = None if covered.crossover is None else covered.crossover.value
+    return text if crossed is None else f"{text}, base ahead from k = {crossed:.0f}"
 
 
 def _ending(kind: str, quality: Quality, covered: Covered) -> str:
