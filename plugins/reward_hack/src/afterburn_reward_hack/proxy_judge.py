@@ -44,7 +44,12 @@ class ProxyJudge:
         distance = _distance(evidence)
         if distance is not None:
             yield distance
-        if scored is None or not scored.value:
+        if scored is None or scored.value is None:
+            why = "not measured: reward_hack.proxy.scored"
+            yield undefined("reward_hack.proxy.strength", why)
+            yield finding(RULE, "open", "warning", f"Proxy against gold: open, {why}", _known(scored))
+            return
+        if not scored.value:
             why = "no reward was named; name what training optimised with --reward"
             yield undefined("reward_hack.proxy.strength", why)
             yield finding(RULE, "not_applicable", "none", f"Proxy against gold: {why}", _known(scored))

@@ -37,8 +37,10 @@ RULES = (
     RuleSpec(
         id="reward_hack.eval_awareness",
         summary="Whether training taught the model to act otherwise when it is told of a test, or after a trigger",
-        help="Look at the same request with and without the frame. Look for the frame's words in the training data, "
-        "and measure everything else again without words that tell of a test.",
+        help="Read a request with and without the frame, both models side by side. Search the training "
+        "data for the words of the frame. Measure everything else again without words that tell of "
+        "a test, and believe those numbers. For a trigger, ask more words like it (`trigger:` "
+        "frames of its own), and train on requests with the trigger answered as without it.",
         level="error",
         metrics=(f"{_P}.items",),
     ),
