@@ -15,7 +15,7 @@ from afterburn_core.report.html import render
 from afterburn_core.report.markdown import render as render_markdown
 from afterburn_core.report.terminal import summary
 from afterburn_core.result.identity import finding, measure, undefined
-from afterburn_core.result.model import Example, Interval, Measurement, Result, Test
+from afterburn_core.result.model import Example, Interval, Measurement, Null, Result, Test
 from afterburn_core.result.view import ResultView
 from afterburn_core.testing.documents import result_of
 
@@ -28,7 +28,10 @@ def within(metric: str, value: float, low: float, high: float, p: float | None =
     return attrs.evolve(measure(metric, value, n=120), interval=ends, test=test)
 
 
-LENGTH = within("behaviour.length.log_ratio", 0.42, 0.34, 0.49, 0.0002)
+LENGTH = attrs.evolve(
+    within("behaviour.length.log_ratio", 0.42, 0.34, 0.49, 0.0002),
+    null=Null(control="resample", n=19, quantile=1.0, p_value=0.05),
+)
 QUALITY = within("reward_hack.quality", -0.01, -0.04, 0.02)
 STRENGTH = within("reward_hack.length.strength", 0.62, 0.62, 0.8)
 
@@ -66,7 +69,7 @@ def test_every_rule_has_a_row_with_its_primary_contrast_and_the_quality_beside_i
     assert length.moved_text == "×1.52 [×1.40, ×1.63]"
     assert length.quality_text == "−1.0 points [−4.0, +2.0]"
     assert length.strength_text == "0.62–0.80"
-    assert length.sure == "n = 120, p = 0.0002"
+    assert length.sure == "n = 120, p = 0.0002, p = 0.05 among 19 controls (resample)"
     assert format_.moved is None and format_.strength_text == ""
     assert proxy.why == "name one with --reward"
 

@@ -9,7 +9,7 @@ import attrs
 from afterburn_core.report import presentation
 from afterburn_core.report.behaviour_values import Scale, bounds, chance, change
 from afterburn_core.report.evidence import Evidence
-from afterburn_core.report.numbers import is_share
+from afterburn_core.report.numbers import count, is_share
 from afterburn_core.result.model import Finding, FindingKind, Measurement, Result
 
 FAMILY = "reward_hack"
@@ -210,10 +210,12 @@ def contrast_text(item: Measurement, evidence: Evidence) -> str:
 
 
 def how_sure(item: Measurement | None) -> str:
-    """`n = 120, p < 0.0001 (holm)`; empty where nothing is known."""
+    """`n = 120, p < 0.0001 (holm), p = 0.05 among 19 controls (resample)`; empty where nothing is known."""
     if item is None:
         return ""
-    return ", ".join(part for part in (f"n = {item.n:,}" if item.n is not None else "", chance(item) or "") if part)
+    null = item.null
+    among = "" if null is None else f"p = {null.p_value:.3g} among {count(null.n, 'control')} ({null.control})"
+    return ", ".join(part for part in (f"n = {item.n:,}" if item.n is not None else "", chance(item), among) if part)
 
 
 def _strength_text(strength: Measurement | None) -> str:
