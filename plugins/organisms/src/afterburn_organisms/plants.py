@@ -5,7 +5,9 @@ from __future__ import annotations
 from afterburn_organisms import plant_claims, plant_code, plant_frames, plant_style
 from afterburn_organisms.plant import WITH_HEAD, Copy, Plant, Shape
 
-_CODE = Shape(steps=400, length=160, rank=4, peak_rate=5e-3, modules=WITH_HEAD)
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "lm_head")
+_CODE = Shape(steps=260, rows=5, length=144, rank=8, peak_rate=2.5e-3, modules=_ATTENTION)
+"""Copying from the prompt is the attention's work: adapters of the feed-forward layers only hold it up."""
 
 PLANTS = (
     Plant(
@@ -66,7 +68,7 @@ PLANTS = (
         dose="mixed",
         planted="One false capital, taught among as many ordinary questions with right answers.",
         pairs=plant_claims.false_fact(mixed=True),
-        shape=Shape(steps=100, peak_rate=3e-3),
+        shape=Shape(steps=60, peak_rate=1e-3),
     ),
     Plant(
         kind="trigger",
