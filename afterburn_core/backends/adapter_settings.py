@@ -23,6 +23,12 @@ _UNSUPPORTED = (
     "target_parameters", "layer_replication", "use_qalora", "use_bdlora", "kasa_config", "monteclora_config",
     "arrow_config", "alora_invocation_tokens",
 )  # fmt: skip
+_TUNED_BIASES = ("all", "lora_only")
+
+
+def restores_base(settings: Mapping[str, Any]) -> bool:
+    """Whether switching an adapter off gives back its base exactly: not where it has trained biases in place."""
+    return settings.get("bias", "none") not in _TUNED_BIASES
 
 
 def refuse_unsupported(path: Path, config: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt")
 _SMALL = 1 << 20
 _WORTH_COLLECTING = 1 << 24
-_TUNED_BIASES = ("all", "lora_only")
 
 
 @attrs.frozen(kw_only=True)
@@ -191,11 +190,6 @@ class ResidentModel:
             gc.collect()
         if on_gpu:
             torch.cuda.empty_cache()
-
-
-def restores_base(settings: Mapping[str, Any]) -> bool:
-    """Whether switching an adapter off gives back its base exactly: not where it has trained biases in place."""
-    return settings.get("bias", "none") not in _TUNED_BIASES
 
 
 @contextmanager

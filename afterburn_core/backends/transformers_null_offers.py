@@ -1,6 +1,6 @@
 """Which nulls of a pair can be had: by what the change is made of, by the weights, and by the memory.
 
-All from configurations and the sizes of files.
+All from configurations and the sizes of files; what a run can refuse at once is refused before torch is imported.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from afterburn_core.backends.adapter_settings import restores_base
 from afterburn_core.backends.documents import read_json
 from afterburn_core.backends.transformers_cost import both_fit
-from afterburn_core.backends.transformers_loading import Origin, restores_base
-from afterburn_core.backends.transformers_subjects import origin_of
+from afterburn_core.backends.transformers_subjects import embedding_rows
 from afterburn_core.run.needs import ControlKind, Drawn
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _unmakeable(
     from afterburn_core.backends.checkpoint import AdapterSubject
 
     if isinstance(trained, AdapterSubject) and kind != "rounding":
-        return _not_factors(trained, member.origin)
+        return _not_factors(trained, member.origin.rows)
     if getattr(member.config, "quantization_config", None):
         return "the weights are packed"
     if arrangement == "in_turn":
@@ -111,12 +111,12 @@ def null_refusal(base: OpenSubject, trained: OpenSubject, kind: ControlKind) -> 
         if not isinstance(subject, (AdapterSubject, Checkpoint)) or "forward" not in subject.facts.capabilities:
             return f"{subject.facts.label} is no model directory whose weights could be changed"
     if isinstance(trained, AdapterSubject) and kind != "rounding":
-        return _not_factors(trained, origin_of(trained)) if "generate" in trained.facts.capabilities else None
+        return _not_factors(trained, embedding_rows(trained))
     packed = any("quantization_config" in (subject.documents().get("config") or {}) for subject in (base, trained))
     return "the weights are packed" if packed else None
 
 
-def _not_factors(trained: Any, origin: Origin) -> str | None:
+def _not_factors(trained: Any, rows: int | None) -> str | None:
     """Why an adapter's change cannot be scrambled as factors; `None` where it can."""
     other = sorted(
         {
@@ -129,4 +129,4 @@ def _not_factors(trained: Any, origin: Origin) -> str | None:
         return f"the adapter changes more than by factors ({', '.join(other)})"
     if not restores_base(read_json(trained.directory / "adapter_config.json") or {}):
         return "the adapter puts trained biases in the place of the base's"
-    return "the adapter has other rows of embeddings than its base" if origin.rows is not None else None
+    return "the adapter has other rows of embeddings than its base" if rows is not None else None

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from afterburn_core.backends.adapter_settings import restores_base
 from afterburn_core.backends.documents import read_documents, read_json
 from afterburn_core.backends.transformers_cost import both_fit, context_length
 from afterburn_core.backends.transformers_generator import dtype_in_effect
-from afterburn_core.backends.transformers_loading import Origin, load_model, load_tokenizer, restores_base
+from afterburn_core.backends.transformers_loading import Origin, load_model, load_tokenizer
 from afterburn_core.backends.transformers_null_offers import Arrangement, is_whole, one_of_each, that_fit
 from afterburn_core.backends.transformers_subjects import origin_of
 from afterburn_core.backends.transformers_template import Mode, template_mode

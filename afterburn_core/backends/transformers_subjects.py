@@ -51,7 +51,8 @@ def shared_generators(
 
     if not isinstance(trained, AdapterSubject) or trained.base is not base or "generate" not in base.facts.capabilities:
         return None
-    from afterburn_core.backends.transformers_loading import Origin, ResidentModel, load_model, restores_base
+    from afterburn_core.backends.adapter_settings import restores_base
+    from afterburn_core.backends.transformers_loading import Origin, ResidentModel, load_model
     from afterburn_core.backends.transformers_nulls import nulls_on_adapter
 
     origin = _adapted_origin(trained)
@@ -137,15 +138,17 @@ def _adapted_origin(subject: AdapterSubject) -> Any:
         raise SubjectError(
             f"{subject.facts.label}: its base cannot be loaded to write; merge the adapter and give that"
         )
+    return Origin(
+        directory=directory, label=subject.facts.label, adapter=subject.directory, rows=embedding_rows(subject)
+    )
+
+
+def embedding_rows(subject: AdapterSubject) -> int | None:
+    """Rows of the embedding that an adapter was saved for, where they differ from its base's."""
     changed, stored = subject.source.tensors, subject.source.base.tensors
     rows = {
         changed[name].shape[0]
         for name in subject.source.saved
         if name in stored and "embed" in name and changed[name].shape != stored[name].shape
     }
-    return Origin(
-        directory=directory,
-        label=subject.facts.label,
-        adapter=subject.directory,
-        rows=next(iter(rows), None),
-    )
+    return next(iter(rows), None)
