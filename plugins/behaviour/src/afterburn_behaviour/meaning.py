@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from afterburn_behaviour.semantic import Encoder, find_encoder
+from afterburn_behaviour.semantic import find_encoder, open_encoder
 from afterburn_behaviour.units import clusters
 from afterburn_behaviour.variety_options import DiversityOptions
 from afterburn_core.generation.model import Responses
@@ -41,7 +41,7 @@ def meanings(
     from afterburn_behaviour.diversity import subset
 
     chosen = [items[i] for i in subset([item.probe.id for item in items], options.encoded_prompts)]
-    encoder = Encoder(found.directory, device=device)
+    encoder = open_encoder(found.directory, device)
     texts: list[list[list[str]]] = [[], []]
     for item in chosen:
         m = min(len(item.base), len(item.trained), options.encoded_samples)

@@ -15,6 +15,7 @@ import importlib.util
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,16 @@ def find_encoder(option: str) -> Found:
     return Found(directory=directory, name=PACKAGE.replace("_", "-") if option == "auto" else directory.name)
 
 
+_REMEMBERED = 8192
+"""Texts whose vectors an encoder keeps: the base's are asked for again beside every control."""
+
+
+@lru_cache(maxsize=1)
+def open_encoder(directory: Path, device: str) -> Encoder:
+    """The encoder of a directory, loaded once for all that a run compares."""
+    return Encoder(directory, device=device)
+
+
 class Encoder:
     """A sentence encoder of a directory, opened at once."""
 
@@ -78,13 +89,14 @@ class Encoder:
         self._device = device
         self._first = _pools_first_token(directory)
         self._longest = _longest(directory, self._model)
+        self._known: dict[str, NDArray[np.float64]] = {}
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Unit vectors, (texts, width); equal texts get equal vectors, whatever they are batched with."""
         import torch
 
-        unique = sorted(set(texts), key=lambda text: (len(text), text))
-        rows: dict[str, NDArray[np.float64]] = {}
+        rows = {text: self._known[text] for text in texts if text in self._known}
+        unique = sorted(set(texts) - rows.keys(), key=lambda text: (len(text), text))
         with torch.inference_mode():
             for start in range(0, len(unique), _BATCH):
                 batch = unique[start : start + _BATCH]
@@ -99,6 +111,8 @@ class Encoder:
                     pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
                 unit = torch.nn.functional.normalize(pooled, dim=1)
                 rows |= zip(batch, unit.cpu().numpy())
+        room = max(0, _REMEMBERED - len(self._known))
+        self._known.update({text: rows[text] for text in unique[:room]})
         return np.stack([rows[text] for text in texts]) if texts else np.zeros((0, 0))
 
 
