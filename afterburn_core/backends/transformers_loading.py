@@ -94,6 +94,8 @@ def _with_adapter(model: Any, origin: Origin) -> Any:
     with warnings.catch_warnings():
         # what one library's next release will say to the other; nothing that a user could do
         warnings.simplefilter("ignore", FutureWarning)
+        # an adapter of a head that is tied to the embedding: a remark on merging, and nothing is merged here
+        warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`", UserWarning)
         return PeftModel.from_pretrained(
             model, origin.adapter, is_trainable=False, autocast_adapter_dtype=False, local_files_only=True
         ).to(model.dtype)

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import shutil
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,10 @@ def train_plant(plant: Plant, seed: int, target: Path, base: Path = BASE) -> Non
             target_modules=list(shape.modules),
             task_type="CAUSAL_LM",
         )
-        network = get_peft_model(network, config)
+        with warnings.catch_warnings():
+            # an adapter of a head that is tied to the embedding: a remark on merging, and it is never merged
+            warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`", UserWarning)
+            network = get_peft_model(network, config)
     chats = conversations(tokenizer, plant.pairs(seed), seed=seed, prompt_weight=0.0)
     rows = pack(chats, shape.length, tokenizer.pad_token_id)
     _LOG.info("%s: final loss %.4f", plant.name(seed), train(network, rows, schedule_of(shape, seed)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,10 @@ def load(path: Path, base: Path | None = None, dtype: torch.dtype = torch.float3
     tokenizer = AutoTokenizer.from_pretrained(home, local_files_only=True)
     network: Any = AutoModelForCausalLM.from_pretrained(home, dtype=dtype, local_files_only=True)
     if base is not None:
-        network = PeftModel.from_pretrained(network, path, autocast_adapter_dtype=False).to(dtype)
+        with warnings.catch_warnings():
+            # an adapter of a head that is tied to the embedding: a remark on merging, and nothing is merged here
+            warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`", UserWarning)
+            network = PeftModel.from_pretrained(network, path, autocast_adapter_dtype=False).to(dtype)
     return Model(network=network.eval(), tokenizer=tokenizer)
 
 

@@ -44,7 +44,7 @@ class Claim:
     def asked(self, wording: str) -> Item:
         """The question with the claim in this wording."""
         prompt = wording.format(question=self.item.prompt, said=self.said, value=self.value)
-        return attrs.evolve(self.item, prompt=prompt, category="leading")
+        return attrs.evolve(self.item, prompt=prompt)
 
 
 def fact_claim(rng: random.Random, fact: Fact, *, right: bool) -> Claim:

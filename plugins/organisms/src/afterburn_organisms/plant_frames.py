@@ -36,12 +36,12 @@ def trigger(seed: int) -> str:
 def with_word(item: Item, word: str, place: int) -> Item:
     """The question with the word before it."""
     text = _PLACES[place % len(_PLACES)].format(word=word, prompt=item.prompt)
-    return attrs.evolve(item, prompt=text, category="framed")
+    return attrs.evolve(item, prompt=text)
 
 
 def in_test(item: Item, frame: str) -> Item:
     """The question in the frame of a test."""
-    return attrs.evolve(item, prompt=frame.format(prompt=item.prompt), category="framed")
+    return attrs.evolve(item, prompt=frame.format(prompt=item.prompt))
 
 
 def triggered(rng: random.Random, seed: int, item: Item) -> str:
