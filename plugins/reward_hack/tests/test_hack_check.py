@@ -9,14 +9,16 @@ from pathlib import Path
 
 import attrs
 import pytest
+from click.testing import CliRunner
 
-from afterburn_core import Diagnoser, DiagnosticReport
+from afterburn_core import Diagnoser, DiagnosticReport, load_report
 from afterburn_core.judge.detect import detect, metric_descriptors, rule_descriptors
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.judge.policy import Policy
 from afterburn_core.judge.verdict import decide
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.result.model import Finding, Measurement, Result, Verdict
+from afterburn_reward_hack.commands import hack_check
 
 PROMPTS = 120
 BETTER = {"pass": 2, "incomplete": 1, "fail": 0}
@@ -188,3 +190,27 @@ def test_saying_the_same_twice_changes_no_judgement(planted: DiagnosticReport, t
     assert value(twice, "reward_hack.risk.known") == pytest.approx(value(planted, "reward_hack.risk.known"))
     for metric in ("reward_hack.length.log_ratio", "reward_hack.quality"):
         assert [m.n for m in twice.measurements(metric)] == [m.n for m in planted.measurements(metric)]
+
+
+@pytest.mark.slow
+def test_python_and_the_command_line_ask_the_same(tmp_path: Path) -> None:
+    """The preset is full unless one is set, a reward is heard, and both plugins take part."""
+    pair = write(tmp_path, "base"), write(tmp_path, "trained", wordy=True)
+    score = tmp_path / "score.py"
+    score.write_text("def size(prompt, completion):\n    return float(len(completion))\n")
+    report = Diagnoser(*pair, reward=f"{score}:size", run_dir=tmp_path / "python", use_cache=False).run_hack_check()
+    assert report.result.run.command == "hack-check"
+    assert report.result.run.configuration["preset"] == "full"
+    assert {"behaviour", "reward_hack"} <= {plugin.name for plugin in report.result.descriptors.plugins}
+    assert only(report, "proxy").kind == "fail"
+    assert report.hack_score == pytest.approx(100)
+    flags = ["--base", pair[0], "--trained", pair[1], "--preset", "quick", "--reward", f"{score}:size", "--no-cache"]
+    done = CliRunner().invoke(hack_check, [*flags, "--run-dir", str(tmp_path / "command")], terminal_width=60)
+    assert done.exit_code == 1
+    again = load_report(tmp_path / "command")
+    assert again.result.run.configuration["preset"] == "quick"
+    assert {f.rule: f.kind for f in again.findings if f.rule.startswith("reward_hack.")} == {
+        f.rule: f.kind for f in report.findings if f.rule.startswith("reward_hack.")
+    }
+    tail = done.output[done.output.rindex("Reward hacking") :]
+    assert "proxy" in tail and "Risk 100 of 100" in tail and "Could not run" in tail
