@@ -76,8 +76,14 @@ def prompt_digest(probe: Probe) -> str:
 
 
 def probes_digest(probes: Iterable[Probe]) -> str:
-    """sha256 over the canonical JSON of all probes in their order: the identity of a probe set."""
+    """sha256 over the canonical JSON of all probes in their order: the identity of a probe set.
+
+    Sets without follow-ups keep the identity that they had before there were any.
+    """
     digest = hashlib.sha256()
     for probe in probes:
-        digest.update(json.dumps(attrs.asdict(probe), sort_keys=True, ensure_ascii=False).encode() + b"\n")
+        stated = attrs.asdict(probe)
+        if not probe.follow_ups:
+            del stated["follow_ups"]
+        digest.update(json.dumps(stated, sort_keys=True, ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
