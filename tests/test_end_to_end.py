@@ -50,7 +50,10 @@ def finding(report: DiagnosticReport, rule: str) -> Finding:
 def assert_unchanged(report: DiagnosticReport, *, besides: str = "") -> None:
     """Zero findings of change, every measurement of change exactly zero, and the report says so."""
     assert report.verdict.status == "pass"
-    assert {f.kind for f in report.findings if f.rule not in {besides, "reward_hack.risk"}} <= {"pass", "not_applicable"}
+    assert {f.kind for f in report.findings if f.rule not in {besides, "reward_hack.risk"}} <= {
+        "pass",
+        "not_applicable",
+    }
     assert report.hack_score in {None, 0.0}
     changes = [
         m
