@@ -44,7 +44,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The whole test suite; arguments after -- go to pytest."""
     install(session, ".[all]", *SHIPPED, *group("test"))
-    passed = ("--leave-out", PASSED) if PASSED else ()
+    passed = (f"--leave-out={PASSED}",) if PASSED else ()  # one word: a path of its own would be taken for tests
     session.run("pytest", "-n", "2", "--dist", "worksteal", *passed, *session.posargs)
 
 
@@ -73,7 +73,7 @@ def plugin(session: nox.Session, name: str) -> None:
     install(session, f"{core}[run]", *map(str, own), "pytest", "pytest-xdist", "hypothesis")
     # what is slow is simulation, which the whole suite runs anyhow
     chosen = ("-m", "not slow and not bench", "-n", "2", "--dist", "worksteal")
-    kept = ("--record-passed", PASSED) if PASSED else ()
+    kept = (f"--record-passed={PASSED}",) if PASSED else ()
     session.run("pytest", f"plugins/{name}/tests", *chosen, *kept, *session.posargs)
     session.run("afterburn", "plugin", "check", name)
 
