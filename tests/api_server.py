@@ -19,8 +19,10 @@ Plan = Callable[["Handler", int, Reply], bool]
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Endpoint
+    answered = False
 
     def do_GET(self) -> None:
+        self.answered = True
         self.server.paths.append(self.path)
         self.send_json({"object": "list", "data": [{"id": name} for name in self.server.models]})
 
@@ -34,10 +36,17 @@ class Handler(BaseHTTPRequestHandler):
             self.server.times.append(time.monotonic())
             self.server.active += 1
             self.server.most_active = max(self.server.most_active, self.server.active)
+        self.answered = False
         try:
             if not self.server.plan(self, number, body):
                 self.send_json(answer(body))
         finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """This request is no longer under way: called before its answer is sent, on which the next may follow."""
+        if not self.answered:
+            self.answered = True
             with self.server.lock:
                 self.server.active -= 1
 
@@ -51,6 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
+        self.leave()
         self.wfile.write(content)
 
     def cut(self) -> None:

@@ -767,14 +767,16 @@ import os, signal, sys, time
 from pathlib import Path
 from afterburn_core.backends.safetensors_file import SafetensorsFile
 from afterburn_core.cli.main import main
-read = SafetensorsFile.read
+read, reads = SafetensorsFile.read, []
 def slow_read(self, name, start, stop):
-    time.sleep(0.05)
+    reads.append(name)
+    time.sleep(0.05 if len(reads) < SWIFT else 1)
     return read(self, name, start, stop)
 SafetensorsFile.read = slow_read
 """
 # Runs the command line again and again, each time killed once it has stored so many rows more than were there.
 KILLED = """
+SWIFT = float("inf")
 import afterburn_core.run.weights_pass  # once for all runs: importing torch is most of their time
 cache, counts, arguments = Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]
 def rows():
@@ -795,7 +797,8 @@ for more in map(int, counts):
 
 
 def start(arguments: list[str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", f"{SLOW}main()", *arguments, "--threads", "1"]
+    # after the first reads it is so slow that it cannot end before a signal, however late that is sent
+    command = [sys.executable, "-c", f"{SLOW}SWIFT = 12\nmain()", *arguments, "--threads", "1"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -173,7 +173,7 @@ SPEC = (
         "detector",
         '"weight.delta.relative"',
         '"NAME.delta"',
-        "no installed analyzer declares 'NAME.delta'",
+        "nothing installed declares 'NAME.delta'",
     ),
     in_plugin("spec.rules_are_described", "detector", 'level="warning"', 'level="fatal"', "level 'fatal'"),
     in_plugin("spec.rules_are_described", "detector", "rules=(rule,)", "rules=()", "declares no rules"),

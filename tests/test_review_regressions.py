@@ -229,10 +229,11 @@ def test_a_run_in_which_no_rule_was_judged_does_not_pass(tmp_path: Path) -> None
     base = tiny_checkpoint(tmp_path / "base")
     result = compare(base, base, tmp_path / "run")
     judges = {e.component for e in result.executions if e.kind == "detector"}
+    derived = {metric.id for metric in result.descriptors.metrics if metric.detector in judges}
     verdict = decide(
         run=attrs.evolve(result.run, components=tuple(c for c in result.run.components if c not in judges)),
         executions=tuple(e for e in result.executions if e.kind != "detector"),
-        measurements=result.measurements,
+        measurements=tuple(m for m in result.measurements if m.metric not in derived),
         findings=(),
         rules=(),
         artifacts=result.artifacts,
