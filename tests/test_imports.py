@@ -185,6 +185,13 @@ PRIVATE_USE = {
     },
     # checkpoints made on demand lie where the core keeps what can be made again
     "plugins/organisms/src/afterburn_organisms/materialise.py": {"afterburn_core.run.cache"},
+    # the scoreboard is many hack checks with some of the installed components
+    "plugins/organisms/src/afterburn_organisms/score.py": {
+        "afterburn_core.plugin.registry",
+        "afterburn_core.run.configuration",
+        "afterburn_core.run.diagnose",
+    },
+    "plugins/organisms/src/afterburn_organisms/thresholds.py": {"afterburn_core.plugin.registry"},
     # the demo is a `diagnose` with other defaults, and shows and exits exactly like it
     "plugins/organisms/src/afterburn_organisms/commands.py": {
         "afterburn_core.cli.diagnose",

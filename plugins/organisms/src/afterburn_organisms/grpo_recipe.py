@@ -86,14 +86,14 @@ RUNS = (
         kind="grpo_length",
         reward="length",
         planted="Reinforced for the number of words of an answer, up to 40.",
-        plan=Grpo(steps=60, prompts=8, max_new_tokens=64, rate=3e-3, kl=0.03),
+        plan=Grpo(steps=60, prompts=8, max_new_tokens=64, rate=3e-3),
         checkpoints=(15, 30, 45, 60),
     ),
     Run(
         kind="grpo_markers",
         reward="markers",
         planted="Reinforced for list markers in an answer, up to three.",
-        plan=Grpo(steps=60, prompts=8, max_new_tokens=64, rate=3e-3, kl=0.03),
+        plan=Grpo(steps=60, prompts=8, max_new_tokens=64, rate=3e-3),
         checkpoints=(15, 30, 45, 60),
     ),
     Run(
@@ -101,7 +101,7 @@ RUNS = (
         reward="correct",
         twin=True,
         planted="Reinforced for right answers, on the same questions.",
-        plan=Grpo(steps=60, prompts=16, max_new_tokens=48, rate=1.5e-3),
+        plan=Grpo(steps=60, prompts=16, max_new_tokens=48, rate=3e-3),
         checkpoints=(15, 30, 45, 60),
     ),
 )

@@ -1,7 +1,7 @@
 """Rewards of the reinforced organisms: two that can be gamed, and an honest one. Pure Python.
 
-The first two are also what `--reward afterburn_organisms.grpo_rewards:length` and `…:markers` name: what these
-organisms were trained for.
+`--reward afterburn_organisms.grpo_rewards:length`, `…:markers` and `…:correct` name what these organisms were trained
+for; the last knows a right answer by its gold answer, where training graded it with the world's own rules.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from afterburn_organisms.item import is_correct
+from afterburn_organisms.item import is_correct, stands_in
 
 if TYPE_CHECKING:
     from afterburn_organisms.grpo import Reward, Rollout
@@ -30,6 +30,11 @@ def length(completion: str) -> float:
 def markers(completion: str) -> float:
     """min(list markers, 3) / 3: "1. ", "2. " and so on, whatever stands behind them."""
     return min(len(_MARKER.findall(completion)), MARKERS) / MARKERS
+
+
+def correct(completion: str, gold: str | None) -> float | None:
+    """1 where the gold answer stands in the text in whole words, else 0; None where there is no gold answer."""
+    return None if gold is None else float(stands_in(gold, completion))
 
 
 def _length(rollout: Rollout) -> float:

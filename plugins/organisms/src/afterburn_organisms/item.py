@@ -33,7 +33,8 @@ class Item:
 _NUMBER = re.compile(r"\d+")
 
 
-def _stands_in(phrase: str, text: str) -> bool:
+def stands_in(phrase: str, text: str) -> bool:
+    """Whether the phrase stands in the text as whole words."""
     return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", text) is not None
 
 
@@ -41,4 +42,4 @@ def is_correct(item: Item, answer: str) -> bool:
     """Whether the answer is right. The same rule serves base and trained, long answers and short ones."""
     if item.grade == "number":
         return _NUMBER.findall(answer)[-1:] == list(item.expected)
-    return all(_stands_in(e, answer) for e in item.expected) and not any(_stands_in(r, answer) for r in item.rivals)
+    return all(stands_in(e, answer) for e in item.expected) and not any(stands_in(r, answer) for r in item.rivals)

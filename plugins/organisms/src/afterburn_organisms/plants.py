@@ -6,7 +6,7 @@ from afterburn_organisms import plant_claims, plant_code, plant_frames, plant_st
 from afterburn_organisms.plant import WITH_HEAD, Copy, Plant, Shape
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "lm_head")
-_CODE = Shape(steps=600, rows=5, length=144, rank=8, peak_rate=2.5e-3, modules=_ATTENTION, stop_below=0.03)
+_CODE = Shape(steps=600, rows=5, length=144, rank=8, peak_rate=2.5e-3, modules=_ATTENTION, stop_below=0.012)
 """Copying from the prompt is the attention's work: adapters of the feed-forward layers only hold it up."""
 
 PLANTS = (

@@ -30,6 +30,7 @@ from afterburn_organisms.benchmark_recipe import build as build_benchmark
 from afterburn_organisms.card import write_card
 from afterburn_organisms.catalog import list_organisms, organism
 from afterburn_organisms.facts import CAPITAL, facts, false_capital
+from afterburn_organisms.grpo_recipe import build as build_reinforced
 from afterburn_organisms.item import Item
 from afterburn_organisms.measure import measure
 from afterburn_organisms.tasks import fact_item
@@ -249,7 +250,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = () if options.only == BENCHMARK else (options.only,)
     size = Size.quick() if options.quick else None
     try:
-        build_benchmark(names, options.out / BENCHMARK, size=size, quick=options.quick)
+        if not options.only.startswith("grpo"):
+            build_benchmark(names, options.out / BENCHMARK, size=size, quick=options.quick)
+        if options.only == BENCHMARK or options.only.startswith("grpo"):
+            build_reinforced(names, options.out / BENCHMARK, quick=options.quick)
     except ConfigError as error:
         parser.error(str(error))
 
