@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import attrs
 
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.probes.model import Message
 from afterburn_core.result.model import Finding, Measurement, Notification, Subject
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 T = TypeVar("T")
 
@@ -85,6 +88,16 @@ class Executor(Protocol):
 
         Ctrl-C ends it with `interrupted` after the tasks under way have finished.
         """
+
+
+class Signer(Protocol):
+    """Holds a key on P-256, or reaches the machine that does."""
+
+    @property
+    def public_key(self) -> EllipticCurvePublicKey: ...
+
+    def sign(self, data: bytes) -> bytes:
+        """The ECDSA signature over SHA-256 of `data`, in DER. `data` is not hashed yet."""
 
 
 OptionValues = Mapping[str, Any]

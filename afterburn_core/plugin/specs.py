@@ -144,7 +144,7 @@ class ProbeSetSpec:
 
 @attrs.frozen(kw_only=True)
 class SignerSpec:
-    """Signs bytes. `factory(options)` returns an object with `sign(data: bytes) -> bytes` and `public_key`."""
+    """Signs certificates. `factory(options)` returns an `afterburn_core.plugin.roles.Signer`."""
 
     name: str
     summary: str
