@@ -68,51 +68,24 @@ class HtmlOptions:
 def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
     """The report as one HTML file; the same document always gives the same bytes."""
     chosen = options or HtmlOptions()
-    result = view.result
-    evidence = collect(view, top=chosen.top)
+    shown = content(view, chosen)
     spilled = pick(view, limit=chosen.spilled)
-    charts = drawings(result, view.directory, limit=chosen.charts, max_bytes=chosen.chart_bytes)
-    views = weight_views(view, evidence, chosen.views)
-    behaviour = behaviour_views(view, evidence, chosen.behaviour)
     library = _script((template_dir("report") / "vendor" / "plotly-cartesian.min.js").read_text(encoding="utf-8"))
     program = _script(_program(template_dir("report")))
-    series = series_of(view, evidence)
-    families = tables(evidence, limit=chosen.lines)
-    ordered = presentation.order_findings(result.findings)
+    views, behaviour, series, evidence = (shown[name] for name in ("views", "behaviour", "series", "evidence"))
     page = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
-            result=result,
-            evidence=evidence,
-            options=chosen,
-            cards=cards(result, evidence, series_cards(series) if series else None),
-            series=series,
-            series_tables=labelled_tables(series) if series else (),
-            concerns=presentation.concerns(result),
-            findings=ordered[: chosen.findings],
-            findings_total=len(ordered),
-            counts=presentation.kind_counts(ordered),
-            documents=tuple(f for f in ordered if presentation.is_document_change(f)),
-            weights=next((f for f in families if f.name == "weight"), None),
-            families=tuple(f for f in families if f.name != "weight"),
-            drawings=charts,
+            **shown,
             spilled=spilled,
-            views=views,
-            behaviour=behaviour,
-            hacks=hack_rules(result, evidence),
-            output=output_views(view, evidence, chosen.output),
-            activation=activation_views(view),
-            embedding=embedding_views(view, chosen.embedding),
-            live=live_views(view, chosen.live),
-            unfinished=presentation.unfinished(result),
             policy=_policy(library, program),
             library=library,
             program=program,
             document_island=Markup(guard(document(view))),
             figures_island=Markup(
                 json_island(
-                    _figures(evidence, spilled, charts)
+                    _figures(evidence, spilled, shown["drawings"])
                     | views.figures(evidence)
                     | {"series": series.figure() if series else None, "behaviour": behaviour.figures()}
                 ),
@@ -122,10 +95,45 @@ def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
     return page.encode()
 
 
+def content(view: ResultView, options: HtmlOptions) -> dict[str, Any]:
+    """What the sections of the report show, by the names that their templates use; other formats share them."""
+    result = view.result
+    evidence = collect(view, top=options.top)
+    series = series_of(view, evidence)
+    families = tables(evidence, limit=options.lines)
+    ordered = presentation.order_findings(result.findings)
+    return {
+        "result": result,
+        "evidence": evidence,
+        "options": options,
+        "cards": cards(result, evidence, series_cards(series) if series else None),
+        "series": series,
+        "series_tables": labelled_tables(series) if series else (),
+        "concerns": presentation.concerns(result),
+        "findings": ordered[: options.findings],
+        "findings_total": len(ordered),
+        "counts": presentation.kind_counts(ordered),
+        "documents": tuple(f for f in ordered if presentation.is_document_change(f)),
+        "weights": next((f for f in families if f.name == "weight"), None),
+        "families": tuple(f for f in families if f.name != "weight"),
+        "drawings": drawings(result, view.directory, limit=options.charts, max_bytes=options.chart_bytes),
+        "views": weight_views(view, evidence, options.views),
+        "behaviour": behaviour_views(view, evidence, options.behaviour),
+        "hacks": hack_rules(result, evidence),
+        "output": output_views(view, evidence, options.output),
+        "activation": activation_views(view),
+        "embedding": embedding_views(view, options.embedding),
+        "live": live_views(view, options.live),
+        "unfinished": presentation.unfinished(result),
+    }
+
+
 @cache
-def _environment() -> Environment:
+def environment(*before: str) -> Environment:
+    """Templates of the report; those in the folders `before` of it come before those of the same name."""
+    folder = template_dir("report")
     environment = Environment(
-        loader=FileSystemLoader(template_dir("report")),
+        loader=FileSystemLoader([*(folder / name for name in before), folder]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalize,
