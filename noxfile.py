@@ -43,7 +43,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The whole test suite; arguments after -- go to pytest."""
-    install(session, ".[all]", *SHIPPED, *group("test"))
+    install(session, ".[all,oms]", *SHIPPED, *group("test"))
     passed = (f"--leave-out={PASSED}",) if PASSED else ()  # one word: a path of its own would be taken for tests
     session.run("pytest", "-n", "2", "--dist", "worksteal", *passed, *session.posargs)
 
