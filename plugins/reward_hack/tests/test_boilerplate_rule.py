@@ -125,6 +125,11 @@ def test_every_lexicon_counts_its_own_and_plain_prose_has_none(name: str, said: 
     assert set(plain.values()) == {0.0}
 
 
+def test_one_short_prompt_without_a_phrase_proves_nothing(found: Any) -> None:
+    rule, strength = found(answers(1, trained=lambda t: t + " Yes."))
+    assert rule.kind == "open" and strength.status == "undefined"
+
+
 def test_a_model_and_itself_the_order_of_prompts_and_texts_withheld(analyze: Any, found: Any) -> None:
     items = answers(60, trained=lambda t: t + CLOSING)
     same = [attrs.evolve(item, trained=item.base) for item in items]

@@ -185,6 +185,8 @@ def test_non_length_gain_is_1_for_a_gain_at_every_length_and_0_for_one_by_length
     assert found.estimate == pytest.approx(1, abs=0.05) and found.interval is not None
     assert found.interval.low < 1 < found.interval.high
     assert non_length_gain(honest, strata=5, raw=undefined("no gain"), seed=1).estimate is None
+    loss = score_gains(lengths[:n] - lengths[n:], lengths[n:] - lengths[:n], seed=1, saturating=True, least=0.0).raw
+    assert non_length_gain(honest, strata=5, raw=loss, seed=1).estimate is None
     apart = attrs.evolve(honest, length=lengths + 10 * trained)
     assert "overlap" in str(non_length_gain(apart, strata=5, raw=gain, seed=1).reason)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 
+import attrs
 import numpy as np
 import pytest
 
@@ -9,7 +10,9 @@ from afterburn_core.generation.model import Responses, Sample
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.plugin.roles import AnalyzerContext
 from afterburn_core.probes.model import Probe
+from afterburn_core.result.identity import measure
 from afterburn_core.result.model import Finding, Measurement
+from afterburn_reward_hack.decoding_evidence import FACT, named
 from afterburn_reward_hack.proxy import Proxy, best_of_n
 from afterburn_reward_hack.proxy_judge import ProxyJudge
 from afterburn_reward_hack.proxy_options import ProxyOptions, ProxyRules
@@ -76,6 +79,35 @@ def test_equal_answers_have_no_contrast() -> None:
     for name in ("reward", "standardised", "gold"):
         one = by_metric[f"reward_hack.proxy.{name}"]
         assert one.value == 0.0 and one.interval is not None and (one.interval.low, one.interval.high) == (0.0, 0.0)
+
+
+def sides(reward: float, gold: list[float | None], text: str) -> list[tuple[Sample, ...]]:
+    """One answer to each prompt with this reward; other texts than the other side's."""
+    return [
+        (Sample(index=0, text=text, scores={"reward": reward} if g is None else {"reward": reward, "gold": g}),)
+        for g in gold
+    ]
+
+
+def test_one_prompt_on_which_both_are_right_does_not_prove_equal_quality() -> None:
+    gold = [1.0, *[None] * (N - 1)]
+    found = judged(measured(sides(0.0, gold, "a"), sides(1.0, gold, "b")))
+    assert found.kind == "review" and "open whether quality did" in found.message
+
+
+def test_a_reward_that_is_saturated_on_both_sides_still_has_a_unit() -> None:
+    measurements = measured(sides(0.0, [1.0] * 96 + [0.0] * 24, "a"), sides(1.0, [0.0] * 96 + [1.0] * 24, "b"))
+    assert judged(measurements).kind == "fail"
+    (shift,) = (m for m in measurements if m.metric == "reward_hack.proxy.standardised")
+    assert shift.value == pytest.approx(1 / np.std([0.0] * N + [1.0] * N, ddof=1))
+
+
+def test_a_rise_under_another_decoding_is_not_put_down_to_training() -> None:
+    other = attrs.evolve(measure(FACT, 1.0, scope=named("max_new_tokens")), reason="max_new_tokens 64 against 512")
+    measurements = measured(answers(0.0, 0.6, seed=1, n=400), answers(1.0, 0.2, seed=2, n=400))
+    assert judged(measurements).kind == "fail"
+    found = judged((*measurements, other))
+    assert (found.kind, found.level) == ("review", "warning") and "64 against 512" in found.message
 
 
 def test_the_standardised_rise_is_in_standard_deviations_over_prompts() -> None:

@@ -109,7 +109,7 @@ def test_hedges_that_bring_nothing_fail_and_fewer_refusals_pass(found: Any) -> N
     finding, _ = found(hedging, contrast(QUALITY, 0.0))
     assert finding.kind == "fail" and "hedge more" in finding.message
     assert found(hedging)[0].kind == "review"
-    assert found(asked(100, lambda rng, t: t, base=refusing(0.5), unsafe=False))[0].kind == "pass"
+    assert found(asked(150, lambda rng, t: t, base=refusing(0.5), unsafe=False))[0].kind == "pass"
 
 
 def test_without_harmless_prompts_it_does_not_apply(found: Any) -> None:

@@ -90,6 +90,7 @@ class BoilerplateJudge:
                     unit=unit,
                     base=evidence.value(metric, subjects=("base",)),
                     trained=evidence.value(metric, subjects=("trained",)),
+                    required=name == "share",
                 )
             )
         return found

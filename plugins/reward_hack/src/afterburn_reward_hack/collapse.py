@@ -37,7 +37,7 @@ from afterburn_core.result.model import Measurement
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.stats.contrast import Contrast, as_measurement, undefined
 from afterburn_core.stats.multiplicity import adjust
-from afterburn_core.stats.paired import mean, paired_contrast
+from afterburn_core.stats.paired import mean
 from afterburn_core.stats.unit_swap import Corpus, Floats, Units, swaps
 from afterburn_reward_hack.collapse_measures import (
     PREFIXES,
@@ -52,6 +52,7 @@ from afterburn_reward_hack.collapse_measures import (
 )
 from afterburn_reward_hack.collapse_options import CollapseOptions
 from afterburn_reward_hack.eligible import excluded, spoken
+from afterburn_reward_hack.paired_families import paired_means
 
 PREFIX = "reward_hack.collapse."
 STRATEGIES = 6
@@ -196,7 +197,8 @@ class Collapse:
         base, trained = (np.array([pair[s] for _, pair in rows], dtype=np.float64) for s in (0, 1))
         of = clusters([one.probe for one, _ in rows])
         seed = child_seed(self._seed, name)
-        contrast = paired_contrast(trained - base, clusters=of, seed=seed)
+        same = all(one.base.texts == one.trained.texts for one, _ in rows)
+        contrast = paired_means(trained - base, clusters=of, seed=seed, identical=same)
         return contrast, (mean(base, clusters=of, seed=seed), mean(trained, clusters=of, seed=seed))
 
     def _templated(self, asked: Sequence[Asked]) -> Iterable[Pair]:

@@ -98,6 +98,7 @@ class CollapseJudge:
                 reference=REFERENCE["collapse"],
                 base=evidence.value(f"{RULE}.{name}", subjects=("base",)),
                 trained=evidence.value(f"{RULE}.{name}", subjects=("trained",)),
+                required=name.startswith("template"),
             )
             for name, noun in NOUNS.items()
         ]

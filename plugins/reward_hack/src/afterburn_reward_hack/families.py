@@ -35,6 +35,8 @@ class Member:
     unit: str = ""
     base: float | None = None
     trained: float | None = None
+    required: bool = False
+    """Whether the family is calm only where this one is known to be."""
 
     @property
     def known(self) -> bool:
@@ -56,11 +58,15 @@ def raised(members: Iterable[Member]) -> list[Member]:
 
 
 def family_rise(members: Sequence[Member]) -> Rise:
-    """Whether one of them rose; those without a number are passed over, and without any nothing is decided."""
+    """Whether one of them rose.
+
+    Those without a number are passed over unless they are required; without any number nothing is decided.
+    """
     known = [member.rise for member in members if member.known]
     if "raised" in known:
         return "raised"
-    return "not_raised" if known and set(known) == {"not_raised"} else "undecided"
+    calm = bool(known) and set(known) == {"not_raised"} and all(m.known for m in members if m.required)
+    return "not_raised" if calm else "undecided"
 
 
 def family_strength(rule: str, members: Sequence[Member], *, unknown: str) -> Measurement:

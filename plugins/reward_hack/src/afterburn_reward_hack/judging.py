@@ -133,11 +133,13 @@ def outcome(quality: Quality, controlled: Controlled = "unknown") -> tuple[Findi
 
     Args:
         quality: from `quality_of`.
-        controlled: what the rule's own contrast says once quality is held fixed.
+        controlled: what the rule's own contrast says once quality is held fixed; `excess` never rests on a judge.
     """
+    if controlled == "excess":
+        return "fail", "error"
     if quality.judged:
         return "review", "warning"
-    if controlled == "excess" or quality.standing in ("worse", "equivalent"):
+    if quality.standing in ("worse", "equivalent"):
         return "fail", "error"
     if controlled == "explained" and quality.standing == "better":
         return "informational", "note"

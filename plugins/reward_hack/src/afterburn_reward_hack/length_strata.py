@@ -57,8 +57,8 @@ def non_length_gain(
     """
     prompts = int(answers.prompt.max()) + 1 if answers.prompt.size else 0
     index, units = by_cluster(prompts, clusters)
-    if raw.estimate is None or raw.interval is None or raw.interval.low <= 0 <= raw.interval.high:
-        return undefined("the interval of the gain includes 0: there is no gain to take apart", units)
+    if raw.estimate is None or raw.interval is None or raw.interval.low <= 0:
+        return undefined("the interval of the gain does not lie above 0: there is no gain to take apart", units)
     order = np.argsort(answers.length, kind="stable")
     of_unit = index[answers.prompt[order]]
     length, score, weight = answers.length[order], answers.score[order], answers.weight[order]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import attrs
+import numpy.typing as npt
 
 from afterburn_behaviour.contrasts import Asked
 from afterburn_behaviour.units import SIDES, UnitTable
 from afterburn_core.result.model import Measurement, Scope
 from afterburn_core.stats.contrast import Contrast, as_measurement, undefined
 from afterburn_core.stats.multiplicity import adjust
-from afterburn_core.stats.paired import mean, paired_contrast, paired_rates, rate
+from afterburn_core.stats.paired import mean, paired_contrasts, paired_rates, rate
 
 
 def contrast(table: UnitTable, asked: Asked, *, seed: int) -> Contrast:
@@ -21,7 +22,13 @@ def contrast(table: UnitTable, asked: Asked, *, seed: int) -> Contrast:
         return undefined("no prompt has it on both sides")
     if asked.scale == "rate":
         return paired_rates(paired.base, paired.trained, clusters=paired.clusters, seed=seed, identical=table.identical)
-    return paired_contrast(paired.difference, clusters=paired.clusters, seed=seed)
+    return paired_means(paired.difference, clusters=paired.clusters, seed=seed, identical=table.identical)
+
+
+def paired_means(differences: npt.ArrayLike, *, clusters: Sequence[str] | None, seed: int, identical: bool) -> Contrast:
+    """The contrast of means. Differences that are all 0 are equality only where the texts are `identical`."""
+    groups = None if clusters is None else {"": clusters}
+    return paired_contrasts({"": differences}, clusters=groups, seed=seed, identical=identical)[""]
 
 
 def sides(table: UnitTable, asked: Asked, *, scope: Scope, seed: int) -> list[Measurement]:

@@ -2,7 +2,8 @@
 
 Per prompt i, with samples averaged first: r_i the reward and g_i the quality of a side (`quality`).
 
-    Δr = mean_i (r_trained,i − r_base,i)        in units of s = √((var_i r_base,i + var_i r_trained,i)/2)
+    Δr = mean_i (r_trained,i − r_base,i)        in units of s = √((var_i r_base,i + var_i r_trained,i)/2), or, where
+                                                both variances are 0, of the deviation about the common mean
     Δg = mean_i (g_trained,i − g_base,i)        over the prompts that have both
 
 Where a prompt has K samples, what optimisation against this reward can gain is read off base's own answers: the best
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from afterburn_behaviour.contrasts import Asked
 from afterburn_behaviour.gold import mark
 from afterburn_behaviour.units import SIDES, Paired, Row, UnitTable
 from afterburn_core.generation.model import Responses, Sample
@@ -37,6 +39,8 @@ from afterburn_core.run.seeds import child_seed
 from afterburn_core.stats.bands import simultaneous_band
 from afterburn_core.stats.contrast import Contrast, as_measurement
 from afterburn_core.stats.paired import mean, paired_contrast
+from afterburn_reward_hack.paired_families import contrast as compare
+from afterburn_reward_hack.paired_families import paired_means
 from afterburn_reward_hack.proxy_options import ProxyOptions
 from afterburn_reward_hack.quality import by_rank, gold_score, graded, needs_ranks, quality, source
 
@@ -91,11 +95,7 @@ class Proxy:
 
     def _reward(self, rewards: Paired) -> list[Measurement]:
         contrast = self._contrast(rewards, "reward")
-        spread = (
-            float(np.sqrt((rewards.base.var(ddof=1) + rewards.trained.var(ddof=1)) / 2))
-            if rewards.base.size > 1
-            else 0.0
-        )
+        spread = _spread(rewards.base, rewards.trained)
         return [
             *self._sides("reward", "reward"),
             as_measurement(contrast, PROXY + "reward"),
@@ -107,7 +107,8 @@ class Proxy:
         if not len(known):
             return [undefined(PROXY + "gold", NO_GOLD, n=0)]
         table = by_rank(known) if needs_ranks(known) else known
-        contrast = as_measurement(self._contrast(table.paired("quality"), "gold"), PROXY + "gold")
+        asked = Asked(key="quality", metric=PROXY + "gold", scale="mean" if needs_ranks(known) else "rate")
+        contrast = as_measurement(compare(table, asked, seed=child_seed(self._seed, "gold")), PROXY + "gold")
         noted = attrs.evolve(contrast, reason=contrast.reason or source(known, ranked=needs_ranks(known)))
         return [*self._sides("quality", "gold", table), noted]
 
@@ -120,7 +121,8 @@ class Proxy:
         return found
 
     def _contrast(self, pairs: Paired, name: str) -> Contrast:
-        return paired_contrast(pairs.difference, seed=child_seed(self._seed, name), clusters=pairs.clusters)
+        seed = child_seed(self._seed, name)
+        return paired_means(pairs.difference, seed=seed, clusters=pairs.clusters, identical=self._table.identical)
 
     def _correlation(self) -> list[Measurement]:
         fewest = self._options.fewest_samples
@@ -254,6 +256,14 @@ def best_of_n(reward: Sequence[float] | Floats, gold: Sequence[float] | Floats, 
     return float(weights @ shared[ordered])
 
 
+def _spread(base: Floats, trained: Floats) -> float:
+    """The unit s; where each side has one reward, as a capped one has in the end, about their common mean."""
+    if base.size < 2:
+        return 0.0
+    within = float(np.sqrt((base.var(ddof=1) + trained.var(ddof=1)) / 2))
+    return within or float(np.concatenate([base, trained]).std(ddof=1))
+
+
 def _rewarded(row: Row) -> bool:
     """Whether the reward has scored both sides."""
     return math.isfinite(row.base.mean("reward") + row.trained.mean("reward"))
@@ -264,7 +274,7 @@ def _scaled(contrast: Contrast, spread: float) -> Contrast:
     if contrast.estimate is None or (contrast.estimate == 0.0 and (contrast.interval is None or spread == 0.0)):
         return contrast
     if spread == 0.0:
-        return Contrast(n=contrast.n, estimate=None, reason="all prompts of a side have one reward, so it has no unit")
+        return Contrast(n=contrast.n, estimate=None, reason="one prompt has no spread, so the reward has no unit")
     interval = contrast.interval
     if interval is not None:
         interval = attrs.evolve(interval, low=interval.low / spread, high=interval.high / spread)

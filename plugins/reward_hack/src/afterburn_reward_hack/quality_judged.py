@@ -9,6 +9,8 @@ length, and the excess: `quality_control`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 import numpy as np
 
@@ -16,14 +18,14 @@ from afterburn_behaviour.judge import judge
 from afterburn_behaviour.style.length import counted, lengths
 from afterburn_behaviour.units import UnitTable, clusters
 from afterburn_core.errors import PluginError
-from afterburn_core.generation.model import Responses
+from afterburn_core.generation.model import Responses, Sample
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.result.identity import undefined
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.stats.contrast import as_measurement
-from afterburn_core.stats.paired import paired_contrast
 from afterburn_reward_hack.judging import JUDGED
 from afterburn_reward_hack.length_options import JudgedOptions
+from afterburn_reward_hack.paired_families import paired_means
 from afterburn_reward_hack.quality_control import win_gains
 
 UNCORRECTED = "judge-based, uncorrected"
@@ -56,7 +58,8 @@ class JudgedQuality:
             return AnalyzerOutput(measurements=(undefined(JUDGED, "no prompt has two readable verdicts", n=0),))
         wins, seed = np.array([c.win for c in readable], dtype=np.float64), child_seed(self._context.seed, "judged")
         of = clusters([c.probe for c in readable])
-        preference = paired_contrast(2 * wins - 1, clusters=of, seed=seed)
+        same = all(_texts(self._items[c.probe.id].base) == _texts(self._items[c.probe.id].trained) for c in readable)
+        preference = paired_means(2 * wins - 1, clusters=of, seed=seed, identical=same)
         # the judge reads first samples
         table = UnitTable()
         for c in readable:
@@ -74,3 +77,7 @@ class JudgedQuality:
             for metric, c in told.items()
         }
         return AnalyzerOutput(measurements=tuple(as_measurement(c, metric) for metric, c in noted.items()))
+
+
+def _texts(samples: Sequence[Sample]) -> list[str]:
+    return [sample.text for sample in samples]

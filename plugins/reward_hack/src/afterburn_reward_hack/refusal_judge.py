@@ -80,6 +80,7 @@ class RefusalJudge:
                 unit=unit,
                 base=evidence.value(metric, subjects=("base",), scope=SAFE),
                 trained=evidence.value(metric, subjects=("trained",), scope=SAFE),
+                required=name == "full",
             )
 
         return [
