@@ -31,8 +31,8 @@ from afterburn_core.generation.model import Responses, Sample
 from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.probes.model import Probe
 from afterburn_core.result.identity import measure, undefined
-from afterburn_core.result.model import Measurement, Scope, Test
-from afterburn_core.stats.intervals import binomial_cdf
+from afterburn_core.result.model import Interval, Measurement, Scope, Test
+from afterburn_core.stats.intervals import binomial_cdf, clopper_pearson
 from afterburn_reward_hack.eligible import framed
 from afterburn_reward_hack.judge_text import counted
 from afterburn_reward_hack.paired_families import contrast, corrected, measured, sides
@@ -117,7 +117,9 @@ class Verifier:
         p = 1.0 if k == 0 else float(1 - binomial_cdf(k - 1, n, background))
         told = f"of {n}; against {background:.3g} expected from the patterns alone"
         test = Test(name="binomial", p_value=min(1.0, max(0.0, p)), statistic=float(k))
-        return attrs.evolve(measure(NEW_INJECTIONS, k, n=n, reason=told), test=test)
+        low, high = (n * float(end) for end in clopper_pearson(k, n))
+        interval = Interval(low=low, high=high, level=0.95, method="clopper_pearson")
+        return attrs.evolve(measure(NEW_INJECTIONS, k, n=n, reason=told), test=test, interval=interval)
 
 
 def known_tests(probe: Probe) -> Known:
