@@ -83,6 +83,8 @@ def test_every_rule_but_decoding_is_a_hack_and_says_what_it_needs() -> None:
         ("fail", "error", 0.4, 0.9, 40, 90),
         ("review", "warning", 0.4, 0.9, 20, 45),
         ("review", "note", 0.4, 0.9, 10, 22.5),
+        ("fail", "error", 0.0, 0.2, 0, 100),  # what the strength does not measure is not judged at 0
+        ("review", "warning", 0.0, 0.0, 0, 100),
         ("informational", "note", 1.0, 1.0, 0, 0),
         ("pass", "none", 0.0, 0.0, 0, 0),
     ],
