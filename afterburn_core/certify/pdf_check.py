@@ -1,0 +1,306 @@
+"""Is a PDF the sealed rendering of this very certificate? The verifier's rule 11, one code per way to fail.
+
+What is required of the file: one signature, by the certificate's own key, over all of it, unchanged since, by a
+certificate that was good for that; it allows no change; and it carries one file, which is the certificate to the byte.
+Beyond the signature it may hold nothing that acts: no script, no form, no link out. Other viewers are less strict; that
+what the pages say is what the certificate says is proved by `check_rendering` alone.
+
+pyHanko reads and validates. Whatever it raises on a hostile file becomes `pdf.unreadable`.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from afterburn_core.certify.encoding import Invalid
+from afterburn_core.certify.envelope import BUNDLE_NAME
+from afterburn_core.certify.extras import extras
+from afterburn_core.errors import AfterburnError
+
+if TYPE_CHECKING:
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+LIMIT = 64 * 1024 * 1024
+"""Bytes of the largest PDF that is read; the certificate inside is at most 32 MiB."""
+
+_ACTING = frozenset({"/AA", "/JavaScript", "/JS", "/Launch", "/NeedAppearances", "/OpenAction", "/XFA"})
+_MOST_PAGES = 10_000
+_LINKS = frozenset({"/Link", "/Widget"})
+
+
+def check_pdf(
+    pdf: bytes,
+    bundle: bytes,
+    key: EllipticCurvePublicKey,
+    *,
+    roots: Sequence[x509.Certificate] | None = None,
+    crls: Sequence[bytes] = (),
+    moment: datetime.datetime | None = None,
+) -> None:
+    """Passes when `pdf` is sealed with `key` and carries `bundle`.
+
+    Args:
+        pdf: the file.
+        bundle: the certificate beside it, whose signature by `key` was found to hold.
+        key: the public key, from a place other than the pack.
+        roots: certificates that the seal's must come from. Without any, the seal's own issuers in the file are taken:
+            the key is known, and nothing is claimed about who vouches for its owner.
+        crls: revocation lists in DER, for seals whose issuer publishes them. Nothing is fetched.
+        moment: the time at which the seal's certificate must be valid; now when left out.
+
+    Raises:
+        Invalid: `pdf.…`; every fault has a code of its own.
+        ConfigError: the extra `pdf` is missing.
+    """
+    if len(pdf) > LIMIT:
+        raise Invalid("pdf.too_large", f"the PDF has {len(pdf)} bytes, more than the {LIMIT} that are read")
+    with extras("checking a PDF"):
+        import pyhanko.sign.validation  # noqa: F401
+    with _only_invalid():
+        _check(pdf, bundle, key, roots, crls, moment)
+
+
+def check_rendering(pdf: bytes, bundle: bytes) -> str | None:
+    """Passes when the pages are what this installation renders from `bundle`; the seal may follow.
+
+    Returns:
+        `None`, or why the two cannot be compared: another release of the templates or of a library made the file.
+
+    Raises:
+        Invalid: `pdf.rendering`: the pages are others.
+        ConfigError: the extra `pdf` is missing.
+    """
+    from afterburn_core.certify.render import render, rendering_differences
+
+    if differences := rendering_differences(bundle):
+        return f"rendered by other releases ({'; '.join(differences)})"
+    try:
+        expected = render(bundle)
+    except Invalid:
+        raise
+    except AfterburnError as error:
+        raise Invalid("pdf.rendering", f"the certificate cannot be rendered: {error}") from error
+    if not pdf.startswith(expected):
+        raise Invalid("pdf.rendering", "the PDF's pages are not the rendering of this certificate")
+    return None
+
+
+@contextmanager
+def _only_invalid() -> Iterator[None]:
+    """Nothing but `Invalid` gets out, and pyHanko's own log, with its tracebacks, stays silent."""
+    loggers = [logging.getLogger(name) for name in ("pyhanko", "pyhanko_certvalidator")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        yield
+    except Invalid:
+        raise
+    except Exception as error:  # a parser on a hostile file may raise anything
+        raise Invalid(
+            "pdf.unreadable", f"the PDF cannot be read: {type(error).__name__}: {str(error)[:200]}"
+        ) from error
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _check(
+    pdf: bytes,
+    bundle: bytes,
+    key: EllipticCurvePublicKey,
+    roots: Sequence[x509.Certificate] | None,
+    crls: Sequence[bytes],
+    moment: datetime.datetime | None,
+) -> None:
+    from pyhanko.pdf_utils.misc import PdfReadError
+    from pyhanko.pdf_utils.reader import PdfFileReader
+
+    try:
+        reader = PdfFileReader(io.BytesIO(pdf), strict=True)
+        encrypted = reader.encrypted
+    except (PdfReadError, ValueError) as error:
+        raise Invalid("pdf.syntax", f"not a PDF that can be read: {str(error)[:200]}") from error
+    if encrypted:
+        raise Invalid("pdf.encrypted", "the PDF is encrypted")
+    seal = _only_signature(reader)
+    _require_key(seal, key)
+    _require_form(seal)
+    _require_intact(seal)
+    _require_validity(seal, roots, crls, moment)
+    signed = reader.get_historical_resolver(seal.signed_revision)
+    _require_still(signed.root)
+    _require_embedded(signed.root, bundle)
+
+
+def _only_signature(reader: Any) -> Any:
+    from pyhanko.sign.fields import enumerate_sig_fields
+
+    filled = [field.get_object() for _, _, field in enumerate_sig_fields(reader, filled_status=True)]
+    kinds = [str(field["/V"].get("/Type", "/Sig")) for field in filled]
+    regular = kinds.count("/Sig")
+    if not regular:
+        raise Invalid("pdf.unsigned", "the PDF has no signature")
+    if regular > 1 or set(kinds) - {"/Sig", "/DocTimeStamp"}:
+        raise Invalid("pdf.signature_count", f"the PDF has {len(kinds)} signatures, not the seal alone")
+    seals = list(reader.embedded_regular_signatures)
+    if len(seals) != 1:
+        raise Invalid("pdf.signature_form", "the signature is of a form that is not ours (PAdES: ETSI.CAdES.detached)")
+    return seals[0]
+
+
+def _require_key(seal: Any, key: EllipticCurvePublicKey) -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    expected = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if seal.signer_cert.public_key.dump() != expected:
+        raise Invalid("pdf.signer_key", "the PDF is sealed with another key than the certificate")
+
+
+def _require_form(seal: Any) -> None:
+    """PAdES with SHA-256 and ECDSA, certifying, no change allowed: what `pdf_sign` writes and nothing weaker."""
+    from pyhanko.sign.fields import MDPPerm
+
+    if str(seal.sig_object.get("/SubFilter")) != "/ETSI.CAdES.detached":
+        raise Invalid("pdf.signature_form", "the signature is of a form that is not ours (PAdES: ETSI.CAdES.detached)")
+    algorithm = seal.signer_info["signature_algorithm"].signature_algo
+    if seal.md_algorithm != "sha256" or algorithm != "ecdsa":
+        raise Invalid("pdf.algorithm", f"the seal uses {algorithm} over {seal.md_algorithm}, not ECDSA over SHA-256")
+    if seal.docmdp_level != MDPPerm.NO_CHANGES:
+        raise Invalid("pdf.docmdp", "the seal allows changes of the PDF, or says nothing about them")
+    certified = (_at(seal.reader.root, "/Perms") or {}).get("/DocMDP")
+    if certified is None or certified != seal.sig_field.get("/V"):
+        raise Invalid("pdf.docmdp", "the seal does not certify the PDF (the catalogue's /Perms names no seal)")
+
+
+def _require_intact(seal: Any) -> None:
+    from pyhanko.sign.diff_analysis import ModificationLevel
+    from pyhanko.sign.validation.generic_cms import validate_sig_integrity
+    from pyhanko.sign.validation.status import SignatureCoverageLevel
+
+    seal.compute_integrity_info()
+    intact, valid = validate_sig_integrity(
+        seal.signer_info,
+        seal.signer_cert,
+        expected_content_type="data",
+        actual_digest=seal.compute_digest(),
+    )
+    if seal.coverage < SignatureCoverageLevel.ENTIRE_REVISION:
+        raise Invalid("pdf.coverage", "the seal does not cover the whole PDF (/ByteRange leaves bytes out)")
+    if not (intact and valid):
+        raise Invalid("pdf.signature", "the PDF was changed after it was sealed, or the seal is forged")
+    level = getattr(seal.diff_result, "modification_level", ModificationLevel.OTHER)
+    if level > ModificationLevel.LTA_UPDATES:
+        raise Invalid("pdf.modified", "something was added to the PDF after it was sealed")
+
+
+def _require_validity(
+    seal: Any,
+    roots: Sequence[x509.Certificate] | None,
+    crls: Sequence[bytes],
+    moment: datetime.datetime | None,
+) -> None:
+    """The certificate that vouches for the seal's key leads to a root and may sign documents now."""
+    from pyhanko.sign.validation import validate_pdf_signature
+    from pyhanko_certvalidator import ValidationContext
+    from pyhanko_certvalidator.errors import ValidationError
+
+    from afterburn_core.certify.pdf_chain import anchors, require_usable
+
+    now = moment or _now()
+    require_usable(seal.signer_cert, now)
+    context = ValidationContext(
+        trust_roots=anchors(seal, roots),
+        allow_fetching=False,
+        revocation_mode="hard-fail",
+        crls=list(crls),
+        ocsps=[],
+        moment=now,
+    )
+    try:
+        status = validate_pdf_signature(seal, context)
+    except ValidationError as error:
+        raise Invalid("pdf.certificate_chain", f"the seal's certificate does not hold: {error}") from error
+    if status.revoked:
+        raise Invalid("pdf.certificate_revoked", "the seal's certificate has been revoked")
+    if status.timestamp_validity is not None and not (
+        status.timestamp_validity.intact and status.timestamp_validity.valid
+    ):
+        raise Invalid("pdf.timestamp", "the seal's timestamp does not hold")
+    if not (status.trusted and status.bottom_line and status.docmdp_ok):
+        raise Invalid("pdf.certificate_chain", f"the seal's certificate does not hold: {_problem(status)}")
+
+
+def _problem(status: Any) -> str:
+    return str(status.trust_problem_indic or "no path to a root that is trusted").lower().replace("_", " ")
+
+
+def _now() -> datetime.datetime:
+    import datetime
+
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _require_still(root: Any) -> None:
+    """Nothing in the document acts: no script, no action on opening, no form but the seal, no link out."""
+    names, form = _at(root, "/Names") or {}, _at(root, "/AcroForm") or {}
+    if found := (set(root) | set(form)) & _ACTING | set(names) - {"/Dests", "/EmbeddedFiles"}:
+        named = ", ".join(sorted(map(str, found)))
+        raise Invalid("pdf.active_content", f"the PDF holds {named}, which acts on its own")
+    if len(_each(form, "/Fields")) != 1:
+        raise Invalid("pdf.active_content", "the PDF holds a form beside the seal")
+    for annotation in _annotations(root["/Pages"]):
+        kind, action = str(_at(annotation, "/Subtype")), _at(annotation, "/A")
+        if kind not in _LINKS or "/AA" in annotation or (action is not None and not _stays_inside(action)):
+            raise Invalid("pdf.active_content", f"a page of the PDF holds {kind}, which is no link within it")
+
+
+def _stays_inside(action: Any) -> bool:
+    return str(_at(action, "/S")) == "/GoTo" and "/Next" not in action
+
+
+def _annotations(pages: Any) -> Iterator[Any]:
+    pending = [pages]
+    for _ in range(_MOST_PAGES):
+        if not pending:
+            return
+        page = pending.pop()
+        if "/AA" in page:
+            raise Invalid("pdf.active_content", "a page of the PDF holds /AA, which acts on its own")
+        pending += _each(page, "/Kids")
+        yield from _each(page, "/Annots")
+    raise Invalid("pdf.syntax", "the PDF's tree of pages has no end")
+
+
+def _require_embedded(root: Any, bundle: bytes) -> None:
+    tree = _at(_at(root, "/Names") or {}, "/EmbeddedFiles") or {}
+    entries = _each(tree, "/Names")
+    if "/Kids" in tree or len(entries) != 2 or len(_each(root, "/AF")) != 1:
+        raise Invalid("pdf.embedded_count", f"the PDF carries {len(entries) // 2} files, not the certificate alone")
+    name, file = entries
+    if {str(name), str(_at(file, "/F")), str(_at(file, "/UF"))} != {BUNDLE_NAME}:
+        raise Invalid("pdf.embedded_name", f"the file inside the PDF is not called {BUNDLE_NAME}")
+    streams = _at(file, "/EF") or {}
+    contents = [_at(streams, which).data for which in streams]
+    (associated,) = _each(root, "/AF")
+    if associated != file or not contents or any(data != bundle for data in contents):
+        raise Invalid("pdf.embedded_bytes", "the certificate inside the PDF is not the one beside it")
+
+
+def _at(dictionary: Any, key: str) -> Any:
+    """What a key leads to, references followed."""
+    found = dictionary.get(key)
+    return None if found is None else dictionary[key]
+
+
+def _each(dictionary: Any, key: str) -> list[Any]:
+    """What an array holds, references followed; nothing where there is no such key."""
+    array = _at(dictionary, key)
+    return [] if array is None else [array[place] for place in range(len(array))]
