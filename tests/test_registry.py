@@ -235,7 +235,7 @@ def test_get_refuses_an_unknown_name_with_a_suggestion_and_the_known_ones(instal
     with pytest.raises(PluginError, match=r"no analyzer is named 'good\.zeroes', did you mean 'good\.zeros'"):
         registry.get("analyzer", "good.zeroes")
     with pytest.raises(PluginError, match="there are: none"):
-        registry.get("signer", "anything")
+        registry.get("probe_set", "anything")
 
 
 EVENTS = (

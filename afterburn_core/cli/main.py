@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diagnose": ("afterburn_core.cli.diagnose:diagnose", "Compare a base model with a trained one."),
     "doctor": ("afterburn_core.cli.doctor:doctor", "Say what is installed and what would not work here."),
     "judge": ("afterburn_core.cli.judge:judge", "Judge a finished run again, under another policy."),
+    "keygen": ("afterburn_core.cli.keygen:keygen", "Make a key to sign certificates with."),
     "plan": ("afterburn_core.cli.plan:plan", "Show what a diagnose would do and cost."),
     "plugin": ("afterburn_core.cli.plugin_commands:plugin", "Start a plugin, or check one."),
     "plugins": ("afterburn_core.cli.plugins:plugins", "List installed plugins and what they bring."),

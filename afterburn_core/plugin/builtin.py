@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from afterburn_core.plugin.hookspecs import hookimpl
-from afterburn_core.plugin.specs import BackendSpec, ExecutorSpec, ReaderSpec, ReporterSpec
+from afterburn_core.plugin.specs import BackendSpec, ExecutorSpec, ReaderSpec, ReporterSpec, SignerSpec
 from afterburn_core.run.references import SubjectReference
 
 
@@ -67,6 +67,19 @@ def afterburn_executors() -> Iterable[ExecutorSpec]:
         name="core.local",
         summary="Threads of this process, one per core",
         factory="afterburn_core.run.executor:LocalExecutor",
+    )
+
+
+@hookimpl
+def afterburn_signers() -> Iterable[SignerSpec]:
+    # its options are a class, and a spec must not import what only signing needs
+    from afterburn_core.certify.command_options import CommandSignerOptions
+
+    yield SignerSpec(
+        name="core.command",
+        summary="Any program that signs: an HSM's, a smart card's, a cloud's",
+        factory="afterburn_core.certify.command_signer:command_signer",
+        options=CommandSignerOptions,
     )
 
 
