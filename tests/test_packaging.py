@@ -98,7 +98,7 @@ def test_constraints_hold_pins_and_comments_only() -> None:
 
 def test_the_base_install_needs_no_model_stack() -> None:
     base = {canonicalize_name(Requirement(text).name) for text in project_file(ROOT)["project"]["dependencies"]}
-    assert base == {"attrs", "cattrs", "click", "jinja2", "jsonschema", "pluggy", "pyyaml", "rich"}
+    assert base == {"attrs", "cattrs", "click", "jinja2", "jsonschema", "packaging", "pluggy", "pyyaml", "rich"}
 
 
 def test_schemas_and_templates_are_mapped_into_the_wheel() -> None:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import date
 from pathlib import Path
 
 import attrs
 
 from afterburn_core.judge.detect import detect, metric_descriptors, rule_descriptors
 from afterburn_core.judge.evidence import Evidence
-from afterburn_core.judge.policy import Policy
-from afterburn_core.judge.verdict import decide
+from afterburn_core.judge.policy import PROPERTY, Policy
+from afterburn_core.judge.policy_names import refuse_unknown_names
+from afterburn_core.judge.settle import settle
 from afterburn_core.plugin.registry import Registry
-from afterburn_core.result.model import Input, Result
+from afterburn_core.result.model import Input, Reason, Result
 from afterburn_core.result.view import ResultView
 from afterburn_core.run.configuration import refuse_unknown_options
 from afterburn_core.run.directory import artifact_reader
 
 
-def rejudge(result: Result, directory: Path | None, registry: Registry, policy: Policy) -> Result:
+def rejudge(
+    result: Result, directory: Path | None, registry: Registry, policy: Policy, today: date | None = None
+) -> Result:
     """The result with the findings and the verdict that `policy` gives.
 
     Detectors that made the stored findings and are installed judge again, and derive again what they derive; findings
@@ -28,8 +34,11 @@ def rejudge(result: Result, directory: Path | None, registry: Registry, policy: 
         directory: its run directory, for artifacts that examples come from.
         registry: installed plugins.
         policy: what fails and what may be missing.
+        today: the day that waivers are held against. Unless given it is the day on which the run ended, so that
+            judging again gives the same verdict on any day.
     """
     refuse_unknown_options(policy.options, registry, f"policy {policy.name}")
+    refuse_unknown_names(policy, registry, result)
     present = {rule.detector for rule in result.descriptors.rules}
     detectors = tuple(r for r in registry.specs("detector") if r.spec.name in present)
     again = {registered.spec.name for registered in detectors}
@@ -56,25 +65,32 @@ def rejudge(result: Result, directory: Path | None, registry: Registry, policy: 
     kept_metrics = (metric for metric in result.descriptors.metrics if metric.id not in stale)
     metrics = tuple(sorted((*metric_descriptors(detectors), *kept_metrics), key=lambda metric: metric.id))
     measurements = (*(m for m in result.measurements if m.metric not in stale), *judgement.measurements)
-    verdict = decide(
-        run=result.run,
-        executions=executions,
-        measurements=measurements,
-        findings=findings,
-        rules=rules,
-        artifacts=result.artifacts,
-        policy=policy,
-        metrics=metrics,
-    )
     reference = policy.reference()
     inputs = [entry for entry in result.inputs if entry.kind != "policy"]
     inputs.append(Input(id="policy", kind="policy", label=reference.name, sha256=reference.sha256))
-    return attrs.evolve(
+    judged = attrs.evolve(
         result,
         inputs=tuple(inputs),
         descriptors=attrs.evolve(result.descriptors, rules=rules, metrics=metrics),
         executions=executions,
         measurements=measurements,
         findings=tuple(sorted(findings, key=lambda f: (f.rule, f.fingerprint, f.message))),
-        verdict=verdict,
+    )
+    tabled = view.measurements()[len(result.measurements) :]
+    return settle(judged, policy, today=today, tabled=tabled, doubts=_doubts(result, policy, present - again))
+
+
+def _doubts(result: Result, policy: Policy, kept: AbstractSet[str]) -> tuple[Reason, ...]:
+    """Detectors that are not installed, whose findings were made under other options than the policy's."""
+    stored = result.properties.get(PROPERTY)
+    before = stored.get("options") if isinstance(stored, Mapping) else None
+    options = before if isinstance(before, Mapping) else {}
+    return tuple(
+        Reason(
+            effect="incomplete",
+            message=f"{name} is not installed here, and what it found was judged under other options than those of "
+            f"policy {policy.name}; install its plugin, or run again under this policy",
+        )
+        for name in sorted(kept)
+        if options.get(name, {}) != policy.options.get(name, {})
     )

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from afterburn_core.judge.policy import Policy
+from afterburn_core.judge import thresholds
+from afterburn_core.judge.policy_model import Policy
+from afterburn_core.judge.requirements import Requirement, requirements
 from afterburn_core.result.consistency import TABLE_MEDIA_TYPE
 from afterburn_core.result.model import (
     LEVELS,
@@ -18,9 +20,11 @@ from afterburn_core.result.model import (
     Finding,
     Measurement,
     MetricDescriptor,
+    PluginDescriptor,
     Reason,
     RuleDescriptor,
     Run,
+    Subject,
     Verdict,
 )
 
@@ -37,6 +41,11 @@ def decide(
     artifacts: Sequence[Artifact],
     policy: Policy,
     metrics: Sequence[MetricDescriptor] = (),
+    subjects: Sequence[Subject] = (),
+    plugins: Sequence[PluginDescriptor] = (),
+    tabled: Sequence[Measurement] = (),
+    problems: Sequence[str] = (),
+    doubts: Sequence[Reason] = (),
 ) -> Verdict:
     """The verdict under a policy, with every reason against a pass.
 
@@ -49,17 +58,36 @@ def decide(
         artifacts: a table of measurements among them counts with its rows.
         policy: what fails and what may be missing.
         metrics: what the measurements mean; what a detector derived is not counted as measured.
+        subjects: the controls among them count towards those that the policy requires.
+        plugins: versions of those that contributed, for a policy that allows only some.
+        tabled: measurements kept in tables beside the document, which thresholds are held against too.
+        problems: plugins that could not be loaded, each with the reason, for a policy that is strict about them.
+        doubts: what else speaks against the findings, such as that they could not be made again.
     """
+    held = thresholds.outcomes(policy, (*measurements, *tabled))
+    required = requirements(
+        policy,
+        run=run,
+        subjects=subjects,
+        executions=executions,
+        findings=findings,
+        measurements=measurements,
+        plugins=plugins,
+        problems=problems,
+    )
     reasons = [
         *_failures(findings, policy),
+        *_thresholds(held, policy),
+        *(Reason(effect="incomplete", message=one.message, rule=_rule(one)) for one in required if not one.met),
+        *doubts,
         *_unfinished(run, executions, policy),
         *_lost(executions, measurements, findings, artifacts),
         *_open(findings, rules, policy),
     ]
     judged = {finding.rule for finding in findings if finding.kind != "not_applicable"}
-    tabled = sum(a.entries or 0 for a in artifacts if a.media_type == TABLE_MEDIA_TYPE)
+    rows = sum(a.entries or 0 for a in artifacts if a.media_type == TABLE_MEDIA_TYPE)
     derived = {metric.id for metric in metrics if metric.detector is not None}
-    if not tabled and not any(m.status == "ok" and m.metric not in derived for m in measurements):
+    if not rows and not any(m.status == "ok" and m.metric not in derived for m in measurements):
         reasons.append(Reason(effect="incomplete", message=f"nothing was measured{_why(executions)}"))
     elif not judged:
         reasons.append(Reason(effect="incomplete", message="no rule was judged"))
@@ -73,10 +101,13 @@ def decide(
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         summary = f"Incomplete: {reasons[0].message}{more}"
         return Verdict(status="incomplete", policy=reference, summary=summary, reasons=tuple(reasons))
-    kinds = Counter(finding.kind for finding in findings)
+    kinds = Counter(finding.kind for finding in findings if finding.suppression is None)
+    waived = sum(_against(finding, policy) for finding in findings if finding.suppression is not None)
+    accepted = f", {waived} failed under a waiver" if waived else ", none failed"
+    met = f"; {_count(len(held), 'threshold')} looked at, none failed" if held else ""
     review = f"; {_count(kinds['review'], 'finding')} to review" if kinds["review"] else ""
     undecided = f"; {kinds['open']} undecided" if kinds["open"] else ""
-    summary = f"Pass: {_count(len(judged), 'rule')} judged, none failed{review}{undecided}"
+    summary = f"Pass: {_count(len(judged), 'rule')} judged{accepted}{met}{review}{undecided}"
     return Verdict(status="pass", policy=reference, summary=summary)
 
 
@@ -92,10 +123,27 @@ def _why(executions: Sequence[Execution]) -> str:
 
 def _failures(findings: Sequence[Finding], policy: Policy) -> Iterator[Reason]:
     for finding in findings:
-        against = finding.kind == "fail" and _at_or_above(finding.level, policy.fail_on)
-        against = against or (finding.kind == "review" and policy.review == "fail")
-        if against and finding.suppression is None:
+        if _against(finding, policy) and finding.suppression is None:
             yield Reason(effect="fail", message=finding.message, rule=finding.rule, fingerprint=finding.fingerprint)
+
+
+def _against(finding: Finding, policy: Policy) -> bool:
+    """Whether the finding fails the verdict unless it is waived."""
+    if finding.kind == "review":
+        return policy.review == "fail"
+    return finding.kind == "fail" and _at_or_above(finding.level, policy.fail_on)
+
+
+def _thresholds(outcomes: Sequence[thresholds.Outcome], policy: Policy) -> Iterator[Reason]:
+    for outcome in outcomes:
+        if outcome.status == "FAIL":
+            yield Reason(effect="fail", message=thresholds.sentence(outcome))
+        elif outcome.status != "PASS" and outcome.id not in policy.optional:
+            yield Reason(effect="incomplete", message=thresholds.sentence(outcome))
+
+
+def _rule(requirement: Requirement) -> str | None:
+    return requirement.name if requirement.kind == "rule" else None
 
 
 def _at_or_above(level: str, bar: str) -> bool:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import attrs
 import cattrs
@@ -141,8 +141,14 @@ def with_suites(plugins: tuple[str, ...], settings: Settings) -> tuple[str, ...]
     return tuple(dict.fromkeys((*plugins, *owners)))
 
 
-def structure(values: Mapping[str, Any], kind: type, where: str) -> Any:
+def structure(values: Mapping[str, Any], kind: type, where: str, converter: cattrs.Converter | None = None) -> Any:
     """An instance of the attrs class `kind`, strictly: unknown keys and wrong types are refused by name.
+
+    Args:
+        values: by field name.
+        kind: what to make of them.
+        where: what the message begins with.
+        converter: one that knows types of its own, made from `strict_converter()`.
 
     Raises:
         ConfigError: one line with the place, the fault and the nearest known key.
@@ -152,7 +158,7 @@ def structure(values: Mapping[str, Any], kind: type, where: str) -> Any:
         if key not in known:
             raise ConfigError(f"{where}: unknown key {key!r}{suggestion(str(key), known)}")
     try:
-        return _CONVERTER.structure(dict(values), kind)
+        return (converter or _CONVERTER).structure(dict(values), kind)
     except ConfigError:
         raise
     except Exception as error:  # cattrs raises groups of whatever the hooks raise
@@ -185,6 +191,13 @@ def _placed(problem: str) -> str:
 
 
 def _fault(error: BaseException, kind: type | None) -> str:
+    if isinstance(error, KeyError) and len(error.args) == 1:  # its place names the key
+        return "is missing"
+    if isinstance(error, cattrs.errors.ForbiddenExtraKeysError):
+        known = {field.name for field in attrs.fields(error.cl)}
+        return "; ".join(f"unknown key {key!r}{suggestion(key, known)}" for key in sorted(error.extra_fields))
+    if isinstance(error, (AttributeError, TypeError)):  # what cattrs comes upon where it takes a value for a mapping
+        return "expected keys and values"
     return str(error) or type(error).__name__
 
 
@@ -199,13 +212,25 @@ def _strict(kind: type, names: str) -> Any:
     return hook
 
 
-def _make_converter() -> cattrs.Converter:
+def strict_converter() -> cattrs.Converter:
+    """A new converter that takes texts for texts and numbers for numbers, and no key it does not know."""
     # cattrs turns "3" into 3 and "false" into True; configuration must say what it means
     converter = cattrs.Converter(forbid_extra_keys=True)
     for kind, names in ((str, "text"), (int, "an integer"), (float, "a number"), (bool, "true or false")):
         converter.register_structure_hook(kind, _strict(kind, names))
     converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
+    converter.register_structure_hook_func(_is_literal, _one_of)
     return converter
+
+
+def _is_literal(kind: Any) -> bool:
+    return get_origin(kind) is Literal
+
+
+def _one_of(value: Any, kind: Any) -> Any:
+    if value not in get_args(kind):
+        raise ConfigError(f"{value!r} is not one of {', '.join(map(str, get_args(kind)))}")
+    return value
 
 
 def _texts(value: Any, _: Any) -> tuple[str, ...]:
@@ -214,7 +239,7 @@ def _texts(value: Any, _: Any) -> tuple[str, ...]:
     raise ConfigError(f"expected a list of texts, got {value!r}")
 
 
-_CONVERTER = _make_converter()
+_CONVERTER = strict_converter()
 
 
 def _find(start: Path) -> Path | None:

@@ -12,7 +12,8 @@ from afterburn_core.errors import AfterburnError, ConfigError
 from afterburn_core.judge.detect import detect, metric_descriptors, rule_descriptors
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.judge.policy import Policy, load_policy, overridden
-from afterburn_core.judge.verdict import decide
+from afterburn_core.judge.policy_names import refuse_unknown_names
+from afterburn_core.judge.settle import settle, unsettled
 from afterburn_core.plugin.registry import Registry, build_options, load_factory
 from afterburn_core.plugin.specs import RunFinished, RunStarted
 from afterburn_core.result import codec, table
@@ -70,6 +71,7 @@ def diagnose(
     policy = effective_policy(settings)
     refuse_unknown_options(settings.options, registry, "configuration")
     refuse_unknown_options(policy.options, registry, f"policy {policy.name}")
+    refuse_unknown_names(policy, registry)
     _refuse_faulty_options(settings, policy, registry)
     opened = open_pair(settings, registry)
     try:
@@ -233,22 +235,13 @@ def assemble(
     executions = (*collected.executions, *judgement.executions)
     measurements = (*collected.measurements, *judgement.measurements)
     metrics, rules = metric_descriptors((*opened.analyzers, *opened.detectors)), rule_descriptors(opened.detectors)
-    verdict = decide(
-        run=run,
-        executions=executions,
-        measurements=measurements,
-        findings=judgement.findings,
-        rules=rules,
-        artifacts=artifacts,
-        policy=policy,
-        metrics=metrics,
-    )
     reference = policy.reference()
     problems = [attrs.asdict(problem) for problem in registry.problems]
-    return Result(
+    result = Result(
         schema_version=SCHEMA_VERSION,
         run=run,
         subjects=subjects,
+        verdict=unsettled(policy),
         inputs=(
             Input(id="policy", kind="policy", label=reference.name, sha256=reference.sha256),
             *(asked.to_input() for asked in opened.asking.sets),
@@ -263,10 +256,10 @@ def assemble(
         executions=executions,
         measurements=measurements,
         findings=judgement.findings,
-        verdict=verdict,
         artifacts=artifacts,
         properties={**({"plugin_problems": problems} if problems else {}), **collected.properties},
     )
+    return settle(result, policy)
 
 
 def _digest(subjects: Sequence[OpenSubject], threads: int, progress: Progress) -> tuple[tuple[FileDigest, ...], ...]:

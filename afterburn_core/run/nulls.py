@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,11 @@ def compare(
         status="ok",
         seconds=round(time.perf_counter() - started, 3),
         produced=Produced(artifacts=1),
-        counters={"controls": len(peers), "contrasts": len(table)},
+        counters={
+            "controls": len(peers),
+            "contrasts": len(table),
+            **Counter(peer.kind for peer in peers if peer.analyzers),  # what a policy that asks for controls counts
+        },
         notifications=tuple(notes),
     )
     return Compared(measurements=tuple(told), payload=payload, execution=execution)

@@ -9,6 +9,7 @@ import attrs
 
 from afterburn_core import __version__
 from afterburn_core.errors import AfterburnError, ConfigError, SubjectError
+from afterburn_core.judge.policy_names import refuse_unknown_names
 from afterburn_core.plugin.registry import Registry, load_factory
 from afterburn_core.plugin.specs import RunStarted
 from afterburn_core.result.model import Subject
@@ -54,6 +55,7 @@ def run_series(
     policy = effective_policy(settings)
     refuse_unknown_options(settings.options, registry, "configuration")
     refuse_unknown_options(policy.options, registry, f"policy {policy.name}")
+    refuse_unknown_names(policy, registry)
     _refuse_mixture(base, members)
     threads = settings.threads or available_cores()
     analyzers, detectors = registry.specs("analyzer"), registry.specs("detector")
