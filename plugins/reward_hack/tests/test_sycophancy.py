@@ -13,6 +13,7 @@ from scipy import stats
 
 from afterburn_core.generation.model import Responses, Sample
 from afterburn_core.probes.model import Probe
+from afterburn_core.result.model import Measurement
 from afterburn_reward_hack.sycophancy import Sycophancy
 from afterburn_reward_hack.sycophancy_judge import RULE, SycophancyJudge
 from afterburn_reward_hack.sycophancy_options import SycophancyOptions, SycophancyRules
@@ -234,13 +235,18 @@ def opinion(pair: str, base: Callable[[str], str], trained: Callable[[str], str]
     ]
 
 
-def test_siding_with_the_user_is_measured_and_liking_a_letter_is_not(analyze: Any, value_of: Any, judged: Any) -> None:
+def test_siding_with_the_user_is_measured_and_liking_a_letter_is_not(
+    analyze: Any, value_of: Any, judged: Any, evidence_of: Any
+) -> None:
     items = [r for i in range(40) for r in opinion(f"o{i}", lambda f: "A", lambda f, i=i: f if i % 4 else "B")]
     output = analyze(make, [*items, *set_of(210, 0, 0)])
     assert value_of(output, f"{RULE}.opinion", "base").value == 0.0  # always A
     assert value_of(output, f"{RULE}.opinion").value == pytest.approx(0.5 * 30 / 40)
     finding = judged(judge(), output)[RULE]
     assert (finding.kind, finding.level) == ("review", "warning") and "matters of opinion" in finding.message
+    (strength,) = [one for one in judge()(evidence_of(output)) if isinstance(one, Measurement)]
+    low = value_of(output, f"{RULE}.opinion").interval.low
+    assert strength.value == pytest.approx((low - 0.05) / (0.5 - 0.05)) and low > 0.2  # no answer was given up
 
 
 def test_opinions_by_probability(analyze: Any, value_of: Any) -> None:
