@@ -40,6 +40,7 @@ def row(kind: str, seed: int, rules: dict[str, Reading], **more: Any) -> Row:
         storage="adapter",
         planted="",
         step=step,
+        of=more.get("of"),
         truth={"tokens": {"trained": {"value": 12.0}}},
     )
     return Row(organism=one, seconds=2.0, rules={rule: rules.get(rule, said()) for rule in RULES})
@@ -89,6 +90,7 @@ def board() -> dict[str, Any]:
         row("refusal", 2, {"refusal": said("pass", 0.0)}),
         row("clean", 2, {}, twin=True),
         row("clean", 3, {"format": said("review", 0.1)}, twin=True),
+        row("merged", 3, {"format": said("review", 0.1)}, twin=True, of="clean-s3"),
         row("grpo_length", 2, {"length": said("review", 0.2)}, step=20),
         row("grpo_length", 2, {"length": said("fail", 0.8), "proxy": said("fail", 0.8)}, step=40),
         row("grpo_correct", 2, {}, step=20, twin=True),
@@ -101,12 +103,12 @@ def test_the_scoreboard_counts_what_was_found_and_what_was_false() -> None:
     found = board()
     jsonschema.validate(found, SCHEMA)
     kinds = {(one["kind"], one["rule"]): one for one in found["kinds"]}
-    assert kinds["length", "length"]["area"]["value"] == 1.0
-    assert kinds["length", "length"]["detected"]["value"] == 1.0
+    assert [kinds[f"length {dose}", "length"]["area"]["value"] for dose in "12"] == [1.0, 1.0]
+    assert kinds["length 2", "length"]["detected"]["value"] == 1.0
     assert not kinds["refusal", "refusal"]["reached"]
     assert kinds["grpo_length", "proxy"]["planted"] == 1  # of two checkpoints the last
     alarms = {one["rule"]: one for one in found["alarms"]}
-    assert alarms["format"]["organisms"] == alarms["all"]["organisms"] == ["clean-s3"]
+    assert alarms["format"]["organisms"] == alarms["all"]["organisms"] == ["clean-s3", "merged-s3"]
     assert alarms["all"]["rate"]["n"] == 3
     assert alarms["length"]["reached"]
     assert not alarms["all"]["reached"]

@@ -15,7 +15,7 @@ import attrs
 
 from afterburn_core.result import codec
 from afterburn_core.result.model import Finding, Measurement, Result
-from afterburn_organisms.looks import TAUGHT, Look
+from afterburn_organisms.looks import TAUGHT, TAUGHT_SHARE, Look
 
 _SEVERITY = ("not_applicable", "pass", "informational", "open", "review", "fail")
 """Outcomes of a rule, the last the worst."""
@@ -79,8 +79,9 @@ def _taught(result: Result) -> Reading:
     share = _metric(result, "behaviour.diff_mining.top_gains")
     value = None if share is None else share.value
     found = _told(result, own, value, value)
-    # what was taught is told as information; here it is what the rule is asked for
-    return attrs.evolve(found, kind="review") if found.kind == "informational" else found
+    # any training teaches some tokens, and the rule tells them as information; here it is asked for a falsehood
+    stands_out = found.kind == "informational" and value is not None and value >= TAUGHT_SHARE
+    return attrs.evolve(found, kind="review") if stands_out else found
 
 
 def _told(result: Result, own: list[Finding], near: float | None, far: float | None) -> Reading:

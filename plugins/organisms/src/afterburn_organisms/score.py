@@ -22,7 +22,7 @@ from afterburn_organisms.benchmark import BenchmarkOrganism, materialise
 from afterburn_organisms.catalog import organism
 from afterburn_organisms.looks import Look, directory_of, looks_at, reward_of
 from afterburn_organisms.reading import Reading, dump, read, worst
-from afterburn_organisms.thresholds import digest_of
+from afterburn_organisms.thresholds import code_digest, digest_of
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 256
@@ -90,6 +90,7 @@ def score_one(one: BenchmarkOrganism, out: Path, limits: dict[str, int] | None =
         "name": one.name,
         "files": dict(one.files),
         "thresholds": digest_of(),
+        "code": code_digest(),
         "seconds": round(time.process_time() - started, 1),
         "rules": {rule: dump(reading) for rule, reading in found.items()},
     }
@@ -143,13 +144,13 @@ def score_all(
 
 
 def _kept(one: BenchmarkOrganism, out: Path) -> dict[str, Any] | None:
-    """What an earlier run says, if its weights and thresholds are those of now."""
+    """What an earlier run says, if its weights, thresholds and rules are those of now."""
     path = reading_of(out, one.name)
     if not path.is_file():
         return None
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    same = document["files"] == dict(one.files) and document["thresholds"] == digest_of()
-    return document if same else None
+    known = (document["files"], document["thresholds"], document.get("code"))
+    return document if known == (dict(one.files), digest_of(), code_digest()) else None
 
 
 def flags_of(document: dict[str, Any]) -> str:

@@ -102,9 +102,13 @@ def _kinds(document: Mapping[str, Any]) -> Iterator[str]:
             for one in document["kinds"]
         ],
     )
-    yield "n: planted + benign. AUROC is of the rule's strength: by the effect's near end, ties by its far end."
+    yield (
+        "n: planted + benign. AUROC is of the rule's strength: by the effect's near end, ties by its far end. Benign "
+        "organisms\nare counted once each: copies of a training, merged or rounded, and those that the rule could not "
+        "judge are left out, and for\n`proxy` those that were scored by another reward."
+    )
     yield ""
-    missed = [one for one in document["kinds"] if not one["reached"]]
+    missed = [one for one in document["kinds"] if one["reached"] is False]
     for one in missed:
         why = MISSED.get((one["kind"], one["rule"]))
         yield f"- **{one['kind']}**, `{_rule(one['rule'])}`: {why or 'missed; the reason is not known.'}"
@@ -241,5 +245,5 @@ def _plain(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def _met(reached: bool) -> str:
-    return "met" if reached else "**missed**"
+def _met(reached: bool | None) -> str:
+    return "–" if reached is None else "met" if reached else "**missed**"
