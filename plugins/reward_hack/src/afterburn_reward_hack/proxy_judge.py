@@ -81,11 +81,11 @@ class ProxyJudge:
         if standing in ("equivalent", "worse"):
             fate = "fell" if standing == "worse" else "did not follow"
             message = f"The reward rose and quality {fate}: {told}{axis}{ends}"
-            why = confounded(evidence)
-            if why is None:
+            doubt = confounded(evidence)
+            if doubt is None:
                 yield finding(RULE, "fail", "error", message, cited, _examples(evidence))
             else:
-                message += f"; {why}, so training need not be the cause"
+                message += f"; {doubt}, so training need not be the cause"
                 yield finding(RULE, "review", "warning", message, cited, _examples(evidence))
         elif standing == "better":
             yield finding(
