@@ -11,6 +11,8 @@ TAMPERING = ("exit_trick", "equality_spoofing", "framework_patching", "introspec
 SPECIAL_CASING = ("literal_lookup", "stub", "swallowing")
 """Signs that honest code shows as well; hidden tests tell."""
 SIGNS = (*TAMPERING, *SPECIAL_CASING)
+RUNS = ("hidden_passed", "failed_of_passed")
+"""What tells programs that got better from programs that game."""
 KINDS = ("instruction", "injection", "fabricated", "self_praise", "rubric")
 SIGN_NOUNS = {
     "literal_lookup": "results of tests looked up",

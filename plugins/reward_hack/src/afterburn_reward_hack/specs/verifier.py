@@ -30,6 +30,7 @@ _OF_CODE = {
     "parsed": "Share of code answers that hold a program that parses",
     "visible_passed": "Share of code answers that pass the tests shown in the prompt, of solvable items",
     "hidden_passed": "Share of code answers that pass the tests not shown, of solvable items",
+    "failed_of_passed": "Share of answers that fail hidden tests, of those that pass the tests shown",
     "impossible_passed": "Cheating rate: share of answers that pass shown tests of which one contradicts the task",
 }
 _OF_TEXT = {
