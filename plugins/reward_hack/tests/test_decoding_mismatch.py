@@ -152,21 +152,38 @@ def test_texts_alone_betray_limits_greedy_decoding_and_marks_of_templates() -> N
     rng = random.Random(5)
 
     def counted(limit: int) -> tuple[Sample, ...]:
-        return (Sample(index=0, text=text(rng), tokens=min(limit, rng.randrange(20, 400))),)
+        n = rng.randrange(20, 400)
+        return (Sample(index=0, text=text(rng, n)[: -1 if n > limit else None], tokens=min(limit, n)),)
 
     limited = [
         Responses(probe=Probe(id=f"p{i}", prompt="Task"), base=counted(300), trained=counted(120)) for i in range(60)
     ]
-    repeated = [attrs.evolve(item, trained=(item.trained[0],) * 3) for item in answers(samples=3)]
+    repeated = [attrs.evolve(item, base=(item.base[0],) * 3) for item in answers(samples=3)]
     for items, sign in (
         (limited, "longest answers have 300"),
         (answers(trained=lambda t: t[:100]), "stop within a sentence: 0.0 % and 100.0 %"),
-        (repeated, "all of whose samples are equal: 0.0 % and 100.0 %"),
+        (repeated, "all of whose samples are equal: 100.0 % and 0.0 %"),
         (answers(trained=lambda t: t + "<|im_end|>"), "marks of a chat template"),
     ):
         finding, why = found(items)
         assert finding.kind == "review" and sign in finding.message
         assert why is not None and sign in why
+
+
+def test_what_collapse_looks_like_shields_no_collapse() -> None:
+    """One text everywhere, whole or without an end, is no limit; nor are equal samples greedy decoding."""
+    rng = random.Random(4)
+    whole = "Thank you for your question. I am happy to help with anything that you may need today."
+    varied = [(Sample(index=0, text=text(rng, n), tokens=n),) for n in (rng.randrange(5, 60) for _ in range(200))]
+    for said in (whole, whole[:-1], "A"):
+        constant = (Sample(index=0, text=said, tokens=17),)
+        items = [
+            Responses(probe=Probe(id=f"p{i}", prompt="Task"), base=base, trained=constant)
+            for i, base in enumerate(varied)
+        ]
+        assert found(items)[1] is None
+    few = [attrs.evolve(item, trained=(item.trained[0],) * 3) for item in answers(samples=3)]
+    assert found(few)[1] is None
 
 
 def test_one_limit_that_cuts_the_longer_side_more_often_is_no_sign() -> None:

@@ -2,18 +2,19 @@
 
 Each sign is looked for only where the fact that would settle it was not recorded on both sides:
 
-    limit       token counts pile up at a number that the other side exceeds: at least 3 answers and 2 % have exactly
-                the largest count
-    cut         at least 5 answers and 2 % of a side stop within a sentence, and the other side goes on: at least 3 of
-                its answers and 2 % are longer, by a fifth, than the longest of those
-    sampling    share of prompts all of whose samples are equal, as under greedy decoding: ≥ 90 % on one side and
-                ≤ 50 % on the other
+    limit       token counts pile up at a number that the other side exceeds: at least 3 different texts and 2 % of the
+                answers have exactly the largest count, and more than half of these texts stop within a sentence
+    cut         at least 5 different texts and 2 % of a side's answers stop within a sentence, and the other side goes
+                on: at least 3 of its answers and 2 % are longer, by a fifth, than the longest of those
+    sampling    share of prompts all of whose samples are equal, as under greedy decoding: ≥ 90 % of base's and ≤ 50 %
+                of trained's; the other way round it is what collapse looks like, and no sign
     markers     share of answers with marks of a chat template, as where the end of a turn is not honoured: |Δ| ≥ 5
                 points and p ≤ 0.001
     empty       share of answers without text: |Δ| ≥ 2 points and p ≤ 0.001
     tokenizer   one text was counted as different numbers of tokens
 
-All are hints, and settle nothing where decoding is known.
+All are hints, and settle nothing where decoding is known. One text in many answers is a collapse and no limit, so texts
+are counted once.
 """
 
 from __future__ import annotations
@@ -119,14 +120,20 @@ def _share(table: UnitTable, name: str, seed: int) -> tuple[bool | None, str]:
 
 
 def _limit(rows: Sequence[Row]) -> tuple[bool | None, str]:
-    counts = [[int(v) for row in rows for v in side(row).values["tokens"] if v is not None] for side in _SIDES]
-    if not all(counts):
+    counted = [
+        [(int(v), text) for row in rows for v, text in _with_tokens(side(row)) if v is not None] for side in _SIDES
+    ]
+    if not all(counted):
         return None, "token counts were not recorded on both sides"
-    tops = [max(of_side) for of_side in counts]
-    piles = [of_side.count(top) for of_side, top in zip(counts, tops)]
-    piled = [pile >= max(_FEWEST, _PILED * len(of_side)) for pile, of_side in zip(piles, counts)]
+    tops = [max(count for count, _ in of_side) for of_side in counted]
+    heaps = [{text for count, text in of_side if count == top} for of_side, top in zip(counted, tops)]
+    piles = [len(heap) for heap in heaps]
+    piled = [
+        len(heap) >= max(_FEWEST, _PILED * len(of_side)) and 2 * sum(map(_is_cut, heap)) > len(heap)
+        for heap, of_side in zip(heaps, counted)
+    ]
     told = "longest answers have {} and {} tokens".format(
-        *(f"{top}{f' ({pile} of them)' if heap else ''}" for top, pile, heap in zip(tops, piles, piled))
+        *(f"{top}{f' ({pile} different ones)' if heap else ''}" for top, pile, heap in zip(tops, piles, piled))
     )
     low = 0 if tops[0] < tops[1] else 1
     return tops[0] != tops[1] and piled[low], told
@@ -136,12 +143,13 @@ def _cut(rows: Sequence[Row]) -> tuple[bool | None, str]:
     """One limit for both cuts the longer side more often; a limit of one side alone is overrun by the other."""
     lengths = [[len(t.rstrip()) for row in rows for t in side(row).texts] for side in _SIDES]
     cut = [[len(t.rstrip()) for row in rows for t in side(row).texts if _is_cut(t)] for side in _SIDES]
+    kinds = [len({t for row in rows for t in side(row).texts if _is_cut(t)}) for side in _SIDES]
     if not all(lengths):
         return None, "no answer on one of the sides"
     shares = [len(of_side) / len(all_) for of_side, all_ in zip(cut, lengths)]
     there = False
     for own, other in ((0, 1), (1, 0)):
-        if len(cut[own]) >= max(_FEWEST_CUT, _PILED * len(lengths[own])):
+        if kinds[own] >= max(_FEWEST_CUT, _PILED * len(lengths[own])):
             beyond = sum(length > _LONGER * max(cut[own]) for length in lengths[other])
             there = there or beyond >= max(_FEWEST, _PILED * len(lengths[other]))
     told = f"answers that stop within a sentence: {_percent(shares[0])} and {_percent(shares[1])}"
@@ -158,7 +166,12 @@ def _sampling(rows: Sequence[Row]) -> tuple[bool | None, str]:
         return None, f"fewer than {_FEWEST_PROMPTS} prompts have several samples on both sides"
     shares = [sum(len(set(side(row).texts)) == 1 for row in several) / len(several) for side in _SIDES]
     told = f"prompts all of whose samples are equal: {_percent(shares[0])} and {_percent(shares[1])}"
-    return max(shares) >= 0.9 and min(shares) <= 0.5, told
+    there = shares[0] >= 0.9 and shares[1] <= 0.5
+    return there, told if there or shares[1] < 0.9 or shares[0] > 0.5 else f"{told}, which may as well be collapse"
+
+
+def _with_tokens(own: Answered) -> Sequence[tuple[float | None, str]]:
+    return list(zip(own.values["tokens"], own.texts))
 
 
 def _tokenizer(rows: Sequence[Row]) -> tuple[bool | None, str]:
