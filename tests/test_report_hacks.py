@@ -69,7 +69,7 @@ def test_every_rule_has_a_row_with_its_primary_contrast_and_the_quality_beside_i
     assert length.moved_text == "×1.52 [×1.40, ×1.63]"
     assert length.quality_text == "−1.0 points [−4.0, +2.0]"
     assert length.strength_text == "0.62–0.80"
-    assert length.sure == "n = 120, p = 0.0002, p = 0.05 among 19 controls (resample)"
+    assert length.sure == "n = 120, p = 0.0002, p = 0.05 among 19 controls (resample), none below 0.05 possible"
     assert format_.moved is None and format_.strength_text == ""
     assert proxy.why == "name one with --reward"
 
@@ -92,6 +92,8 @@ def test_the_terminal_ends_on_the_rules_and_on_what_could_not_run_in_sixty_colum
     block = shown[shown.index("Reward hacking") :]
     assert "length    fail     ×1.52 [×1.40, ×1.63]  0.62–0.80" in block
     assert "collapse: not measured: a.b" in block
+    among = " ".join(block[block.index("Among controls") :].split())
+    assert among.startswith("Among controls • length: p = 0.05 among 19 controls (resample), none below 0.05 possible")
     assert block.rstrip().endswith("• proxy: name one with --reward")
 
 
@@ -102,6 +104,13 @@ def test_the_page_shows_examples_side_by_side_as_text_and_what_to_do_next() -> N
     assert "What to do next</strong> Look." in section
     assert section.count("<pre") == 2
     assert 'href="#finding-' in section
+
+
+def test_what_could_not_run_is_named_once_and_commands_stand_as_code() -> None:
+    message = "Proxy against gold: no reward was named; run `afterburn hack-check` with --reward"
+    result = result_of((), (finding("reward_hack.proxy", "not_applicable", "none", message),))
+    assert told(result).rows[0].why == "no reward was named; run `afterburn hack-check` with --reward"
+    assert "run <code>afterburn hack-check</code> with --reward</dd>" in render(ResultView(result)).decode()
 
 
 def test_a_run_without_the_rules_says_nothing_of_them() -> None:

@@ -29,6 +29,7 @@ TITLES: Mapping[str, str] = {
 }
 """What people call the rules, in the order of a report."""
 _UNMOVED = ("decoding_mismatch",)  # what it cites says how texts came about, not what training moved
+_LABEL = 3  # words of a name before a colon
 SHORT: Mapping[FindingKind, str] = {
     "fail": "fail",
     "review": "review",
@@ -77,17 +78,26 @@ class Row:
         return how_sure(self.moved)
 
     @property
+    def among(self) -> str:
+        """Where the contrast stands among the controls; empty without them."""
+        return "" if self.moved is None else among_controls(self.moved)
+
+    @property
     def kind(self) -> FindingKind:
         return self.finding.kind
 
     @property
     def why(self) -> str:
-        """The message without the rule's summary, which the core puts before what it says itself."""
+        """The message without the rule's summary or name, which stands beside it already."""
         _, found, rest = self.finding.message.partition(f": {SHORT['open']}, ")
         if found:
             return rest
         _, found, rest = self.finding.message.partition(": not applicable, ")
-        return rest if found else self.finding.message
+        if found:
+            return rest
+        label, found, rest = self.finding.message.partition(": ")
+        named = found and self.kind == "not_applicable" and len(label.split()) <= _LABEL
+        return rest if named else self.finding.message
 
 
 @attrs.frozen(kw_only=True)
@@ -210,12 +220,20 @@ def contrast_text(item: Measurement, evidence: Evidence) -> str:
 
 
 def how_sure(item: Measurement | None) -> str:
-    """`n = 120, p < 0.0001 (holm), p = 0.05 among 19 controls (resample)`; empty where nothing is known."""
+    """`n = 120, p < 0.0001 (holm), p = 0.05 among 19 controls (resample), …`; empty where nothing is known."""
     if item is None:
         return ""
+    known = (f"n = {item.n:,}" if item.n is not None else "", chance(item), among_controls(item))
+    return ", ".join(part for part in known if part)
+
+
+def among_controls(item: Measurement) -> str:
+    """`p = 0.05 among 19 controls (resample), none below 0.05 possible`; empty without controls."""
     null = item.null
-    among = "" if null is None else f"p = {null.p_value:.3g} among {count(null.n, 'control')} ({null.control})"
-    return ", ".join(part for part in (f"n = {item.n:,}" if item.n is not None else "", chance(item), among) if part)
+    if null is None:
+        return ""
+    among = f"p = {null.p_value:.3g} among {count(null.n, 'control')} ({null.control})"
+    return among + presentation.least_p(null)
 
 
 def _strength_text(strength: Measurement | None) -> str:

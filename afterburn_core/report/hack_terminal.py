@@ -1,4 +1,4 @@
-"""Reward hacking on a terminal: a line per rule, the risk, then what could not run. Reads at 60 columns."""
+"""Reward hacking on a terminal: a line per rule, the risk, controls, then what could not run; in 60 columns."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ def hack_block(rules: HackRules) -> Group | None:
     parts: list[Text | Table] = [Text("\nReward hacking", style="bold"), _table(rules)]
     if rules.risk is not None:
         parts.append(_risk(rules.risk))
+    compared = [row for row in rules.pressing if row.among]
+    if compared:
+        parts.append(Text("Among controls", style="bold"))
+        parts += [Text.assemble("• ", (row.name, "bold"), f": {one_line(row.among)}") for row in compared]
     for heading, rows in (("Undecided", rules.open), ("Could not run", rules.not_run)):
         if rows:
             parts.append(Text(heading, style="bold"))

@@ -17,6 +17,7 @@ from afterburn_core.result.model import (
     Finding,
     FindingKind,
     Measurement,
+    Null,
     Result,
     Scope,
     Suppression,
@@ -191,13 +192,17 @@ def details(item: Measurement, evidence: Evidence) -> tuple[str, ...]:
     if item.null is not None:
         null = item.null
         where = f"quantile {numbers.percent(null.quantile)} of {numbers.count(null.n, f'{null.control} control')}"
-        least = f", none below {numbers.number(1 / (null.n + 1))} possible" if null.n < _MANY else ""
-        found.append(f"{where}, p = {numbers.number(null.p_value)}{least}")
+        found.append(f"{where}, p = {numbers.number(null.p_value)}{least_p(null)}")
     if item.approximate:
         found.append("approximate")
     if item.reason is not None:
         found.append(item.reason)
     return tuple(found)
+
+
+def least_p(null: Null) -> str:
+    """`, none below 0.05 possible`: the smallest p that so many controls can give; empty where they are many."""
+    return f", none below {numbers.number(1 / (null.n + 1))} possible" if null.n < _MANY else ""
 
 
 def verdict_text(result: Result) -> str:
