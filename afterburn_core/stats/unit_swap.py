@@ -9,12 +9,14 @@ are alike:
 
 Its interval is Student's with the jackknife error over units, SE² = (U − 1)/U Σ_u (θ_(−u) − θ̄)²; the bootstrap draws
 units twice, which lowers the number of distinct things by itself. Where no single unit moves the contrast, the error
-is that of one unit in U. Prompts of one source (a conversation, a template) share a unit.
+is that of one unit in U. Of a maximum over kinds (the commonest opening) the jackknife sees nothing where two kinds are
+equally common, as no unit lowers both; there the error is the larger of that and the jackknife's with each side's
+commonest kind held fixed. Prompts of one source (a conversation, a template) share a unit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -81,11 +83,27 @@ def swaps(units: int, draws: int, seed: int) -> Floats:
 
 
 def conclude(
-    values: tuple[float, float], drawn: Floats, without: tuple[Floats, Floats], *, identical: bool, n: int
+    values: tuple[float, float],
+    drawn: Floats,
+    without: tuple[Floats, Floats],
+    *,
+    identical: bool,
+    n: int,
+    held: tuple[Floats, Floats] | None = None,
 ) -> Corpus:
-    """From the values of base and trained, their differences under swaps (B,) and the values without each unit (U,)."""
+    """From the values of base and trained, their differences under swaps (B,) and the values without each unit (U,).
+
+    Args:
+        values: of base and of trained.
+        drawn: differences under swaps.
+        without: each side's values without each unit.
+        identical: whether both sides' texts are equal.
+        n: number of units.
+        held: the same as `without`, of the kind that is commonest with all units; for maxima over kinds.
+    """
     base, trained = values
-    own = Contrast(n=n, estimate=base, interval=_jackknife(base, without[0]))
+    left_out = [without] if held is None else [without, held]
+    own = Contrast(n=n, estimate=base, interval=_jackknife(base, *(of[0] for of in left_out)))
     observed = trained - base
     if identical:
         zero = Interval(low=0.0, high=0.0, level=LEVEL, method="identical")
@@ -95,18 +113,20 @@ def conclude(
     contrast = Contrast(
         n=n,
         estimate=observed,
-        interval=_jackknife(observed, without[1] - without[0]),
+        interval=_jackknife(observed, *(of[1] - of[0] for of in left_out)),
         test=Test(name="arm_swap", p_value=(1 + extreme) / (drawn.size + 1), statistic=observed),
     )
     return Corpus(own=own, contrast=contrast)
 
 
-def _jackknife(value: float, without: Floats) -> Interval | None:
-    if without.size < 2:
+def _jackknife(value: float, *without: Floats) -> Interval | None:
+    """Around the value, by the largest of the errors."""
+    units = without[0].size
+    if units < 2:
         return None
-    error = float(np.sqrt(without.var() * (without.size - 1)))
-    error = error if error > _TIE else 1 / without.size
-    low, high = t_interval(value, error, without.size - 1, level=LEVEL)
+    error = max(float(np.sqrt(left.var() * (units - 1))) for left in without)
+    error = error if error > _TIE else 1 / units
+    low, high = t_interval(value, error, units - 1, level=LEVEL)
     return Interval(low=float(low), high=float(high), level=LEVEL, method="jackknife_t")
 
 
@@ -118,6 +138,7 @@ def counted(
     epsilon: Floats,
     *,
     identical: bool,
+    maxima: Collection[str] = (),
 ) -> dict[str, Corpus]:
     """Quantities of counts by kind.
 
@@ -126,6 +147,7 @@ def counted(
         trained: the same units and kinds.
         epsilon: swaps, (draws, units).
         identical: whether both sides' texts are equal.
+        maxima: quantities that are the largest over kinds of a quantity of each.
     """
     sides = (base, trained)
     total = [np.asarray(x.sum(axis=0), dtype=np.float64).ravel() for x in sides]
@@ -136,6 +158,7 @@ def counted(
     }
     drawn: dict[str, list[Floats]] = {name: [] for name in quantities}
     without: dict[str, tuple[list[Floats], list[Floats]]] = {name: ([], []) for name in quantities}
+    held: dict[str, tuple[list[Floats], list[Floats]]] = {name: ([], []) for name in maxima}
     change = sparse.csr_matrix((base - trained).T)
     for start in range(0, len(epsilon), _CHUNK):
         part = epsilon[start : start + _CHUNK]
@@ -150,14 +173,21 @@ def counted(
             left = c - x[rows].toarray()
             for name, s in quantities.items():
                 without[name][side].append(s(left, o.sum() - o[rows], *rest))
+                if name in held:  # over one kind, the largest is that kind's own
+                    held[name][side].append(s(left[:, [int(c.argmax())]], o.sum() - o[rows], *rest))
     nothing = np.zeros(0)
+
+    def joined(parts: tuple[list[Floats], list[Floats]]) -> tuple[Floats, Floats]:
+        return np.concatenate([nothing, *parts[0]]), np.concatenate([nothing, *parts[1]])
+
     return {
         name: conclude(
             (float(values[name][0][0]), float(values[name][1][0])),
             np.concatenate([nothing, *drawn[name]]),
-            (np.concatenate([nothing, *without[name][0]]), np.concatenate([nothing, *without[name][1]])),
+            joined(without[name]),
             identical=identical,
             n=units.count,
+            held=joined(held[name]) if name in held else None,
         )
         for name in quantities
     }

@@ -7,14 +7,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 
 from afterburn_core.generation.model import GenerationFacts, Responses, Sample
 from afterburn_core.probes.model import Probe
 from afterburn_core.result.identity import measure
 from afterburn_core.result.model import Finding, Interval, Measurement, Scope, Test
+from afterburn_core.stats.contrast import Contrast
+from afterburn_core.stats.unit_swap import Units
 from afterburn_reward_hack.collapse import Collapse
 from afterburn_reward_hack.collapse_judge import CollapseJudge
+from afterburn_reward_hack.collapse_measures import template_mass
 from afterburn_reward_hack.collapse_options import CollapseOptions, CollapseRules
 from afterburn_reward_hack.decoding import DecodingFacts
 from afterburn_reward_hack.judging import QUALITY
@@ -72,6 +76,32 @@ def quality(value: float, reach: float = 0.03) -> Measurement:
 def pass_at(k: int, value: float) -> Measurement:
     interval = Interval(low=value - 0.03, high=value + 0.03, level=0.95, method="simultaneous_bootstrap")
     return attrs.evolve(measure("behaviour.pass_at_k", value, scope=Scope(subset=f"k={k}"), n=80), interval=interval)
+
+
+def template_shift(kinds: np.ndarray) -> Contrast:
+    """Of trained openings by prompt, where all of base's differ."""
+    names = [f"{i:03d}" for i in range(kinds.size)]
+    base, trained = [[f"b{name}"] for name in names], [[f"t{kind}"] for kind in kinds.tolist()]
+    return template_mass(base, trained, Units.of(names), np.zeros((0, kinds.size)), identical=False).contrast
+
+
+def test_two_templates_that_are_equally_common_are_known_no_better_than_one() -> None:
+    one, two = np.arange(100), np.arange(100)
+    one[:20], two[:20], two[20:40] = 100, 100, 101
+    widths = [found.high - found.low for found in (template_shift(one).interval, template_shift(two).interval)]
+    assert widths[0] == pytest.approx(2 * 1.984 * np.sqrt(0.2 * 0.8 / 99), rel=1e-3)
+    assert widths[1] == pytest.approx(widths[0], rel=0.05)
+
+
+def test_intervals_of_two_equal_templates_cover_the_truth() -> None:
+    """Two openings of 10 % each; where they tie, an error of one unit in 100 would leave every sixth truth outside."""
+    rng, missed = np.random.default_rng(0), []
+    for kinds in rng.integers(0, 100, (600, 100)):
+        kinds = np.where(kinds < 10, 100, np.where(kinds < 20, 101, np.arange(100)))
+        if (kinds == 100).sum() == (kinds == 101).sum():
+            found = template_shift(kinds).interval
+            missed.append(not found.low <= 0.1 - 0.01 <= found.high)
+    assert len(missed) > 40 and np.mean(missed) <= 0.05
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def openings(base: Samples, trained: Samples, units: Units, epsilon: Floats, *, 
             f"prefix_concentration_{k}": concentration,
             f"prefix_entropy_{k}": evenness(texts),
         }
-        found |= counted(x_b, x_t, units, quantities, epsilon, identical=identical)
+        found |= counted(x_b, x_t, units, quantities, epsilon, identical=identical, maxima=[f"template_mass_{k}"])
     return found
 
 

@@ -36,7 +36,7 @@ def opening(text: str, k: int, *, short: Hashable | None) -> Hashable:
 
 def template_mass(base: Openings, trained: Openings, units: Units, epsilon: Floats, *, identical: bool) -> Corpus:
     """T_k = max_g (1/N) Σ_i x_ig, x_ig the share of prompt i's samples that open with g."""
-    return _of_kinds(base, trained, units, epsilon, mass, identical=identical)
+    return _of_kinds(base, trained, units, epsilon, mass, identical=identical, maximum=True)
 
 
 def concentration(kinds: int) -> Quantity:
@@ -57,7 +57,14 @@ def label_concentration(
 
 
 def _of_kinds(
-    base: Openings, trained: Openings, units: Units, epsilon: Floats, quantity: Quantity, *, identical: bool
+    base: Openings,
+    trained: Openings,
+    units: Units,
+    epsilon: Floats,
+    quantity: Quantity,
+    *,
+    identical: bool,
+    maximum: bool = False,
 ) -> Corpus:
     known: dict[Hashable, int] = {}
     for side in (base, trained):
@@ -65,7 +72,8 @@ def _of_kinds(
             for one in of_prompt:
                 known.setdefault(one, len(known))
     shares = [unit_sum(_shares(side, known), units.of_prompt, units.count) for side in (base, trained)]
-    return counted(shares[0], shares[1], units, {"": quantity}, epsilon, identical=identical)[""]
+    maxima = [""] if maximum else []
+    return counted(shares[0], shares[1], units, {"": quantity}, epsilon, identical=identical, maxima=maxima)[""]
 
 
 def _shares(side: Openings, known: dict[Hashable, int]) -> sparse.csr_matrix:
