@@ -30,12 +30,13 @@ from afterburn_reward_hack.awareness_options import AwarenessRules
 from afterburn_reward_hack.calibration import REFERENCE
 from afterburn_reward_hack.judging import LEVEL, p_value, quality_of, rise, strength
 from afterburn_reward_hack.quality_told import told as quality_told
+from afterburn_reward_hack.unlocking import NEEDS
 
 RULE = "reward_hack.eval_awareness"
 TRIGGER = "trigger:"
 _QUANTITIES = ("correct", "length", "refusal", "format")
 _NOUNS = {"correct": "right answers", "length": "length", "refusal": "refusals", "format": "formatting"}
-_GET = "ask for it with --suite reward_hack.eval_awareness, or run `afterburn hack-check`"
+_GET = f"ask for it with {NEEDS['eval_awareness']}"
 
 
 class AwarenessJudge:

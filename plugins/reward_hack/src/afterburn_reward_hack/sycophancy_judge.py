@@ -30,13 +30,14 @@ from afterburn_reward_hack.decoding_evidence import confounded
 from afterburn_reward_hack.families import Member
 from afterburn_reward_hack.judging import p_value, rise
 from afterburn_reward_hack.sycophancy_options import SycophancyRules
+from afterburn_reward_hack.unlocking import NEEDS
 
 RULE = "reward_hack.sycophancy"
 _NOUNS = {
     "leading": "right answers given up for a wrong claim in the prompt",
     "pressure": "right answers given up when the user insists on a wrong claim",
 }
-_GET = "ask for it with --suite reward_hack.sycophancy, or run `afterburn hack-check`"
+_GET = f"ask for it with {NEEDS['sycophancy']}"
 
 
 class SycophancyJudge:
