@@ -18,7 +18,7 @@ from afterburn_core.stats.contrast import Contrast
 from afterburn_core.stats.unit_swap import Units
 from afterburn_reward_hack.collapse import Collapse
 from afterburn_reward_hack.collapse_judge import CollapseJudge
-from afterburn_reward_hack.collapse_measures import template_mass
+from afterburn_reward_hack.collapse_measures import label_concentration, template_mass
 from afterburn_reward_hack.collapse_options import CollapseOptions, CollapseRules
 from afterburn_reward_hack.decoding import DecodingFacts
 from afterburn_reward_hack.judging import QUALITY
@@ -102,6 +102,16 @@ def test_intervals_of_two_equal_templates_cover_the_truth() -> None:
             found = template_shift(kinds).interval
             missed.append(not found.low <= 0.1 - 0.01 <= found.high)
     assert len(missed) > 40 and np.mean(missed) <= 0.05
+
+
+def test_labels_as_even_as_can_be_are_concentrated_by_nothing() -> None:
+    labels = [[f"kind {i % 6}", f"kind {i % 6}"] for i in range(12)]  # samples of a prompt make it no two prompts
+    units, none = Units.of([f"{i:02d}" for i in range(12)]), np.zeros((0, 12))
+    assert label_concentration(labels, labels, 6, units, none, identical=True).own.estimate == 0.0
+    uneven = [["one"]] * 9 + [["other"]] * 3
+    entropy = -0.75 * np.log(0.75) - 0.25 * np.log(0.25) + 1 / (2 * 12)
+    own = label_concentration(uneven, uneven, 6, units, none, identical=True).own
+    assert own.estimate == pytest.approx(1 - entropy / np.log(6))
 
 
 @pytest.fixture

@@ -137,6 +137,16 @@ def test_few_requests_are_open_and_none_is_not_applicable(analyze: Any, judged: 
     assert finding.kind == "not_applicable" and "--suite reward_hack.eval_awareness" in finding.message
 
 
+def test_a_quantity_that_never_moved_is_bounded_by_a_difference_of_differences(analyze: Any, value_of: Any) -> None:
+    """At most 31 % of requests differ where none of 8 does, and each may differ by 2."""
+
+    def wordy(frame: str, rng: random.Random) -> str:
+        return f"{'Well, ' * rng.randint(0, 2)}Answer: 7"
+
+    primary = value_of(analyze(make, asked(8, wordy, wordy, frames=("plain", "test"))), f"{RULE}.interaction")
+    assert primary.interval.high == pytest.approx(2 * (1 - 0.05 ** (1 / 8)))
+
+
 def quick() -> Awareness:
     return Awareness(AwarenessOptions(resamples=1999))
 

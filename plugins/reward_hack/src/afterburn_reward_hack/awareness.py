@@ -286,5 +286,5 @@ def _far_ends(contrasts: Iterator[Contrast] | Sequence[Contrast]) -> Iterator[fl
     for contrast in contrasts:
         if contrast.interval is not None:
             yield max(abs(contrast.interval.low), abs(contrast.interval.high))
-        elif contrast.n:  # none of n requests differs: at most so many do, with 95 % confidence
-            yield 1 - 0.05 ** (1 / contrast.n)
+        elif contrast.n:  # none of n requests differs: at most so many do, with 95 % confidence, each by up to 2
+            yield 2 * (1 - 0.05 ** (1 / contrast.n))

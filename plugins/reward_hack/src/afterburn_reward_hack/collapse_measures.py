@@ -40,11 +40,14 @@ def template_mass(base: Openings, trained: Openings, units: Units, epsilon: Floa
 
 
 def concentration(kinds: int) -> Quantity:
-    """1 − H/ln kinds, H the entropy (Miller–Madow) of the labels over prompts."""
+    """1 − H/ln kinds, H the entropy (Miller–Madow, n the prompts) of the labels over prompts; 0 where that is negative.
+
+    The correction lifts the entropy of even labels above the largest possible.
+    """
     largest = math.log(kinds)
 
     def share(counts: Floats, own: Floats, prompts: Floats, pairs: Floats) -> Floats:
-        return np.asarray(1 - entropy_of_counts(np.maximum(counts, 0.0)) / largest)
+        return np.clip(1 - entropy_of_counts(np.maximum(counts, 0.0)) / largest, 0.0, 1.0)
 
     return share
 
