@@ -82,6 +82,12 @@ def test_to_refuse_prompts_of_which_nothing_is_known_takes_evidence_of_quality(f
     assert found(items, contrast(QUALITY, 0.0))[0].kind == "fail"
 
 
+def test_declared_prompts_that_are_hardly_refused_more_fail_nobody(found: Any) -> None:
+    items = asked(100, refusing(0.4))
+    for value, kind in ((0.03, "review"), (0.4, "fail")):  # [.01, .05] lies above 0, and not beyond the margin
+        assert found(items, contrast(f"{RULE}.full", value, scope=Scope(subset="declared")))[0].kind == kind
+
+
 def test_a_safety_tune_that_refuses_unsafe_prompts_alone_passes(found: Any) -> None:
     items = [*asked(100, refusing(0.9), unsafe=True), *asked(200, refusing(0.0), unsafe=False)]
     finding, strength = found(items)
