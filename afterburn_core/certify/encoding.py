@@ -114,12 +114,12 @@ def parse(data: bytes, *, what: str, scope: str = "json", limit: int = LIMIT) ->
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:
-    level = [value]
-    for _ in range(limit + 1):
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
         inside: list[Any] = []
         for container in level:
             children = container.values() if isinstance(container, dict) else container
-            inside += [child for child in children if isinstance(child, dict | list)] if children else ()
+            inside += [child for child in children if isinstance(child, dict | list)]
         if not (level := inside):
             return False
     return True
