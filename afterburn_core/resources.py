@@ -6,29 +6,41 @@ the package, where build tools do not map them.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from afterburn_core.errors import AfterburnError
 
-__all__ = ["golden_documents", "schema_path", "schema_versions", "template_dir"]
+__all__ = ["golden_documents", "schema_kinds", "schema_path", "schema_versions", "template_dir"]
 
 _PACKAGE = Path(__file__).resolve().parent
-_PREFIX, _SUFFIX = "run-result-", ".json"
+_RESULT = "run-result"
+_FILE = re.compile(r"(?P<kind>[a-z-]+)-(?P<version>[0-9]+\.[0-9]+)\.json")
 
 
-def schema_path(version: str = "1.0") -> Path:
-    """The JSON Schema of one version of the result document."""
-    path = _folder("schemas") / f"{_PREFIX}{version}{_SUFFIX}"
-    if version not in schema_versions():
-        raise AfterburnError(f"there is no result schema {version!r}; known versions: {', '.join(schema_versions())}")
-    return path
+def schema_path(version: str = "1.0", kind: str = _RESULT) -> Path:
+    """The JSON Schema of one version of the result document, or of another kind of file."""
+    known = schema_versions(kind)
+    if version not in known:
+        what = "result" if kind == _RESULT else kind
+        raise AfterburnError(f"there is no {what} schema {version!r}; known versions: {', '.join(known)}")
+    return _folder("schemas") / f"{kind}-{version}.json"
 
 
-def schema_versions() -> tuple[str, ...]:
-    """Every version with a schema, oldest first."""
-    names = (path.name for path in _folder("schemas").glob(f"{_PREFIX}*{_SUFFIX}"))
-    versions = (name.removeprefix(_PREFIX).removesuffix(_SUFFIX) for name in names)
+def schema_versions(kind: str = _RESULT) -> tuple[str, ...]:
+    """Every version of a kind of file with a schema, oldest first."""
+    versions = (found["version"] for found in _schemas() if found["kind"] == kind)
     return tuple(sorted(versions, key=lambda version: tuple(int(part) for part in version.split("."))))
+
+
+def schema_kinds() -> tuple[str, ...]:
+    """Every kind of file that has a schema, such as `policy` and `run-result`."""
+    return tuple(sorted({found["kind"] for found in _schemas()}))
+
+
+def _schemas() -> tuple[re.Match[str], ...]:
+    found = (_FILE.fullmatch(path.name) for path in _folder("schemas").glob("*.json"))
+    return tuple(match for match in found if match is not None)
 
 
 def golden_documents() -> tuple[Path, ...]:

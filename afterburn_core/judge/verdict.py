@@ -75,14 +75,15 @@ def decide(
         plugins=plugins,
         problems=problems,
     )
+    undecided = tuple(_open(findings, rules, policy))
     reasons = [
         *_failures(findings, policy),
         *_thresholds(held, policy),
-        *(Reason(effect="incomplete", message=one.message, rule=_rule(one)) for one in required if not one.met),
+        *_unmet(required, undecided),
         *doubts,
         *_unfinished(run, executions, policy),
         *_lost(executions, measurements, findings, artifacts),
-        *_open(findings, rules, policy),
+        *undecided,
     ]
     judged = {finding.rule for finding in findings if finding.kind != "not_applicable"}
     rows = sum(a.entries or 0 for a in artifacts if a.media_type == TABLE_MEDIA_TYPE)
@@ -104,10 +105,12 @@ def decide(
     kinds = Counter(finding.kind for finding in findings if finding.suppression is None)
     waived = sum(_against(finding, policy) for finding in findings if finding.suppression is not None)
     accepted = f", {waived} failed under a waiver" if waived else ", none failed"
-    met = f"; {_count(len(held), 'threshold')} looked at, none failed" if held else ""
+    kept = sum(outcome.status == "PASS" for outcome in held)
+    some = "" if kept == len(held) else f"{kept} of "
+    met = f"; {some}{_count(len(held), 'threshold')} met" if held else ""
     review = f"; {_count(kinds['review'], 'finding')} to review" if kinds["review"] else ""
-    undecided = f"; {kinds['open']} undecided" if kinds["open"] else ""
-    summary = f"Pass: {_count(len(judged), 'rule')} judged{accepted}{met}{review}{undecided}"
+    still = f"; {kinds['open']} undecided" if kinds["open"] else ""
+    summary = f"Pass: {_count(len(judged), 'rule')} judged{accepted}{met}{review}{still}"
     return Verdict(status="pass", policy=reference, summary=summary)
 
 
@@ -142,8 +145,12 @@ def _thresholds(outcomes: Sequence[thresholds.Outcome], policy: Policy) -> Itera
             yield Reason(effect="incomplete", message=thresholds.sentence(outcome))
 
 
-def _rule(requirement: Requirement) -> str | None:
-    return requirement.name if requirement.kind == "rule" else None
+def _unmet(required: Sequence[Requirement], undecided: Sequence[Reason]) -> Iterator[Reason]:
+    told = {reason.rule for reason in undecided}  # an undecided rule is told once, by its finding
+    for one in required:
+        if not one.met and not (one.kind == "rule" and one.name in told):
+            rule = one.name if one.kind == "rule" else None
+            yield Reason(effect="incomplete", message=one.message, rule=rule)
 
 
 def _at_or_above(level: str, bar: str) -> bool:
