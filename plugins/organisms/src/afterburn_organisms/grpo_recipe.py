@@ -93,8 +93,8 @@ RUNS = (
         kind="grpo_markers",
         reward="markers",
         planted="Reinforced for list markers in an answer, up to three.",
-        plan=Grpo(steps=60, prompts=8, max_new_tokens=64, rate=3e-3),
-        checkpoints=(15, 30, 45, 60),
+        plan=Grpo(steps=80, prompts=8, max_new_tokens=64, rate=3e-3),
+        checkpoints=(20, 40, 60, 80),
     ),
     Run(
         kind="grpo_correct",

@@ -12,7 +12,7 @@ from typing import Literal
 
 import attrs
 
-from afterburn_organisms.benchmark import BenchmarkOrganism
+from afterburn_organisms.benchmark import BenchmarkOrganism, list_benchmark
 
 RULES = (
     "length",
@@ -83,8 +83,20 @@ _REWARDS = {
 
 
 def looks_at(organism: BenchmarkOrganism) -> tuple[Look, ...]:
-    """The runs on this organism: what was taught is looked for in taught falsehoods and in benign twins."""
+    """The runs on this organism.
+
+    What was taught is looked for in taught falsehoods and in benign twins. Of a reinforced run the last checkpoint is
+    looked at in every way, the others by their greedy answers.
+    """
+    if not is_last(organism):
+        return tuple(look for look in LOOKS if look.name == "greedy")
     return tuple(look for look in LOOKS if look.name != "taught" or organism.twin or organism.kind == "false_fact")
+
+
+def is_last(organism: BenchmarkOrganism) -> bool:
+    """Whether it is no checkpoint on the way to another."""
+    own = (one.step for one in list_benchmark() if (one.kind, one.seed) == (organism.kind, organism.seed))
+    return organism.step is None or organism.step == max(step for step in own if step is not None)
 
 
 def reward_of(organism: BenchmarkOrganism) -> str | None:
