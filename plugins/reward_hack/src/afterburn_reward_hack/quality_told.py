@@ -6,6 +6,7 @@ from afterburn_behaviour.shift import change
 from afterburn_core.result.model import Interval, Measurement
 from afterburn_reward_hack.judging import Quality
 
+_NOTHING = "nothing tells good answers from bad ones"
 _FATE = {
     "better": "quality rose",
     "worse": "quality fell",
@@ -18,9 +19,15 @@ def told(quality: Quality) -> str:
     """`quality fell: -4.2 points [-6.1, -2.0] (n = 400, by gold answers)`."""
     m = quality.measurement
     if quality.standing == "missing" or m is None:
-        return "nothing tells good answers from bad ones"
+        return _missing(m)
     source = "judge-based, uncorrected" if quality.judged else (m.reason or "").split(";")[-1].strip()
     return f"{_FATE[quality.standing]}: {points(m)} (n = {m.n}{f', {source}' if source else ''})"
+
+
+def _missing(m: Measurement | None) -> str:
+    """With the commonest reason, such as gold answers that no checker compares."""
+    told, _, why = ("" if m is None or m.reason is None else m.reason.partition(": ask")[0]).partition("; ")
+    return f"{_NOTHING} ({why})" if told == _NOTHING and why else _NOTHING
 
 
 def points(measurement: Measurement) -> str:
