@@ -7,12 +7,13 @@ found or computed. The format is `schemas/certificate-1.0.json`; docs/certificat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
 from afterburn_core.certify import limits
 from afterburn_core.certify.coverage import coverage
+from afterburn_core.certify.derived import compute_ratio
 from afterburn_core.certify.predicate_models import ModelFiles, model, relation
 from afterburn_core.certify.predicate_run import (
     completeness,
@@ -63,6 +64,8 @@ class Issue:
     """UTC time, `YYYY-MM-DDTHH:MM:SSZ`, by the issuer's clock."""
     key_fingerprint: str | None
     """SHA-256 of the key's SubjectPublicKeyInfo in hexadecimal; `None` for a draft."""
+    trust: Literal["none", "local", "issued"] = "none"
+    """Who vouches for the key's certificate: nobody, the issuer's own root, or another authority."""
     rendering: Mapping[str, Any] | None = None
     """Template digest and versions of the renderers, where a page is made."""
 
@@ -95,6 +98,7 @@ def predicate_of(audited: Audited, declared: Mapping[str, Any], issue: Issue) ->
             "origin": "measured",
             "state": "draft" if issue.key_fingerprint is None else "signed",
             "keyFingerprint": issue.key_fingerprint,
+            "trust": issue.trust,
         },
         "issuer": {"origin": "declared", **declared["issuer"]},
         "tool": tool(result, declared["tool"]),
@@ -126,16 +130,6 @@ def predicate_of(audited: Audited, declared: Mapping[str, Any], issue: Issue) ->
     predicate["threatsToValidity"] = limits.threats(predicate)
     predicate["coverage"] = coverage(predicate)
     return predicate
-
-
-def compute_ratio(compute: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The quotient of the declared compute of this training and of the base's, with the arithmetic; no conclusion."""
-    found: dict[str, Any] = {"origin": "measured", "ratio": None, "arithmetic": None}
-    if compute and compute["postTrainingFlop"] and compute["baseFlop"]:
-        after, before = float(compute["postTrainingFlop"]), float(compute["baseFlop"])
-        found["ratio"] = float(f"{after / before:.6g}")
-        found["arithmetic"] = f"{after:.6g} FLOP / {before:.6g} FLOP = {after / before:.6g}"
-    return found
 
 
 def _stated(texts: Sequence[str]) -> list[dict[str, Any]]:

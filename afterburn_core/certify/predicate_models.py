@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from afterburn_core.certify.derived import MOST_TENSORS
 from afterburn_core.certify.encoding import Invalid
 from afterburn_core.certify.manifest import Manifest
 from afterburn_core.certify.paths import CODE_SUFFIXES, PICKLE_SUFFIXES
@@ -17,8 +18,6 @@ from afterburn_core.certify.predicate_tests import clip
 from afterburn_core.certify.tensors import TensorChanges, TensorDigest, Tensors, changes, digest_of
 from afterburn_core.result.model import FileDigest, Result, Subject
 
-MOST_TENSORS = 4096
-"""Tensors listed one by one; beyond it the digest of the whole list stands for the rest."""
 MOST_DIFFERENCES = 200
 _LARGEST_CONFIGURATION = 1 << 20  # bytes; a configuration is a few thousand
 _DOCUMENTS = {
@@ -149,19 +148,22 @@ def _tensors(found: TensorChanges) -> dict[str, Any]:
             "removed": len(found.removed),
             "unchanged": len(found.unchanged),
         },
-        "changedTensors": [
-            {**_described(trained), "baseSha256": base.sha256, "trainedSha256": trained.sha256}
-            for base, trained in found.changed[:MOST_TENSORS]
-        ],
-        "addedTensors": [{**_described(one), "trainedSha256": one.sha256} for one in found.added[:MOST_TENSORS]],
-        "removedTensors": [{**_described(one), "baseSha256": one.sha256} for one in found.removed[:MOST_TENSORS]],
+        "changedTensors": [_listed(trained, base, trained) for base, trained in found.changed[:MOST_TENSORS]],
+        "addedTensors": [_listed(one, None, one) for one in found.added[:MOST_TENSORS]],
+        "removedTensors": [_listed(one, one, None) for one in found.removed[:MOST_TENSORS]],
         "changedTensorsSha256": digest_of(after),
         "unchangedTensorsSha256": digest_of(found.unchanged),
     }
 
 
-def _described(tensor: TensorDigest) -> dict[str, Any]:
-    return {"name": clip(tensor.name), "dtype": tensor.dtype, "shape": list(tensor.shape)}
+def _listed(shown: TensorDigest, base: TensorDigest | None, trained: TensorDigest | None) -> dict[str, Any]:
+    return {
+        "name": clip(shown.name),
+        "dtype": shown.dtype,
+        "shape": list(shown.shape),
+        "baseSha256": None if base is None else base.sha256,
+        "trainedSha256": None if trained is None else trained.sha256,
+    }
 
 
 def _adapter(subject: Subject) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 from afterburn_core import __version__
-from afterburn_core.certify.encoding import canonical
+from afterburn_core.certify.derived import plan_digest
 from afterburn_core.certify.predicate_tests import clip
 from afterburn_core.certify.wording import LIMITATIONS
 from afterburn_core.judge.policy import Policy
@@ -68,11 +68,6 @@ def plan_of(result: Result, policy_sha256: str) -> dict[str, Any]:
         "policySha256": policy_sha256,
         "seed": str(result.run.seed),
     }
-
-
-def plan_digest(plan: Mapping[str, Any]) -> str:
-    """SHA-256 of a plan's canonical JSON."""
-    return hashlib.sha256(canonical(plan)).hexdigest()
 
 
 def run_policy(result: Result) -> Mapping[str, str] | None:
@@ -235,7 +230,7 @@ def reproducibility(result: Result) -> dict[str, Any]:
     return {
         "origin": "measured",
         "command": f"afterburn {result.run.command}",
-        "configurationSha256": hashlib.sha256(canonical(jsonable(dict(result.run.configuration)))).hexdigest(),
+        "configurationSha256": plan_digest(jsonable(dict(result.run.configuration))),
         "repeats": 1,
         "largestDifference": None,
         "level": "not demonstrated",

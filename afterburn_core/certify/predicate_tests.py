@@ -46,8 +46,6 @@ def rule_tests(view: ResultView, policy: Mapping[str, Any]) -> list[dict[str, An
             "kind": finding.kind,
             "level": finding.level,
             "fingerprint": finding.fingerprint,
-            "subjects": list(finding.subjects),
-            "scope": clip(finding.scope.key()),
             "measurements": len(finding.measurements),
             "evidenceMissing": index in missing,
             "detectorFailed": rule.detector in broken,
@@ -56,13 +54,15 @@ def rule_tests(view: ResultView, policy: Mapping[str, Any]) -> list[dict[str, An
         waiver = None
         if finding.suppression is not None:
             waiver = attrs.asdict(finding.suppression)
+        entry = _rule_entry(rule, name, found, policy, waiver, clip(finding.message))
         numbers = list(_numbers(view, finding))
+        about = {"subjects": list(finding.subjects), "scope": clip(finding.scope.key())}
         entries.append(
-            _rule_entry(rule, name, found, policy, waiver, clip(finding.message), numbers, len(finding.measurements))
+            {**entry, **about, "numbers": numbers, "numbersOmitted": len(finding.measurements) - len(numbers)}
         )
     for rule in result.descriptors.rules:
         if rule.id not in several:
-            entries.append(_rule_entry(rule, f"rule:{rule.id}", None, policy, None, "The rule gave no finding.", [], 0))
+            entries.append(_rule_entry(rule, f"rule:{rule.id}", None, policy, None, "The rule gave no finding."))
     return sorted(entries, key=lambda entry: entry["id"])
 
 
@@ -73,8 +73,6 @@ def _rule_entry(
     policy: Mapping[str, Any],
     waiver: dict[str, Any] | None,
     reason: str,
-    numbers: list[dict[str, Any]],
-    total: int,
 ) -> dict[str, Any]:
     described = {"id": rule.id, "level": rule.level, "detector": rule.detector, "version": rule.version}
     judged = rule_verdict(described, finding, policy)
@@ -86,8 +84,13 @@ def _rule_entry(
         "category": rule.id.partition(".")[0],
         "rule": described,
         "finding": finding,
-        "numbers": numbers,
-        "numbersOmitted": total - len(numbers),
+        "metric": None,
+        "subjects": [],
+        "scope": "model",
+        "places": None,
+        "threshold": None,
+        "numbers": [],
+        "numbersOmitted": 0,
         "verdict": judged.verdict,
         "belowBar": judged.below_bar,
         "required": judged.required,
@@ -188,17 +191,18 @@ def _threshold_entry(view: ResultView, policy: Policy, outcome: Outcome) -> dict
         "kind": "threshold",
         "name": clip(outcome.id),
         "category": outcome.metric.partition(".")[0],
+        "rule": None,
+        "finding": None,
         "metric": outcome.metric,
         "subjects": list(outcome.subjects),
         "scope": clip(outcome.place),
-        "places": outcome.places,
-        "placesByVerdict": {word: outcome.counts.get(word, 0) for word in ("PASS", "FAIL", "INCONCLUSIVE", "NOT_RUN")},
+        "places": {word: outcome.counts.get(word, 0) for word in ("PASS", "FAIL", "INCONCLUSIVE", "NOT_RUN")},
         "threshold": threshold,
         "numbers": numbers,
         "numbersOmitted": 0,
         "verdict": threshold_verdict(threshold, numbers[0] if numbers else None),
         "belowBar": False,
-        "required": outcome.id not in policy.optional,
+        "required": clip(outcome.id) not in policy.optional,
         "waiver": None,
         "reason": clip(sentence(outcome)),
     }
