@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from afterburn_core.certify.encoding import canonical
+from afterburn_core.report.inert import one_line
 
+LONGEST = 1200
+"""Characters of one text that is repeated from a run."""
 MOST_TENSORS = 4096
 """Tensors listed one by one; beyond it the digest of the whole list stands for the rest."""
 
@@ -26,3 +29,9 @@ def compute_ratio(compute: Mapping[str, Any] | None) -> dict[str, Any]:
             found["ratio"] = float(f"{after / before:.6g}")
             found["arithmetic"] = f"{after:.6g} FLOP / {before:.6g} FLOP = {after / before:.6g}"
     return found
+
+
+def clip(text: str) -> str:
+    """One line without control characters and of bounded length, of whatever somebody called something."""
+    line = one_line(text)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

@@ -9,8 +9,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from afterburn_core.certify.derived import clip
 from afterburn_core.certify.encoding import Invalid, parse
-from afterburn_core.certify.predicate_tests import clip
 from afterburn_core.result.model import Scope
 
 _WORDS = {

@@ -9,12 +9,11 @@ from typing import Any
 
 import attrs
 
-from afterburn_core.certify.derived import MOST_TENSORS
+from afterburn_core.certify.derived import MOST_TENSORS, clip
 from afterburn_core.certify.encoding import Invalid
 from afterburn_core.certify.manifest import Manifest
 from afterburn_core.certify.paths import CODE_SUFFIXES, PICKLE_SUFFIXES
 from afterburn_core.certify.predicate_run import jsonable
-from afterburn_core.certify.predicate_tests import clip
 from afterburn_core.certify.tensors import TensorChanges, TensorDigest, Tensors, changes, digest_of
 from afterburn_core.result.model import FileDigest, Result, Subject
 

@@ -8,8 +8,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 from afterburn_core import __version__
-from afterburn_core.certify.derived import plan_digest
-from afterburn_core.certify.predicate_tests import clip
+from afterburn_core.certify.derived import clip, plan_digest
 from afterburn_core.certify.wording import LIMITATIONS
 from afterburn_core.judge.policy import Policy
 from afterburn_core.result.consistency import TABLE_MEDIA_TYPE

@@ -12,10 +12,10 @@ from typing import Any
 
 import attrs
 
+from afterburn_core.certify.derived import clip
 from afterburn_core.certify.verdicts import rule_verdict, threshold_verdict
 from afterburn_core.judge.policy import Policy
 from afterburn_core.judge.thresholds import Outcome, outcomes, sentence
-from afterburn_core.report.inert import one_line
 from afterburn_core.result.consistency import TABLE_MEDIA_TYPE
 from afterburn_core.result.identity import measurement_id
 from afterburn_core.result.model import Finding, Measurement, Result, RuleDescriptor
@@ -23,8 +23,6 @@ from afterburn_core.result.view import ResultView
 
 MOST_NUMBERS = 4
 """Numbers listed with a rule; all of them are in the run's document."""
-LONGEST = 1200
-"""Characters of a detector's message that are repeated."""
 
 
 def rule_tests(view: ResultView, policy: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -145,12 +143,6 @@ def value_of(measurement: Measurement) -> dict[str, Any]:
         "approximate": measurement.approximate,
         "reason": None if measurement.reason is None else clip(measurement.reason),
     }
-
-
-def clip(text: str) -> str:
-    """One line without control characters and of bounded length."""
-    line = one_line(text)
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 def _numbers(view: ResultView, finding: Finding) -> Iterator[dict[str, Any]]:
