@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
+import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Sequence
@@ -54,7 +55,10 @@ def request(signature: bytes, url: str, *, seconds: float = 30.0) -> bytes:
         query = urllib.request.Request(url, asked.as_bytes(), headers)
         with urllib.request.urlopen(query, timeout=seconds) as answer:
             body: bytes = answer.read(RESPONSE_LIMIT + 1)
-    except (OSError, ValueError) as error:  # URLError and HTTPError are OSErrors
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise ConfigError(f"timestamp authority {url}: answered {error.code} {error.reason}") from error
+    except (OSError, ValueError) as error:  # URLError is an OSError
         raise ConfigError(f"timestamp authority {url}: {getattr(error, 'reason', None) or error}") from error
     try:
         response = _decoded(body)
