@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "behaviour": ("afterburn_core.cli.diagnose:behaviour", "Compare what the models write."),
     "diagnose": ("afterburn_core.cli.diagnose:diagnose", "Compare a base model with a trained one."),
     "doctor": ("afterburn_core.cli.doctor:doctor", "Say what is installed and what would not work here."),
+    "gate": ("afterburn_core.cli.gate:gate", "Hold finished runs against a policy, for CI."),
     "judge": ("afterburn_core.cli.judge:judge", "Judge a finished run again, under another policy."),
     "keygen": ("afterburn_core.cli.keygen:keygen", "Make a key to sign certificates with."),
     "plan": ("afterburn_core.cli.plan:plan", "Show what a diagnose would do and cost."),
@@ -30,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("afterburn_core.cli.documents:schema", "Print the JSON Schema of the result document."),
     "trace": ("afterburn_core.cli.trace:trace", "Find the weights that carry a change."),
     "validate": ("afterburn_core.cli.documents:validate", "Check a result document."),
+    "verify": ("afterburn_core.cli.verify:verify", "Check a certificate, and a model against it."),
     "weight-diff": ("afterburn_core.cli.diagnose:weight_diff", "Compare the weights alone."),
 }
 # commands that first-party plugins bring, for the hint when they are not installed

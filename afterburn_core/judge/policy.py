@@ -21,7 +21,7 @@ from afterburn_core.resources import template_dir
 from afterburn_core.result.model import Result, Scope
 from afterburn_core.run.configuration import strict_converter, structure
 
-__all__ = ["PROPERTY", "Policy", "load_policy", "overridden", "policy_of", "shipped", "shipped_path"]
+__all__ = ["PROPERTY", "Policy", "load_policy", "overridden", "policy_of", "shipped", "shipped_path", "structured"]
 
 PROPERTY = "core.policy"
 """Key of `Result.properties` under which the canonical form of the policy stands that the verdict was reached under."""
@@ -34,7 +34,7 @@ def overridden(policy: Policy, fail_on: str | None) -> Policy:
     if fail_on is None or fail_on == policy.fail_on:
         return policy
     values = {**policy.canonical(), "fail_on": fail_on, "name": f"{policy.name}, fail on {fail_on}"}
-    return _structured(values, "flags")
+    return structured(values, "flags")
 
 
 def load_policy(path: Path | None) -> Policy:
@@ -52,7 +52,7 @@ def load_policy(path: Path | None) -> Policy:
     values = _read(path)
     if not isinstance(values, dict):
         raise ConfigError(f"policy {path}: expected keys and values")
-    return _structured({"name": path.stem, **values}, f"policy {path.name}")
+    return structured({"name": path.stem, **values}, f"policy {path.name}")
 
 
 def shipped() -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def policy_of(result: Result) -> Policy | None:
     if not isinstance(kept, Mapping):
         return None
     try:
-        policy = _structured(dict(kept), "the document's policy")
+        policy = structured(dict(kept), "the document's policy")
     except ConfigError:
         return None
     return policy if policy.reference() == result.verdict.policy else None
@@ -116,7 +116,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _structured(values: Mapping[str, Any], where: str) -> Policy:
+def structured(values: Mapping[str, Any], where: str) -> Policy:
+    """The policy of plain values, such as its canonical form; raises `ConfigError`, which names `where`."""
     policy: Policy = structure(values, Policy, where, _converter())
     return policy
 

@@ -1,0 +1,51 @@
+"""Runs checks in a process of their own while others go on: a PDF library takes longer to import than all the rest.
+
+The child is a fork, so it starts at once and shares what is loaded. Where a system cannot fork, or threads are running,
+which a fork would lose, the work is done in place when its outcome is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+
+import attrs
+
+from afterburn_core.certify.checks import Check
+
+Work = Callable[[], tuple[Check, ...]]
+
+
+def start(work: Work, *, aside: bool) -> Work:
+    """Begins the work beside this process; the function returned waits for its checks."""
+    if not aside or not hasattr(os, "fork") or threading.active_count() > 1:
+        return work
+    readable, writable = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(readable)
+        _answer(work, writable)
+    os.close(writable)
+    return lambda: _collected(child, readable)
+
+
+def _answer(work: Work, writable: int) -> None:
+    """In the child: writes the checks and ends the process, without the parent's way out."""
+    try:
+        with os.fdopen(writable, "w", encoding="utf-8") as stream:
+            json.dump([attrs.asdict(check) for check in work()], stream)
+    finally:
+        os._exit(0)
+
+
+def _collected(child: int, readable: int) -> tuple[Check, ...]:
+    with os.fdopen(readable, "r", encoding="utf-8") as stream:
+        text = stream.read()
+    os.waitpid(child, 0)
+    try:
+        return tuple(Check(**{**entry, "details": tuple(entry["details"])}) for entry in json.loads(text))
+    except ValueError:  # it died before it had written all
+        message = "could not be checked: the process that checks PDFs ended early"
+        return (Check(id="pdf", status="failed", message=message, code="internal"),)

@@ -1,0 +1,100 @@
+"""Does the certificate say what follows from its own numbers, and from the document that they were taken from?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afterburn_core.certify.checks import Outcome, Skip
+from afterburn_core.certify.encoding import Invalid, read
+from afterburn_core.certify.envelope import Opened, open_bundle, open_payload
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+PROJECTION_NAME = "test-result.sigstore.json"
+RESULT_LIMIT = 512 * 1024 * 1024
+"""Bytes of the largest document of a run that is read: hundreds of thousands of measurements."""
+
+
+def content(statement: Mapping[str, Any], key: EllipticCurvePublicKey) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The predicate as this release knows it, and remarks on what it does not know.
+
+    Raises:
+        Invalid: `predicate.…`, `seal.…`.
+    """
+    from afterburn_core.certify import predicate_format
+    from afterburn_core.certify.keys import fingerprint
+
+    predicate, notes = predicate_format.read(statement["predicate"])
+    seal = predicate["seal"]
+    if seal["state"] != "signed":
+        raise Invalid("seal.state", "the certificate calls itself a draft, and is signed")
+    if seal["keyFingerprint"] != fingerprint(key):
+        raise Invalid("seal.key", "the certificate names another key than the one that signed it")
+    return predicate, notes
+
+
+def verdicts(predicate: Mapping[str, Any]) -> Outcome:
+    """Every verdict, count and digest that follows from something else in the certificate, computed again."""
+    from afterburn_core.certify.recompute import problems
+
+    found = problems(predicate)
+    return found or f"{len(predicate['tests'])} verdicts, their counts and the overall computed again: the same"
+
+
+def result(pack: Path, predicate: Mapping[str, Any]) -> bytes:
+    """The run's document in the pack, if it is the one that the certificate names.
+
+    Raises:
+        Invalid: `result.missing`, `result.digest`.
+    """
+    named = predicate["evidence"]["result"]
+    path = pack / named["name"]
+    if not path.is_file():
+        raise Invalid("result.missing", f"{named['name']} is missing from the pack")
+    data = read(path, what="the run's document", limit=RESULT_LIMIT)
+    if hashlib.sha256(data).hexdigest() != named["sha256"]:
+        raise Invalid("result.digest", f"{named['name']} is not the document that the certificate names")
+    return data
+
+
+def projection(pack: Path, predicate: Mapping[str, Any], sums: bytes, key: EllipticCurvePublicKey) -> Outcome:
+    """The test-result beside the certificate, for tools that know no other: same key, same subject, same outcome.
+
+    Raises:
+        Invalid: `projection.…`, or whatever is wrong with its envelope.
+    """
+    from afterburn_core.certify.envelope import PREDICATE_TYPE
+    from afterburn_core.certify.statement import TEST_RESULT_TYPE, test_result
+
+    path = pack / PROJECTION_NAME
+    if not path.is_file():
+        return Skip("the pack has none, which is as good", asked=False)
+    opened = open_bundle(read(path, what="the test-result"), key)
+    found = open_payload(opened.payload, TEST_RESULT_TYPE)
+    if found["predicateType"] == PREDICATE_TYPE or found != test_result(predicate, sums):
+        raise Invalid("projection.differs", f"{PROJECTION_NAME} does not say what the certificate says")
+    return "says the same as the certificate, under the same key"
+
+
+def timestamp(opened: Opened, root: Path | None, required: bool) -> Outcome:
+    """When the signature existed at the latest, by the word of authorities that the caller trusts.
+
+    Raises:
+        Invalid: `timestamp.…`.
+    """
+    if not opened.timestamps:
+        if required:
+            raise Invalid("timestamp.missing", "the certificate has no timestamp, and one is required")
+        return Skip("the certificate has none: its time is what the issuer claims", asked=False)
+    if root is None:
+        return Skip("there is one; --tsa-root says whose word on time you trust")
+    from afterburn_core.certify.chain import load_certificates
+    from afterburn_core.certify.timestamp import check
+
+    roots = load_certificates(root)
+    moments = [check(opened.signature, response, roots) for response in opened.timestamps]
+    return f"signed at {min(moments).strftime('%Y-%m-%d %H:%M:%S')} UTC at the latest"

@@ -1,0 +1,82 @@
+"""Do the detectors, run again over the measurements, find what the certificate says they found?
+
+Needs the plugins that made the findings, at the versions that the certificate names. Texts and files beside the
+document are not in a pack, so the wording of a finding may differ; its kind, level, place and numbers may not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from afterburn_core.certify.checks import DetailedInvalid, Outcome, Skip, clipped
+from afterburn_core.certify.encoding import Invalid
+
+if TYPE_CHECKING:
+    from afterburn_core.plugin.registry import Registry
+
+_COMPARED = ("verdict", "belowBar", "required", "waiver", "finding", "numbers", "threshold", "subjects", "scope")
+
+
+def rejudged(document: bytes, predicate: Mapping[str, Any]) -> Outcome:
+    """Every test made again from the run's document, whose digest was checked.
+
+    Raises:
+        Invalid: `rejudged.document`, `rejudged.policy`: they cannot be read; `rejudged.differs`.
+    """
+    from datetime import date
+
+    from afterburn_core.certify.predicate_tests import rule_tests, threshold_tests
+    from afterburn_core.errors import AfterburnError
+    from afterburn_core.judge.policy import structured
+    from afterburn_core.judge.rejudge import rejudge
+    from afterburn_core.plugin.registry import Registry
+    from afterburn_core.result import codec
+    from afterburn_core.result.view import ResultView
+
+    try:
+        result = codec.loads(document)
+    except AfterburnError as error:
+        raise Invalid("rejudged.document", f"the run's document cannot be read: {error}") from error
+    if not ResultView(result).complete:
+        return Skip("some measurements lie in tables that are not in the pack; `afterburn judge` does it beside them")
+    registry = Registry.discover()
+    if absent := tuple(_absent(predicate["tool"]["plugins"], registry)):
+        return Skip(f"needs {' '.join(absent)}, not installed here: pip install {' '.join(absent)}")
+    try:
+        policy = structured(json.loads(predicate["protocol"]["policy"]["text"]), "policy")
+    except AfterburnError as error:
+        raise Invalid("rejudged.policy", f"the certificate's policy cannot be read: {error}") from error
+    day = date.fromisoformat(predicate["issuedAt"][:10])
+    judged = ResultView(rejudge(result, None, registry, policy, day))
+    again = [*threshold_tests(judged, policy), *rule_tests(judged, policy.canonical())]
+    if found := list(_differences(predicate["tests"], again)):
+        raise DetailedInvalid(
+            "rejudged.differs", f"{len(found)} tests come out otherwise when they are judged again", found
+        )
+    status = judged.result.verdict.status.upper()
+    if status != predicate["summary"]["overall"]:
+        raise Invalid("rejudged.differs", f"judged again, the whole comes to {status}")
+    return f"{len(again)} tests judged again by the detectors from the run's measurements: the same"
+
+
+def _absent(plugins: Sequence[Mapping[str, Any]], registry: Registry) -> Iterator[str]:
+    """Requirements of plugins that took part and are not installed at their version."""
+    for plugin in plugins:
+        here = registry.plugins.get(plugin["name"])
+        if here is None or (here.distribution, here.version) != (plugin["distribution"], plugin["version"]):
+            yield clipped(f"{plugin['distribution']}=={plugin['version']}")
+
+
+def _differences(told: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    before, after = ({test["id"]: test for test in tests} for tests in (told, again))
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            yield f"{name}: in the certificate only"
+        elif name not in before:
+            yield f"{name}: not in the certificate"
+        else:
+            other = [field for field in _COMPARED if before[name].get(field) != after[name].get(field)]
+            if other:
+                yield f"{name}: {', '.join(other)}"

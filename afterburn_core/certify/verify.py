@@ -1,0 +1,244 @@
+"""Verifies evidence packs: the checks in their order, each a line, none of them able to crash.
+
+Order matters. Nothing in the payload is parsed before its signature holds, and nothing of the predicate is believed
+before it satisfies its schema. The public key, the model and the timestamp authority's root come from the caller, never
+from the pack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from afterburn_core.certify import aside as beside
+from afterburn_core.certify import checks_among, checks_content, checks_files, checks_pdf
+from afterburn_core.certify.checks import Facts, Log, Outcome, Skip, Verification, strictly
+from afterburn_core.certify.encoding import Invalid, read
+from afterburn_core.certify.envelope import BUNDLE_NAME, DRAFT_NAME, Opened, open_bundle, open_payload, require_p256
+from afterburn_core.certify.statement import BASE_SUMS, TRAINED_SUMS
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+    from afterburn_core.run.progress import Progress
+
+__all__ = ["CHECKS", "Request", "verify", "verify_all"]
+
+CHECKS = {
+    "key": "the key that was given",
+    "pack": "the files of the pack",
+    "signature": "the bundle's form and signature",
+    "statement": "the signed payload's form",
+    "subject": "the list of the audited model's files",
+    "predicate": "the content's schema",
+    "verdicts": "every verdict from its numbers",
+    "result": "the run's document",
+    "rejudged": "the findings, from the measurements",
+    "projection": "the test-result beside the certificate",
+    "timestamp": "when it was signed",
+    "base_list": "the list of the base model's files",
+    "model": "the model's files",
+    "base": "the base model's files",
+    "pdf": "the PDF's seal and content",
+    "rerender": "the PDF's pages",
+    "others": "the certificates presented together",
+}
+"""Every check in its order, and what it looks at."""
+
+KNOWN = frozenset(
+    {
+        *(BUNDLE_NAME, DRAFT_NAME, TRAINED_SUMS, BASE_SUMS, checks_content.PROJECTION_NAME, checks_pdf.PDF_NAME),
+        *("result.json", "VERIFY.txt", "seal.pub", "seal.crt", "chain.pem", "root.crt"),
+        *("trained.oms.sig", "base.oms.sig"),
+    }
+)
+"""Files of a pack. `VERIFY.txt`, the keys and the certificates among them are for convenience and not covered."""
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """What whoever verifies brings, and what they ask for."""
+
+    key: Path | EllipticCurvePublicKey
+    """The issuer's public key, from a place other than the pack."""
+    model: Path | None = None
+    """The model to be compared with the audited one."""
+    base: Path | None = None
+    rejudge: bool = False
+    """Whether the detectors judge the run's document again."""
+    rerender: bool = False
+    require_timestamp: bool = False
+    tsa_root: Path | None = None
+    """Certificates (PEM) of the timestamp authorities that are trusted."""
+    strict: bool = False
+    """Whether a check that was asked for and could not be made fails."""
+    threads: int | None = None
+    progress: Progress | None = None
+    aside: bool = False
+    """Whether the PDF may be checked in a process of its own, which saves time and needs a process without threads."""
+
+
+def verify_all(packs: Sequence[Path], request: Request) -> tuple[Verification, ...]:
+    """Each pack verified, and all of them against each other."""
+    found = tuple(_verified(pack, request) for pack in packs)
+    if len(packs) > 1:
+        found = tuple(attrs.evolve(one, checks=(*one.checks, checks_among.others(one, found))) for one in found)
+    if request.strict:
+        found = tuple(attrs.evolve(one, checks=tuple(strictly(one.checks))) for one in found)
+    return found
+
+
+def verify(pack: Path, request: Request) -> Verification:
+    """One pack verified."""
+    return verify_all((pack,), request)[0]
+
+
+def _verified(pack: Path, request: Request) -> Verification:
+    log = Log()
+    opened = _opened(log, pack, request)
+    if opened is None:
+        return _refused(log, pack, "nothing shows who wrote it")
+    key, bundle, content = opened
+    statement = log.take("statement", lambda: open_payload(content.payload), "strict JSON, in its one canonical form")
+    if statement is None:
+        return _refused(log, pack, "the statement was refused")
+    sums = pack / TRAINED_SUMS
+    trained = log.take("subject", lambda: checks_files.subject(statement, _present(sums), TRAINED_SUMS), _listing)
+    known = log.take("predicate", lambda: checks_content.content(statement, key), _format)
+    if known is None:
+        return _refused(log, pack, "the content was refused")
+    predicate = known[0]
+    page = beside.start(
+        lambda: checks_pdf.pdf(pack, bundle, key, predicate, rerender=request.rerender), aside=request.aside
+    )
+    log.note("verdicts", lambda: checks_content.verdicts(predicate))
+    document = log.take(
+        "result", lambda: checks_content.result(pack, predicate), "the document of the run that is named"
+    )
+    log.note("rejudged", lambda: _rejudged(document, predicate, request))
+    log.note("projection", lambda: checks_content.projection(pack, predicate, _present(sums), key))
+    log.note("timestamp", lambda: checks_content.timestamp(content, request.tsa_root, request.require_timestamp))
+    base = log.take("base_list", lambda: checks_files.base_list(predicate, pack / BASE_SUMS), _listing)
+    for role, directory, entries in (("model", request.model, trained), ("base", request.base, base)):
+        log.note(role, partial(_files, role, directory, entries, predicate, request))
+    log.checks += page()
+    return Verification(pack=pack, checks=tuple(log.checks), facts=_facts(content, predicate))
+
+
+def _refused(log: Log, pack: Path, why: str) -> Verification:
+    """What is left where the rest cannot be looked at."""
+    made = {check.id for check in log.checks}
+    log.skip([name for name in CHECKS if name not in made and name != "others"], f"not looked at: {why}")
+    return Verification(pack=pack, checks=tuple(log.checks))
+
+
+def _opened(log: Log, pack: Path, request: Request) -> tuple[EllipticCurvePublicKey, bytes, Opened] | None:
+    """The key, the bundle's bytes and what they hold, if all of it can be trusted."""
+    key = log.take("key", lambda: _key(request.key), "an elliptic-curve key on P-256, brought by you")
+    bundle = log.take("pack", lambda: _bundle(pack), lambda _: _others(pack))
+    if key is None or bundle is None:
+        return None
+    opened = log.take("signature", lambda: open_bundle(bundle, key), "the key that you gave signed this certificate")
+    return None if opened is None else (key, bundle, opened)
+
+
+def _key(given: Path | EllipticCurvePublicKey) -> EllipticCurvePublicKey:
+    from afterburn_core.certify.keys import load_public_key
+
+    if isinstance(given, Path):
+        return load_public_key(given)
+    require_p256(given)
+    return given
+
+
+def _bundle(pack: Path) -> bytes:
+    if (pack / BUNDLE_NAME).is_file():
+        return read(pack / BUNDLE_NAME, what="the certificate")
+    if (pack / DRAFT_NAME).is_file():
+        raise Invalid("pack.unsigned_draft", "an UNSIGNED DRAFT: nobody signed it, and nothing vouches for it")
+    raise Invalid("pack.missing", f"{BUNDLE_NAME} is missing: this is no evidence pack, or not all of one")
+
+
+def _others(pack: Path) -> str:
+    """What is said of a pack: files that no signature covers are named, lest somebody believes them."""
+    strange = sorted(entry.name for entry in pack.iterdir() if entry.name not in KNOWN)
+    if not strange:
+        return "holds a certificate"
+    more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+    return f"holds a certificate, and beside it files that it does not cover: {', '.join(strange[:3])}{more}"
+
+
+def _present(path: Path) -> bytes:
+    if not path.is_file():
+        raise Invalid("subject.missing", f"{path.name} is missing from the pack")
+    return read(path, what="the checksum manifest")
+
+
+def _listing(entries: checks_files.Entries) -> str:
+    return f"lists {len(entries)} {'file' if len(entries) == 1 else 'files'}, and is the list that was signed"
+
+
+def _format(known: tuple[Mapping[str, Any], Sequence[str]]) -> str:
+    predicate, notes = known
+    return "; ".join((f"version {predicate['schemaVersion']} of the format", *notes))
+
+
+def _rejudged(document: bytes | None, predicate: Mapping[str, Any], request: Request) -> Outcome:
+    if not request.rejudge:
+        return Skip("not asked for (--rejudge)", asked=False)
+    if document is None:
+        return Skip("not looked at: the run's document was refused", asked=False)
+    from afterburn_core.certify.checks_rejudge import rejudged
+
+    return rejudged(document, predicate)
+
+
+def _files(
+    role: str,
+    directory: Path | None,
+    entries: checks_files.Entries | None,
+    predicate: Mapping[str, Any],
+    request: Request,
+) -> Outcome:
+    if directory is None:
+        # whether the model is the audited one is what a certificate is for
+        return Skip(f"not compared: give its directory with --{role}", asked=role == "model")
+    if entries is None:
+        return Skip("not looked at: there is no list to compare it with", asked=False)
+    names = ("trained", "base") if role == "model" else ("base", "trained")
+    own, other = (predicate["models"][name] for name in names)
+    return checks_files.files(
+        directory,
+        entries,
+        own["measured"],
+        None if other is None else other["measured"]["manifest"]["sha256"],
+        role=role,
+        threads=request.threads,
+        progress=request.progress,
+    )
+
+
+def _facts(opened: Opened, predicate: Mapping[str, Any]) -> Facts:
+    """What is shown of a certificate that was signed and satisfies its schema."""
+    issuer, models, summary = predicate["issuer"], predicate["models"], predicate["summary"]
+    supersedes = predicate["supersedes"]
+    return Facts(
+        identity=opened.identity,
+        certificate_id=predicate["certificateId"],
+        issued_at=predicate["issuedAt"],
+        issuer=issuer["legalName"] or "an issuer that gives no name",
+        role=issuer["role"] or "role not stated",
+        model=_name(models["trained"]) or "a model",
+        base="no base model" if models["base"] is None else _name(models["base"]),
+        overall=summary["overall"],
+        counts=summary["counts"],
+        supersedes=None if supersedes is None else supersedes["sha256"],
+    )
+
+
+def _name(model: Mapping[str, Any]) -> str:
+    return str(model["declared"]["name"] or model["measured"]["label"])
