@@ -43,9 +43,10 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The whole test suite; arguments after -- go to pytest."""
+    share_stack(session)
     install(session, ".[all,oms]", *SHIPPED, *group("test"))
     passed = (f"--leave-out={PASSED}",) if PASSED else ()  # one word: a path of its own would be taken for tests
-    session.run("pytest", "-n", "2", "--dist", "worksteal", *passed, *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "2", "--dist", "worksteal", *passed, *session.posargs)
 
 
 @nox.session
@@ -59,6 +60,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy, strict, over the core and the plugins."""
+    share_stack(session)
     install(session, ".[all]", *SHIPPED, *group("types"), *group("test"))
     session.run("mypy", *session.posargs)
 
@@ -67,6 +69,7 @@ def types(session: nox.Session) -> None:
 @nox.parametrize("name", PLUGINS, ids=PLUGINS)
 def plugin(session: nox.Session, name: str) -> None:
     """One plugin with the core and what it declares, from built wheels: finds undeclared dependencies."""
+    share_stack(session)
     wheels = Path(session.create_tmp()).resolve()
     core = build_wheel(session, ROOT, wheels)
     own = [build_wheel(session, ROOT / "plugins" / one, wheels) for one in (name, *needed_plugins(name))]
@@ -74,7 +77,7 @@ def plugin(session: nox.Session, name: str) -> None:
     # what is slow is simulation, which the whole suite runs anyhow
     chosen = ("-m", "not slow and not bench", "-n", "2", "--dist", "worksteal")
     kept = (f"--record-passed={PASSED}",) if PASSED else ()
-    session.run("pytest", f"plugins/{name}/tests", *chosen, *kept, *session.posargs)
+    session.run("python", "-m", "pytest", f"plugins/{name}/tests", *chosen, *kept, *session.posargs)
     session.run("afterburn", "plugin", "check", name)
 
 
@@ -125,6 +128,7 @@ def lean(session: nox.Session) -> None:
 def scaffold(session: nox.Session) -> None:
     """`afterburn plugin new` of every kind: it builds, installs, and passes its own tests and ours."""
     work = Path(session.create_tmp()).resolve()
+    share_stack(session)
     install(session, ".[run]", *SHIPPED, "pytest", "hypothesis")
     for kind in PLUGIN_KINDS:
         name = f"my_{kind}"
@@ -135,7 +139,7 @@ def scaffold(session: nox.Session) -> None:
             (project,) = (file.parent for file in Path().glob("*/pyproject.toml"))
             install(session, str(build_wheel(session, project.resolve(), work / kind)))
             with session.chdir(project):
-                session.run("pytest")
+                session.run("python", "-m", "pytest")
             session.run("afterburn", "plugin", "check", name)
 
 
@@ -184,6 +188,30 @@ def install(session: nox.Session, *requirements: str) -> None:
     """Installs under the constraints; modules are compiled when first imported, which is a minute less for torch."""
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
     session.install("--no-compile", "-c", CONSTRAINTS, *requirements)
+
+
+def share_stack(session: nox.Session) -> None:
+    """Lets the session see one installation of what `afterburn-core[run]` and pytest need, without Afterburn itself.
+
+    Nearly all the time of installing goes into torch and what it brings, the same in every session. A session still
+    installs by itself what only it needs, so an undeclared dependency is still missing.
+    """
+    project = nox.project.load_toml(ROOT / "pyproject.toml")["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["run"]]
+    wanted += ["pytest", "pytest-xdist", "hypothesis"]
+    home, state = ROOT / ".nox" / "stack", "\n".join([*wanted, Path(CONSTRAINTS).read_text(encoding="utf-8")])
+    ready = home / "ready"
+    if not ready.is_file() or ready.read_text(encoding="utf-8") != state:
+        shutil.rmtree(home, ignore_errors=True)
+        session.install("--quiet", "virtualenv")
+        session.run("python", "-m", "virtualenv", "--quiet", str(home))
+        pip = ("-m", "pip", "install", "--quiet", "--no-compile", "-c", CONSTRAINTS)
+        session.run(str(home / "bin" / "python"), *pip, *wanted, external=True)
+        ready.write_text(state, encoding="utf-8")
+    found = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    own = session.run("python", "-c", found, silent=True)
+    (shared,) = home.glob("lib/python*/site-packages")
+    Path(str(own).strip(), "stack.pth").write_text(f"{shared}\n", encoding="utf-8")
 
 
 def build_wheel(session: nox.Session, project: Path, folder: Path) -> Path:
