@@ -14,7 +14,7 @@ import attrs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from afterburn_core.report import numbers, presentation
+from afterburn_core.report import judgement, numbers, presentation
 from afterburn_core.report.activation_views import activation_views
 from afterburn_core.report.behaviour_views import BehaviourLimits, behaviour_views
 from afterburn_core.report.cards import cards
@@ -110,6 +110,7 @@ def content(view: ResultView, options: HtmlOptions) -> dict[str, Any]:
         "series": series,
         "series_tables": labelled_tables(series) if series else (),
         "concerns": presentation.concerns(result),
+        "judged": judgement.judgement(result),
         "findings": ordered[: options.findings],
         "findings_total": len(ordered),
         "counts": presentation.kind_counts(ordered),
@@ -143,6 +144,7 @@ def environment(*before: str) -> Environment:
     environment.globals.update(
         numbers=numbers,
         presentation=presentation,
+        judgement=judgement,
         contrast=contrast,
     )
     environment.filters["pretty"] = _pretty

@@ -9,16 +9,21 @@
 | finding `not_applicable`, any waived finding | skipped, with the reason |
 | planned component that failed, was interrupted or left no trace | error |
 | planned component skipped although it applied | error |
+| threshold `FAIL` | failure |
+| threshold `INCONCLUSIVE`, `NOT_RUN` | error |
+| requirement of the policy that is not met | error |
+| waiver that expired, or has nothing to waive | skipped, with the day and who answers for it |
 | verdict `fail` / `incomplete` | failure / error of the case `verdict` |
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from afterburn_core.report import presentation
+from afterburn_core.report import judgement, presentation
 from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.inert import one_line, xml
 from afterburn_core.result.model import Execution, Finding, Result
@@ -30,27 +35,43 @@ _TALLIED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 
 def render(view: ResultView) -> bytes:
-    """The report as JUnit XML with the suites `verdict`, `findings` and `components`."""
-    result = view.result
-    evidence = collect(view)
+    """The report as JUnit XML with the suites `verdict`, `policy`, `findings` and `components`."""
+    return render_all([view])
+
+
+def render_all(views: Sequence[ResultView]) -> bytes:
+    """The reports of several runs in one file; with more than one, suites begin with what was compared."""
     root = ElementTree.Element("testsuites", {"name": "afterburn"})
-    _verdict(_suite(root, "verdict", result), result)
-    findings = _suite(root, "findings", result)
-    repeated = Counter(finding.rule for finding in result.findings)
-    for finding in presentation.order_findings(result.findings):
-        _finding(findings, finding, repeated[finding.rule] > 1, evidence)
-    components = _suite(root, "components", result)
-    executions = {execution.component: execution for execution in result.executions}
-    for name in result.run.components:
-        _component(components, name, executions.get(name))
+    for number, view in enumerate(views, start=1):
+        of = "" if len(views) == 1 else f"{number}. {presentation.title(view.result)}: "
+        _run(root, view, of)
     _count(root)
     ElementTree.indent(root)
     document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
 
 
+def _run(root: ElementTree.Element, view: ResultView, of: str) -> None:
+    result = view.result
+    evidence = collect(view)
+    _verdict(_suite(root, f"{of}verdict", result), result)
+    read = judgement.judgement(result)
+    if read:
+        _policy(_suite(root, f"{of}policy", result), read)
+    findings = _suite(root, f"{of}findings", result)
+    repeated = Counter(finding.rule for finding in result.findings)
+    for finding in presentation.order_findings(result.findings):
+        _finding(findings, finding, repeated[finding.rule] > 1, evidence)
+    components = _suite(root, f"{of}components", result)
+    executions = {execution.component: execution for execution in result.executions}
+    for name in result.run.components:
+        _component(components, name, executions.get(name))
+
+
 def _suite(root: ElementTree.Element, name: str, result: Result) -> ElementTree.Element:
-    suite = ElementTree.SubElement(root, "testsuite", {"name": name, "timestamp": xml(result.run.started_at)})
+    suite = ElementTree.SubElement(
+        root, "testsuite", {"name": _attribute(name), "timestamp": xml(result.run.started_at)}
+    )
     properties = ElementTree.SubElement(suite, "properties")
     values = {"run": result.run.id, "policy": result.verdict.policy.name, "tool": result.run.tool.version}
     for key, value in values.items():
@@ -68,6 +89,30 @@ def _verdict(suite: ElementTree.Element, result: Result) -> None:
         _outcome(case, "error", verdict.summary, "incomplete", reasons)
     else:
         _output(case, verdict.summary)
+
+
+def _policy(suite: ElementTree.Element, read: judgement.Judgement) -> None:
+    """One case for each threshold, requirement and waiver."""
+    for outcome in read.thresholds:
+        case = _case(suite, "threshold", outcome.id)
+        told = f"{judgement.measured(outcome)}; {judgement.asked(outcome)} asked"
+        detail = "\n".join(part for part in (judgement.where(outcome), outcome.measurement, outcome.reason) if part)
+        if outcome.status == "PASS":
+            _output(case, f"{told}\n{detail}")
+        else:
+            _outcome(case, "failure" if outcome.status == "FAIL" else "error", told, outcome.status, detail)
+    for requirement in read.requirements:
+        case = _case(suite, "requirement", f"{requirement.kind} {requirement.name}")
+        if requirement.met:
+            _output(case, requirement.message)
+        else:
+            _outcome(case, "error", requirement.message, "missing")
+    for waiver in read.waivers:
+        case = _case(suite, "waiver", waiver.about)
+        told = f"{judgement.lasting(waiver)}; {judgement.covering(waiver)}"
+        if waiver.state != "in_force":
+            _outcome(case, "skipped", told)
+        _output(case, f"{told}\n{waiver.reason} ({waiver.owner})")
 
 
 def _finding(suite: ElementTree.Element, finding: Finding, repeated: bool, evidence: Evidence) -> None:

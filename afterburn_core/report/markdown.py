@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from afterburn_core.report import numbers, presentation
+from afterburn_core.report import judgement, numbers, presentation
 from afterburn_core.report.behaviour_questions import answers
 from afterburn_core.report.cards import cards
 from afterburn_core.report.evidence import Evidence, collect
@@ -41,6 +41,7 @@ def render(view: ResultView, options: MarkdownOptions | None = None) -> bytes:
     blocks = [
         *_answer(result),
         *_figures(result, evidence, series),
+        *_policy(result),
         *_hacks(result, evidence),
         *_behaviour(result, evidence),
         *_findings(result, evidence, chosen),
@@ -66,6 +67,44 @@ def _answer(result: Result) -> list[str]:
     if verdict.reasons:
         blocks.append("\n".join(f"- {reason.effect}: {markdown(reason.message)}" for reason in verdict.reasons))
     return [block for block in blocks if block]
+
+
+def _policy(result: Result) -> list[str]:
+    """Thresholds and waivers, and what the policy requires and the run does not have."""
+    read = judgement.judgement(result)
+    blocks = []
+    if read.thresholds:
+        rows = [
+            (
+                judgement.STATUS_WORDS[outcome.status],
+                markdown(outcome.id),
+                markdown(judgement.asked(outcome)),
+                markdown(judgement.measured(outcome)),
+                code(judgement.where(outcome)),
+            )
+            for outcome in read.thresholds
+        ]
+        blocks += ["### Thresholds", _table(("Outcome", "Threshold", "Asked", "Measured", "Where"), rows)]
+    missing = judgement.unmet(read)
+    if missing:
+        blocks += ["### Required and missing", "\n".join(f"- {markdown(one.message)}" for one in missing)]
+    if read.waivers:
+        waivers = [
+            (
+                judgement.STATE_WORDS[waiver.state],
+                code(waiver.about),
+                markdown(f"{judgement.lasting(waiver)}; {judgement.covering(waiver)}"),
+                markdown(waiver.reason),
+                markdown(waiver.owner),
+            )
+            for waiver in read.waivers
+        ]
+        blocks += [
+            "### Waivers",
+            f"Held against {markdown(read.date)}.",
+            _table(("State", "For", "How long", "Why", "Who"), waivers),
+        ]
+    return blocks
 
 
 def _figures(result: Result, evidence: Evidence, series: Series | None) -> list[str]:

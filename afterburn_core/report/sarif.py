@@ -8,12 +8,14 @@ logical places.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from afterburn_core.report import presentation
+from afterburn_core.report import judgement, presentation
 from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.inert import visible
+from afterburn_core.report.sarif_policy import policy_properties, policy_results, policy_rules
 from afterburn_core.result.model import Execution, Finding, Level, Result, RuleDescriptor, Scope, Subject
 
 if TYPE_CHECKING:
@@ -27,13 +29,19 @@ _RUN_DIRECTORY = "RUN_DIRECTORY"
 
 
 def render(view: ResultView) -> bytes:
-    """The findings as one SARIF run."""
-    log = {"$schema": _SCHEMA, "version": VERSION, "runs": [_run(view.result, collect(view))]}
+    """The findings, and what came of the policy's thresholds and requirements, as one SARIF run."""
+    return render_all([view])
+
+
+def render_all(views: Sequence[ResultView]) -> bytes:
+    """Several results as one SARIF log with a run for each."""
+    log = {"$schema": _SCHEMA, "version": VERSION, "runs": [_run(view.result, collect(view)) for view in views]}
     return (json.dumps(log, ensure_ascii=True, allow_nan=False, indent=2, sort_keys=True) + "\n").encode()
 
 
 def _run(result: Result, evidence: Evidence) -> dict[str, Any]:
-    rules = _rules(result)
+    read = judgement.judgement(result)
+    rules = [*_rules(result), *policy_rules(read)]
     index = {rule["id"]: place for place, rule in enumerate(rules)}
     bases = {_RUN_DIRECTORY: {"description": _text("The run directory that holds result.json.")}}
     for subject in result.subjects:
@@ -62,7 +70,10 @@ def _run(result: Result, evidence: Evidence) -> dict[str, Any]:
         "invocations": [_invocation(result)],
         "originalUriBaseIds": bases,
         "artifacts": _artifacts(result),
-        "results": [_result(finding, index, evidence) for finding in presentation.order_findings(result.findings)],
+        "results": [
+            *(_result(finding, index, evidence) for finding in presentation.order_findings(result.findings)),
+            *policy_results(read, index),
+        ],
         "columnKind": "unicodeCodePoints",
         "properties": {
             "verdict": result.verdict.status,
@@ -71,6 +82,7 @@ def _run(result: Result, evidence: Evidence) -> dict[str, Any]:
             "reasons": [f"{reason.effect}: {reason.message}" for reason in result.verdict.reasons],
             "schemaVersion": result.schema_version,
             "seed": result.run.seed,
+            **policy_properties(read),
         },
     }
 

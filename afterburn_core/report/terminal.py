@@ -18,6 +18,7 @@ from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.hack_rules import RISK, hack_rules
 from afterburn_core.report.hack_terminal import hack_block
 from afterburn_core.report.inert import one_line
+from afterburn_core.report.judgement_terminal import judgement_block
 from afterburn_core.report.series import series_of
 from afterburn_core.report.series_terminal import series_block
 from afterburn_core.result.model import Finding, FindingKind, Result
@@ -58,6 +59,7 @@ def summary(view: ResultView, console: Console, *, findings: int = 12, top: int 
     figures = [_figures(result, evidence, wide), _most_changed(evidence)] if series is None else [series_block(series)]
     parts = [
         _verdict(result),
+        judgement_block(result, console.width, limit=findings),
         *figures,
         behaviour_block(asked, console.width),
         _findings(result, findings, wide, told),
