@@ -64,7 +64,7 @@ def signed_by(signer: Signer, data: bytes) -> bytes:
     except (ConfigError, PluginError):
         raise
     except Exception as error:  # a third party's module, network and machine stand behind it
-        raise PluginError(f"signer {name} failed: {type(error).__name__}: {error}") from error
+        raise PluginError(f"signer {name} failed: {_described(error)}") from error
     return signature
 
 
@@ -102,7 +102,7 @@ def signer_of(
     except (ConfigError, PluginError, Invalid):
         raise
     except Exception as error:  # as in `signed_by`
-        raise PluginError(f"signer {signer_name} cannot be used: {type(error).__name__}: {error}") from error
+        raise PluginError(f"signer {signer_name} cannot be used: {_described(error)}") from error
     return signer
 
 
@@ -174,6 +174,10 @@ def private_pem(key: ec.EllipticCurvePrivateKey, passphrase: str) -> bytes:
         raise ConfigError(f"the passphrase has fewer than {MIN_PASSPHRASE} characters; take several random words")
     encryption = serialization.BestAvailableEncryption(passphrase.encode("utf-8"))
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _require_private(path: Path) -> None:
