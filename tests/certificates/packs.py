@@ -1,0 +1,206 @@
+"""Genuine packs for the vectors to start from: small models, a real run's document, and one key, each made once.
+
+The document is a golden one, measured on two real models; its subjects are replaced by models of a few hundred bytes,
+so that every vector that needs a model of its own can have one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import json
+import shutil
+import struct
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pki
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from afterburn_core.certify import declaration, predicate, statement
+from afterburn_core.certify.encoding import canonical
+from afterburn_core.certify.envelope import BUNDLE_NAME, seal
+from afterburn_core.certify.keys import FileSigner, fingerprint, public_pem
+from afterburn_core.certify.manifest import scan_files, to_sums
+from afterburn_core.certify.paths import listed
+from afterburn_core.certify.predicate_models import ModelFiles
+from afterburn_core.certify.tensors import read_tensors
+from afterburn_core.judge.policy import Policy
+from afterburn_core.judge.settle import settle
+from afterburn_core.resources import golden_documents
+from afterburn_core.result import codec
+from afterburn_core.result.model import FileDigest, Result
+from afterburn_core.result.view import ResultView
+from afterburn_core.run.digests import combined_digest
+
+Files = Mapping[str, bytes]
+"""A directory's files by relative path."""
+Change = Callable[[dict[str, Any]], Any]
+"""Changes a statement, or a predicate, in place."""
+
+ISSUED = "2026-11-22T02:00:00Z"
+CERTIFICATE_ID = "0199b1f4-5c7e-7abc-8def-0123456789ab"
+
+
+def safetensors(tensors: Mapping[str, bytes], *, metadata: Mapping[str, str] | None = None, gap: int = 0) -> bytes:
+    """A file of vectors of float32; `gap` bytes after each belong to none (negative: they overlap)."""
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    at = 0
+    for name, data in tensors.items():
+        header[name] = {"dtype": "F32", "shape": [len(data) // 4], "data_offsets": [at, at + len(data)]}
+        at += len(data) + gap
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    body = b"".join(data + bytes(max(gap, 0)) for data in tensors.values())
+    return struct.pack("<Q", len(text)) + text + body[: max(at, 0)]
+
+
+def floats(*values: float) -> bytes:
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+TENSORS = {
+    "trained": {"embed.weight": floats(1, 2, 3, 4), "mlp.weight": floats(5, 6, 7.5, 8), "norm.weight": floats(1, 1)},
+    "base": {"embed.weight": floats(1, 2, 3, 4), "mlp.weight": floats(5, 6, 7, 8), "norm.weight": floats(1, 1)},
+}
+FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+
+
+def model_files(role: str) -> dict[str, bytes]:
+    """A model of two shards, by its role."""
+    tensors = TENSORS[role]
+    shards = {FIRST: ("embed.weight",), SECOND: ("mlp.weight", "norm.weight")}
+    return {
+        "README.md": f"# A small model, {role}\n".encode(),
+        "config.json": b'{"architectures": ["LlamaForCausalLM"], "model_type": "llama"}\n',
+        "tokenizer/vocab.json": b'{"a": 0, "b": 1}\n',
+        **{name: safetensors({key: tensors[key] for key in keys}) for name, keys in shards.items()},
+    }
+
+
+def write(folder: Path, files: Files) -> Path:
+    """The files, in a new folder."""
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@cache
+def _models() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="afterburn-vectors-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for role in TENSORS:
+        write(folder / role, model_files(role))
+    return folder
+
+
+def key() -> ec.EllipticCurvePrivateKey:
+    """The key of all genuine packs."""
+    return pki.key("seal")  # type: ignore[return-value]
+
+
+@cache
+def _audited(name: str = "1.0-finetune.json") -> predicate.Audited:
+    golden = next(path for path in golden_documents() if path.name == name)
+    result = codec.read(golden)
+    found = {}
+    for role in TENSORS:
+        files = listed(_models() / role)
+        manifest = scan_files(files, threads=1)
+        found[role] = ModelFiles(
+            manifest=manifest, source="files", tensors=read_tensors(files, threads=1), directory=_models() / role
+        )
+    policy = Policy()
+    settled = settle(_about(result, {role: files.manifest.entries for role, files in found.items()}), policy)
+    return predicate.Audited(
+        view=ResultView(settled),
+        document=codec.dumps(settled).encode(),
+        policy=policy,
+        trained=found["trained"],
+        base=found["base"],
+    )
+
+
+def _about(result: Result, files: Mapping[str, tuple[FileDigest, ...]]) -> Result:
+    """The document as if these had been the models' files."""
+    subjects = tuple(
+        attrs.evolve(subject, files=files[subject.id], digest=combined_digest(files[subject.id]))
+        for subject in result.subjects
+        if subject.id in files
+    )
+    return attrs.evolve(result, subjects=subjects)
+
+
+@cache
+def _predicate(page: bool) -> dict[str, Any]:
+    rendering = None
+    if page:
+        from afterburn_core.certify.render import rendering as recorded
+
+        rendering = recorded()
+    issue = predicate.Issue(
+        certificate_id=CERTIFICATE_ID,
+        issued_at=ISSUED,
+        key_fingerprint=fingerprint(key().public_key()),
+        trust="local",
+        rendering=rendering,
+    )
+    return predicate.predicate_of(_audited(), declaration.load(None), issue)
+
+
+def sound_statement(*, page: bool = False) -> dict[str, Any]:
+    """The statement of the genuine pack, to be changed."""
+    return statement.statement(copy.deepcopy(_predicate(page)), to_sums(_audited().trained.manifest))
+
+
+def files_of(found: Mapping[str, Any], *, payload: bytes | None = None, **other: bytes) -> dict[str, bytes]:
+    """A pack around a statement, truly signed; `other` files are added under their names."""
+    audited = _audited()
+    signed = payload if payload is not None else canonical(found)
+    return {
+        BUNDLE_NAME: seal(signed, FileSigner(key())),
+        statement.TRAINED_SUMS: to_sums(audited.trained.manifest),
+        statement.BASE_SUMS: to_sums(audited.base.manifest),  # type: ignore[union-attr]
+        "result.json": audited.document,
+        "seal.pub": public_pem(key().public_key()),
+        **other,
+    }
+
+
+@cache
+def genuine() -> Files:
+    """A pack without a page, of which everything holds."""
+    return files_of(sound_statement())
+
+
+def resealed(change: Change) -> dict[str, bytes]:
+    """The genuine pack with another predicate, truly signed: what a dishonest issuer can do."""
+    found = sound_statement()
+    change(found["predicate"])
+    return files_of(found)
+
+
+def restated(change: Change) -> dict[str, bytes]:
+    """As `resealed`, for the statement around the predicate."""
+    found = sound_statement()
+    change(found)
+    return files_of(found)
+
+
+def with_sums(sums: bytes) -> dict[str, bytes]:
+    """A pack that was truly signed over another list of files."""
+    import hashlib
+
+    digest = hashlib.sha256(sums).hexdigest()
+
+    def change(found: dict[str, Any]) -> None:
+        found["subject"][0]["digest"]["sha256"] = digest
+        found["predicate"]["models"]["trained"]["measured"]["manifest"]["sha256"] = digest
+
+    return {**restated(change), statement.TRAINED_SUMS: sums}
