@@ -51,12 +51,14 @@ def best(
     about: str | None = None,
     count: int = KEPT,
     direction: float | None = None,
+    told: str | None = None,
 ) -> list[Pair]:
     """The most telling pairs for `key`, best first; empty where no prompt changed.
 
     Args:
         note: Why a pair is shown; `{base}` and `{trained}` stand for the two prompt means.
         direction: Sign of the change to show; by default that of the mean difference.
+        told: the quantity that the note tells, where it is another than the one they are ranked by.
     """
     moved: list[tuple[float, Row]] = []
     for row in table.rows():
@@ -70,7 +72,7 @@ def best(
         key=lambda entry: (-entry[0] * sign, _length(entry[1]), entry[1].probe.id),
     )
     extreme = len(ranked) // 20 if ranked and ranked[0][0] != ranked[-1][0] else 0
-    return [_pair(row, key, note, about) for _, row in ranked[extreme : extreme + count]]
+    return [_pair(row, told or key, note, about) for _, row in ranked[extreme : extreme + count]]
 
 
 def artifact(

@@ -117,11 +117,12 @@ class Collapse:
         contrasts, own = self._corpus(asked)
         for name, value in (("within", _within(self._options.words)), ("answers", _concentrated)):
             contrasts[name], own[name] = self._of_prompts(asked, name, value)
-        done = adjust(contrasts, family="reward_hack.collapse", method="holm")
+        bounded = {name: _bounded(contrast, -1.0) for name, contrast in contrasts.items()}
+        done = adjust(bounded, family="reward_hack.collapse", method="holm")
         found = [self._counted(asked)]
         for name in contrasts:
             for side, contrast in zip(SIDES, own[name]):
-                found.append(as_measurement(contrast, PREFIX + name, subjects=(side,)))
+                found.append(as_measurement(_bounded(contrast, 0.0), PREFIX + name, subjects=(side,)))
             found.append(as_measurement(done[name], PREFIX + name))
         pairs = [*self._templated(asked), *self._alike(asked)]
         return AnalyzerOutput(
@@ -280,3 +281,11 @@ def _pair(one: Asked, note: str, about: str) -> Pair:
         note=note,
         about=about,
     )
+
+
+def _bounded(contrast: Contrast, low: float) -> Contrast:
+    """With an interval no wider than what is possible: up to 1."""
+    if contrast.interval is None:
+        return contrast
+    ends = attrs.evolve(contrast.interval, low=max(low, contrast.interval.low), high=min(1.0, contrast.interval.high))
+    return attrs.evolve(contrast, interval=ends)

@@ -85,8 +85,8 @@ class Length:
             return AnalyzerOutput(measurements=(undefined(f"{PREFIX}log_ratio", "no prompt was answered", n=0),))
         unit = "tokens" if counted(table) and all(len(t) < 2 for t in self._tokenizers) else "words"
         found = [*self._shift(unit), *self._worth(unit)]
-        note = f"log(1 + {unit}): {{base}} and {{trained}}"
-        pairs = best(table, f"log_{unit}", note=note, about="length", count=self._options.examples, direction=1.0)
+        note, most = f"{unit}: {{base}} and {{trained}}", self._options.examples
+        pairs = best(table, f"log_{unit}", note=note, about="length", count=most, direction=1.0, told=unit)
         return AnalyzerOutput(
             measurements=tuple(found),
             artifacts=artifact("length", pairs, excerpts=self._context.excerpts, plugin="reward_hack"),

@@ -92,7 +92,8 @@ class Length:
         found = measure_families(families, seed=self._context.seed)
         found = [m for m in found if m.value is not None or m.metric.endswith("log_ratio")]
         found += _distributions(self._table)
-        examples = best(self._table, f"log_{unit}", note=f"log(1 + {unit}): {{base}} and {{trained}}", about="length")
+        note = f"{unit}: {{base}} and {{trained}}"
+        examples = best(self._table, f"log_{unit}", note=note, about="length", told=unit)
         return AnalyzerOutput(
             measurements=tuple(found),
             artifacts=(
