@@ -128,7 +128,7 @@ def completed(values: Mapping[str, Any], described: Mapping[str, Any]) -> dict[s
     """The values with every property of the schema present: null, an empty list, or an object of nulls."""
     found: dict[str, Any] = {}
     for name, kind in described["properties"].items():
-        kind = _resolved(kind)
+        kind = resolved(kind)
         value = values.get(name)
         kinds = kind.get("type", [])
         kinds = [kinds] if isinstance(kinds, str) else kinds
@@ -139,14 +139,15 @@ def completed(values: Mapping[str, Any], described: Mapping[str, Any]) -> dict[s
         elif "object" in kinds and "properties" in kind:
             found[name] = completed(value or {}, kind)
         elif "array" in kinds:
-            entry = _resolved(kind.get("items", {}))
+            entry = resolved(kind.get("items", {}))
             found[name] = [completed(one, entry) if "properties" in entry else one for one in value or []]
         else:
             found[name] = value
     return found
 
 
-def _resolved(kind: Mapping[str, Any]) -> Mapping[str, Any]:
+def resolved(kind: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part of the schema with its reference followed."""
     if "$ref" in kind:
         return {**schema()["$defs"][kind["$ref"].removeprefix("#/$defs/")], **kind}
     return kind

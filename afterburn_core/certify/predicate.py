@@ -70,13 +70,16 @@ class Issue:
     """Template digest and versions of the renderers, where a page is made."""
 
 
-def predicate_of(audited: Audited, declared: Mapping[str, Any], issue: Issue) -> dict[str, Any]:
+def predicate_of(
+    audited: Audited, declared: Mapping[str, Any], issue: Issue, *, ran: Result | None = None
+) -> dict[str, Any]:
     """The predicate.
 
     Args:
         audited: the run and the files.
         declared: a declaration as `declaration.load` gives it, complete with its defaults.
         issue: identity and time of this certificate.
+        ran: the document as the run wrote it, where it was judged again since.
     """
     result, policy = audited.result, audited.policy.canonical()
     subjects = {subject.role: subject for subject in result.subjects if subject.role in {"base", "trained"}}
@@ -110,7 +113,7 @@ def predicate_of(audited: Audited, declared: Mapping[str, Any], issue: Issue) ->
         "training": {"origin": "declared", **declared["training"]},
         "computeRatio": compute_ratio(declared["training"]["compute"]),
         "documentation": {"origin": "declared", **declared["documentation"]},
-        "protocol": protocol(result, audited.policy, declared["protocol"], audited.not_asked),
+        "protocol": protocol(ran or result, audited.policy, declared["protocol"], audited.not_asked),
         "tests": tests,
         "completeness": complete,
         "summary": {

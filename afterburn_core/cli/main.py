@@ -18,6 +18,7 @@ USAGE, INCOMPLETE, UNVERIFIED = 2, 3, 4
 COMMANDS: dict[str, tuple[str, str]] = {
     "activations": ("afterburn_core.cli.diagnose:activations", "Compare what happens inside the models."),
     "behaviour": ("afterburn_core.cli.diagnose:behaviour", "Compare what the models write."),
+    "certify": ("afterburn_core.cli.certify:certify", "Sign what a run found, so that others can check it."),
     "diagnose": ("afterburn_core.cli.diagnose:diagnose", "Compare a base model with a trained one."),
     "doctor": ("afterburn_core.cli.doctor:doctor", "Say what is installed and what would not work here."),
     "gate": ("afterburn_core.cli.gate:gate", "Hold finished runs against a policy, for CI."),
