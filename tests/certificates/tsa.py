@@ -46,11 +46,12 @@ def authority(
     days: tuple[float, float] = (-30, 700),
     purposes: Sequence[ObjectIdentifier] = (ExtendedKeyUsageOID.TIME_STAMPING,),
     critical: bool = True,
+    key: str = "rsa2048",
 ) -> pki.Issued:
     """An authority's certificate, by default without fault."""
     return pki.issue(
         "Zeitstelle",
-        pki.key("rsa2048"),
+        pki.key(key),
         issuer or root(),
         days=days,
         uses=("digital_signature",),
@@ -93,8 +94,9 @@ class OpensslAuthority:
         self._folder = folder
         (folder / "openssl.cnf").write_text(SETTINGS)
         (folder / "serial").write_text("01\n")
-        (folder / "tsa.crt").write_bytes(sound_authority().pem)
-        secret = sound_authority().key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        self.issued = authority(key="tsa")  # sigstore-js reads timestamps that are signed with ECDSA alone
+        (folder / "tsa.crt").write_bytes(self.issued.pem)
+        secret = self.issued.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (folder / "tsa.key").write_bytes(secret)
         self.root = folder / "root.crt"
         self.root.write_bytes(root().pem)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -29,7 +29,7 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 class Ingredients:
     """What a case is made from."""
 
-    statement: Mapping[str, Any]
+    statement: dict[str, Any]
     key: ec.EllipticCurvePrivateKey
 
     @property
@@ -294,7 +294,7 @@ _HOSTILE: tuple[tuple[str, str, str, Callable[[Ingredients], bytes]], ...] = (
     ),
     (
         "A25",
-        "base64_without_padding",
+        "base64_with_more_padding",
         "envelope.base64",
         _with("dsseEnvelope.signatures.0.sig", lambda m: _sig(m) + "="),
     ),
