@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, TypeVar
 
 import attrs
@@ -11,23 +12,60 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from afterburn_core.judge.policy import Policy
+from afterburn_core.judge.policy_model import Control, Plugins, Require, Suppression, Threshold
+from afterburn_core.judge.settle import settle
 from afterburn_core.judge.verdict import EXIT_CODES, TABLE_MEDIA_TYPE, decide
 from afterburn_core.result.identity import fingerprint, measure, undefined
 from afterburn_core.result.model import (
     Artifact,
     Execution,
     Finding,
+    Interval,
+    PluginDescriptor,
     Produced,
     Result,
     RuleDescriptor,
     Scope,
-    Suppression,
     Verdict,
 )
+from afterburn_core.result.model import Suppression as Waived
 from afterburn_core.testing.documents import result_of, results
 
 T = TypeVar("T")
 LISTS = ("measurements", "findings", "executions", "artifacts")
+METRICS = ("mine.metric", "weight.change", "a.b")
+THRESHOLDS = st.builds(
+    Threshold,
+    metric=st.sampled_from(METRICS),
+    scope=st.sampled_from(["each", None, Scope(layer=0)]),
+    at_most=st.floats(-3, 3),
+)
+SUPPRESSIONS = st.builds(
+    Suppression,
+    rule=st.sampled_from(["mine.rule_0", "mine.rule_1", "a.b"]),
+    owner=st.just("release"),
+    reason=st.just("Known."),
+    expires=st.sampled_from([date(2026, 1, 1), date(2027, 1, 1)]),
+)
+REQUIRED = st.builds(
+    Require,
+    analyzers=st.lists(st.sampled_from(["mine.analyzer", "weight.delta"]), max_size=1).map(tuple),
+    rules=st.lists(st.sampled_from(["mine.rule_1", "mine.rule_2"]), max_size=1).map(tuple),
+    controls=st.lists(st.builds(Control, kind=st.just("matched"), n=st.integers(1, 2)), max_size=1).map(tuple),
+)
+RICH_POLICIES = st.builds(
+    Policy,
+    fail_on=st.sampled_from(["error", "never"]),
+    review=st.sampled_from(["allow", "fail"]),
+    optional=st.sampled_from([(), ("mine.rule_0",), ("bound 0",)]),
+    require=st.one_of(st.just(Require()), REQUIRED),
+    thresholds=st.lists(THRESHOLDS, max_size=2).map(
+        lambda found: tuple(attrs.evolve(threshold, id=f"bound {k}") for k, threshold in enumerate(found))
+    ),
+    suppressions=st.lists(SUPPRESSIONS, max_size=2).map(tuple),
+    plugins=st.sampled_from([Plugins(), Plugins(allow={"mine": "*"}), Plugins(allow={"weight": "*"}, strict=True)]),
+    cached=st.sampled_from(["allow", "refuse"]),
+)
 POLICIES = st.builds(
     Policy,
     fail_on=st.sampled_from(["note", "warning", "error", "never"]),
@@ -39,6 +77,8 @@ POLICIES = st.builds(
 
 def verdict_of(result: Result, policy: Policy | None = None, **parts: Any) -> Verdict:
     changed = attrs.evolve(result, **parts)
+    if policy is not None and policy.suppressions:
+        return settle(changed, policy).verdict
     return decide(
         run=changed.run,
         executions=changed.executions,
@@ -47,6 +87,8 @@ def verdict_of(result: Result, policy: Policy | None = None, **parts: Any) -> Ve
         rules=changed.descriptors.rules,
         artifacts=changed.artifacts,
         policy=policy or Policy(),
+        subjects=changed.subjects,
+        plugins=changed.descriptors.plugins,
     )
 
 
@@ -116,14 +158,14 @@ def test_a_review_is_told_and_fails_only_where_the_policy_says_so() -> None:
 
 @pytest.mark.parametrize("kind", ["fail", "review"])
 def test_a_suppressed_finding_does_not_fail(kind: str) -> None:
-    waiver = Suppression(**_suppression())
+    waiver = Waived(**_suppression())
     result = sound(finding("mine.rule_0", kind, "error", suppression=waiver))
     assert verdict_of(result, Policy(review="fail")).status == "pass"
 
 
 def _suppression() -> dict[str, Any]:
     known = {"reason": "known", "by": "somebody", "approved_by": "somebody", "expires": "2030-01-01", "owner": "x"}
-    return {field.name: known.get(field.name, "x") for field in attrs.fields(Suppression)}
+    return {field.name: known.get(field.name, "x") for field in attrs.fields(Waived)}
 
 
 def test_an_open_rule_makes_it_incomplete_unless_it_is_optional() -> None:
@@ -265,6 +307,50 @@ def sound_results(draw: st.DrawFn) -> Result:
         attrs.evolve(e, status=draw(statuses), reason="why", applicable=draw(st.booleans())) for e in result.executions
     )
     return attrs.evolve(result, executions=executions)
+
+
+@st.composite
+def rich_results(draw: st.DrawFn) -> Result:
+    """Whole runs with intervals, controls, counters of the cache and versions of plugins: what policies ask for."""
+    result = draw(sound_results())
+    measured = tuple(
+        attrs.evolve(m, interval=Interval(low=m.value - width, high=m.value + width, level=0.95, method="t"))
+        if m.value is not None and (width := draw(st.sampled_from([0.0, 0.5, 2.0])))
+        else m
+        for m in result.measurements
+    )
+    trained = next(subject for subject in result.subjects if subject.id == "trained")
+    controls = [
+        attrs.evolve(trained, id=f"control:matched:{k}", role="control") for k in range(draw(st.integers(0, 2)))
+    ]
+    compared = _execution("core.controls", "analyzer", counters={"matched": draw(st.integers(0, 2))})
+    executions = tuple(attrs.evolve(e, counters={"from_cache": draw(st.integers(0, 1))}) for e in result.executions)
+    known = [PluginDescriptor(name=name, distribution=name, version="1.0") for name in ("mine", "core")]
+    return attrs.evolve(
+        result,
+        run=attrs.evolve(result.run, components=(*result.run.components, "core.controls")),
+        subjects=(*result.subjects, *controls),
+        measurements=measured,
+        executions=(*executions, compared),
+        descriptors=attrs.evolve(result.descriptors, plugins=tuple(known)),
+    )
+
+
+@settings(max_examples=100)
+@given(st.data(), rich_results(), RICH_POLICIES)
+def test_taking_anything_away_never_meets_more_of_what_a_policy_asks(
+    data: st.DataObject, result: Result, policy: Policy
+) -> None:
+    before = verdict_of(result, policy)
+    less = data.draw(removals(result)) | {"subjects": _some(data.draw, result.subjects)}
+    if data.draw(st.booleans()):
+        less["descriptors"] = attrs.evolve(result.descriptors, plugins=())
+    after = verdict_of(result, policy, **less)
+    if before.status != "pass":
+        assert after.status != "pass"
+    if before.status == "pass" and not policy.optional and any(len(less[n]) < len(getattr(result, n)) for n in LISTS):
+        assert after.status != "pass"
+    assert (before.status == "pass") == (not before.reasons)
 
 
 @given(st.data(), sound_results(), POLICIES)

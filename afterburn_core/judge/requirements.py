@@ -136,7 +136,7 @@ def _plugins(
     if allow is not None:
         versions = {descriptor.name: descriptor.version for descriptor in descriptors}
         versions.setdefault("core", run.tool.version)
-        taking = {execution.plugin for execution in executions}
+        taking = {"core", *(execution.plugin for execution in executions)}
         taking |= {component.partition(".")[0] for component in run.components}
         for name in sorted(taking):
             if name != "core" or name in allow:
