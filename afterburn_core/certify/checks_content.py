@@ -80,8 +80,17 @@ def projection(pack: Path, predicate: Mapping[str, Any], sums: bytes, key: Ellip
     return "says the same as the certificate, under the same key"
 
 
-def timestamp(opened: Opened, root: Path | None, required: bool) -> Outcome:
+def timestamp(
+    opened: Opened, root: Path | None, required: bool, certificate: Path, key: EllipticCurvePublicKey
+) -> Outcome:
     """When the signature existed at the latest, by the word of authorities that the caller trusts.
+
+    Args:
+        opened: the certificate.
+        root: certificates (PEM) of those authorities.
+        required: whether there has to be a timestamp.
+        certificate: the X.509 certificate of the key, if the pack has it: then the key must have been valid.
+        key: the issuer's key.
 
     Raises:
         Invalid: `timestamp.…`.
@@ -96,5 +105,7 @@ def timestamp(opened: Opened, root: Path | None, required: bool) -> Outcome:
     from afterburn_core.certify.timestamp import check
 
     roots = load_certificates(root)
-    moments = [check(opened.signature, response, roots) for response in opened.timestamps]
+    of_key = [one for one in load_certificates(certificate) if one.public_key() == key] if certificate.is_file() else []
+    seal = of_key[0] if of_key else None
+    moments = [check(opened.signature, response, roots, seal) for response in opened.timestamps]
     return f"signed at {min(moments).strftime('%Y-%m-%d %H:%M:%S')} UTC at the latest"

@@ -121,7 +121,8 @@ def _verified(pack: Path, request: Request) -> Verification:
     )
     log.note("rejudged", lambda: _rejudged(document, predicate, request))
     log.note("projection", lambda: checks_content.projection(pack, predicate, _present(sums), key))
-    log.note("timestamp", lambda: checks_content.timestamp(content, request.tsa_root, request.require_timestamp))
+    stamped = partial(checks_content.timestamp, content, request.tsa_root, request.require_timestamp)
+    log.note("timestamp", lambda: stamped(pack / "seal.crt", key))
     base = log.take("base_list", lambda: checks_files.base_list(predicate, pack / BASE_SUMS), _listing)
     for role, directory, entries in (("model", request.model, trained), ("base", request.base, base)):
         log.note(role, partial(_files, role, directory, entries, predicate, request))

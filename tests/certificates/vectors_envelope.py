@@ -9,17 +9,20 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import attrs
+import packs
 import pki
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from vector import Presented, Vector
 
 from afterburn_core.certify.encoding import LIMIT, b64_encode, canonical
-from afterburn_core.certify.envelope import MEDIA_TYPE, PAYLOAD_TYPE, key_label, pae
+from afterburn_core.certify.envelope import BUNDLE_NAME, MEDIA_TYPE, PAYLOAD_TYPE, key_label, pae
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Of P-256's group (SEC 2, 2.4.2)."""
@@ -134,12 +137,14 @@ def _in_predicate(member: bytes) -> Callable[[Ingredients], bytes]:
     return lambda made: made.payload.replace(b'"predicate":{', b'"predicate":{' + member + b",", 1)
 
 
-def _url_safe(made: Ingredients) -> str:
-    text = b64_encode(made.payload)
-    changed_text = text.translate(str.maketrans("+/", "-_"))
-    if text == changed_text:
-        raise ValueError("the payload's base64 has neither + nor /, so that the vector says nothing")
-    return changed_text
+def _url_safe(made: Ingredients) -> bytes:
+    """A payload whose base64 has both letters of which the alphabets have others, or the vector would say nothing."""
+    payload = canonical({**made.statement, "predicate": {**made.statement["predicate"], "note": "?" * 6 + ">" * 6}})
+    bundle = made.bundle(payload)
+    text = str(bundle["dsseEnvelope"]["payload"])
+    if not {"+", "/"} <= set(text):
+        raise ValueError("the payload's base64 lacks + or /")
+    return encoded(changed(bundle, "dsseEnvelope.payload", text.translate(str.maketrans("+/", "-_"))))
 
 
 def _padding_bits(made: Ingredients) -> str:
@@ -299,7 +304,7 @@ _HOSTILE: tuple[tuple[str, str, str, Callable[[Ingredients], bytes]], ...] = (
         _with("dsseEnvelope.signatures.0.sig", lambda m: _sig(m) + "="),
     ),
     ("A25", "base64_with_padding_bits", "envelope.base64", _with("dsseEnvelope.signatures.0.sig", _padding_bits)),
-    ("A26", "url_safe_base64", "envelope.base64", _with("dsseEnvelope.payload", _url_safe)),
+    ("A26", "url_safe_base64", "envelope.base64", _url_safe),
     ("A27", "payload_is_a_number", "envelope.type", _with("dsseEnvelope.payload", 7)),
     ("A27", "signatures_is_an_object", "envelope.type", _with("dsseEnvelope.signatures", {})),
     ("A27", "signature_is_null", "envelope.type", _with("dsseEnvelope.signatures.0", None)),
@@ -387,3 +392,18 @@ def cases() -> tuple[Case, ...]:
         ),
     ]
     return tuple(made)
+
+
+def vectors() -> tuple[Vector, ...]:
+    """Every case in place of the bundle of a genuine pack."""
+    return tuple(
+        Vector(id=case.id, name=case.name, code=case.from_file or case.code, build=partial(_in_pack, case))
+        for case in cases()
+    )
+
+
+def _in_pack(case: Case, folder: Path) -> Presented:
+    made = Ingredients(statement=packs.sound_statement(), key=packs.key())
+    packs.write(folder / "pack", {**packs.genuine(), BUNDLE_NAME: case.make(made)})
+    (folder / "key.pub").write_bytes(case.public_key(made))
+    return Presented(packs=(folder / "pack",), key=folder / "key.pub")

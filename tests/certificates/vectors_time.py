@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import attrs
+import packs
 import pki
 import tsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from vector import Presented, Vector
+
+from afterburn_core.certify.encoding import canonical
+from afterburn_core.certify.envelope import BUNDLE_NAME, seal
+from afterburn_core.certify.keys import FileSigner, public_pem
 
 
 @attrs.frozen(kw_only=True)
@@ -132,3 +140,24 @@ def cases() -> tuple[Case, ...]:
         ),
     ]
     return tuple(made)
+
+
+def vectors() -> tuple[Vector, ...]:
+    """Every case as the timestamp of a genuine pack."""
+    return tuple(Vector(id=case.id, name=case.name, code=case.code, build=partial(_in_pack, case)) for case in cases())
+
+
+def _in_pack(case: Case, folder: Path) -> Presented:
+    stamps = [case.make] if case.make else []
+    files = {**packs.genuine(), BUNDLE_NAME: seal(canonical(packs.sound_statement()), FileSigner(packs.key()), stamps)}
+    if case.seal is not None:
+        files["seal.crt"] = case.seal().pem
+    packs.write(folder / "pack", files)
+    (folder / "key.pub").write_bytes(public_pem(packs.key().public_key()))
+    (folder / "tsa-root.crt").write_bytes(tsa.root().pem)
+    return Presented(
+        packs=(folder / "pack",),
+        key=folder / "key.pub",
+        tsa_root=folder / "tsa-root.crt",
+        require_timestamp=case.required,
+    )
