@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import attrs
 
+from afterburn_core.certify.policies import threshold_names
 from afterburn_core.result.model import LEVELS
 
 Word = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT_RUN", "ERROR"]
@@ -120,6 +121,10 @@ def gaps(tests: list[dict[str, Any]], completeness: Mapping[str, Any], policy: M
     judged = [test["finding"] for test in tests if test["kind"] == "rule" and test["finding"] is not None]
     if any(finding["evidenceMissing"] for finding in judged):
         found.append("evidence")
+    if len(judged) != completeness["present"]["findings"]:
+        found.append("lost:tests")
+    tested = {test["name"] for test in tests if test["kind"] == "threshold"}
+    found += [f"threshold:{name}" for name in threshold_names(policy) if name not in tested]
     if not completeness["measured"]:
         found.append("nothing_measured")
     elif all(finding["kind"] == "not_applicable" for finding in judged):
