@@ -5,6 +5,7 @@ Sessions install what a user would install: built packages, never the working tr
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -201,13 +202,16 @@ def share_stack(session: nox.Session) -> None:
     wanted += ["pytest", "pytest-xdist", "hypothesis"]
     home, state = ROOT / ".nox" / "stack", "\n".join([*wanted, Path(CONSTRAINTS).read_text(encoding="utf-8")])
     ready = home / "ready"
-    if not ready.is_file() or ready.read_text(encoding="utf-8") != state:
-        shutil.rmtree(home, ignore_errors=True)
-        session.install("--quiet", "virtualenv")
-        session.run("python", "-m", "virtualenv", "--quiet", str(home))
-        pip = ("-m", "pip", "install", "--quiet", "--no-compile", "-c", CONSTRAINTS)
-        session.run(str(home / "bin" / "python"), *pip, *wanted, external=True)
-        ready.write_text(state, encoding="utf-8")
+    home.parent.mkdir(exist_ok=True)
+    with open(home.parent / "stack.lock", "w", encoding="utf-8") as lock:  # sessions may run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.is_file() or ready.read_text(encoding="utf-8") != state:
+            shutil.rmtree(home, ignore_errors=True)
+            session.install("--quiet", "virtualenv")
+            session.run("python", "-m", "virtualenv", "--quiet", str(home))
+            pip = ("-m", "pip", "install", "--quiet", "--no-compile", "-c", CONSTRAINTS)
+            session.run(str(home / "bin" / "python"), *pip, *wanted, external=True)
+            ready.write_text(state, encoding="utf-8")
     found = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
     own = session.run("python", "-c", found, silent=True)
     (shared,) = home.glob("lib/python*/site-packages")
