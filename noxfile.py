@@ -5,7 +5,6 @@ Sessions install what a user would install: built packages, never the working tr
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -197,6 +196,10 @@ def share_stack(session: nox.Session) -> None:
     Nearly all the time of installing goes into torch and what it brings, the same in every session. A session still
     installs by itself what only it needs, so an undeclared dependency is still missing.
     """
+    if os.name != "posix":
+        return
+    import fcntl  # not on Windows, where every session installs all it needs
+
     project = nox.project.load_toml(ROOT / "pyproject.toml")["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["run"]]
     wanted += ["pytest", "pytest-xdist", "hypothesis"]
