@@ -203,6 +203,8 @@ def _digest(file: ListedFile, advance: Callable[[int], None], stop: threading.Ev
                 digest.update(view[:count])
                 size += count
                 advance(count)
+                if size > before.st_size:  # one that grows as fast as it is read would never end
+                    break
             after = os.stat(file.path)
     except OSError as error:
         raise SubjectError(f"{file.path}: cannot be read ({error.strerror})") from error
