@@ -154,7 +154,7 @@ _TIMESTAMP = Step(
         "`Verification: OK`, the last one shows when."
     ),
     commands=f"""
-: "${{TSA_ROOT:?path of the timestamp authority's root certificate}}"
+: "${{TSA_ROOT:?path of the root certificate of the timestamp authority}}"
 jq -r '.verificationMaterial.timestampVerificationData.rfc3161Timestamps[0].signedTimestamp' {BUNDLE_NAME} \\
   | base64 -d > "$work/timestamp.tsr"
 openssl ts -verify -in "$work/timestamp.tsr" -data "$work/signature.der" -CAfile "$TSA_ROOT"
