@@ -31,6 +31,11 @@ def compute_ratio(compute: Mapping[str, Any] | None) -> dict[str, Any]:
     return found
 
 
+def clip_or_none(text: str | None) -> str | None:
+    """`clip`, of a text that may be absent."""
+    return None if text is None else clip(text)
+
+
 def clip(text: str) -> str:
     """One line without control characters and of bounded length, of whatever somebody called something."""
     line = one_line(text)

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from afterburn_core.certify.derived import MOST_TENSORS, clip
+from afterburn_core.certify.derived import MOST_TENSORS, clip, clip_or_none
 from afterburn_core.certify.encoding import Invalid
 from afterburn_core.certify.manifest import Manifest
 from afterburn_core.certify.paths import CODE_SUFFIXES, PICKLE_SUFFIXES
@@ -82,11 +82,11 @@ def model(subject: Subject, files: ModelFiles, name: str, declared: Mapping[str,
             "label": clip(subject.label),
             "kind": subject.kind,
             "backend": subject.backend,
-            "hubCommit": subject.revision,
-            "architecture": subject.architecture,
-            "modelType": subject.model_type,
+            "hubCommit": clip_or_none(subject.revision),
+            "architecture": clip_or_none(subject.architecture),
+            "modelType": clip_or_none(subject.model_type),
             "parameters": subject.parameters,
-            "dtypes": [{"dtype": dtype, "parameters": count} for dtype, count in sorted(subject.dtypes.items())],
+            "dtypes": [{"dtype": clip(dtype), "parameters": count} for dtype, count in sorted(subject.dtypes.items())],
             "formats": sorted({_FORMATS[s] for s in _suffixes(entries) if s in _FORMATS}),
             "manifest": {
                 "name": name,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 from afterburn_core import __version__
-from afterburn_core.certify.derived import clip, plan_digest
+from afterburn_core.certify.derived import clip, clip_or_none, plan_digest
 from afterburn_core.certify.wording import LIMITATIONS
 from afterburn_core.judge.policy import Policy
 from afterburn_core.result.consistency import TABLE_MEDIA_TYPE
@@ -153,7 +154,7 @@ def _dataset(entry: Input) -> dict[str, Any]:
         "name": clip(entry.label),
         "sha256": entry.sha256,
         "n": entry.n,
-        "licence": entry.licence,
+        "licence": clip_or_none(entry.licence),
     }
 
 
@@ -186,6 +187,7 @@ def _plugin(plugin: PluginDescriptor) -> dict[str, Any]:
     }
 
 
+@cache
 def source_digest(name: str) -> str | None:
     """SHA-256 over the sorted `sha256  path` lines of a distribution's Python sources; `None` if they are not found."""
     from importlib.util import find_spec
@@ -212,12 +214,14 @@ def environment(result: Result) -> dict[str, Any]:
     forward = result.properties.get("forward", {})
     return {
         "origin": "measured",
-        "os": found.os,
-        "machine": found.machine,
-        "python": found.python,
-        "device": found.device,
+        "os": clip(found.os),
+        "machine": clip(found.machine),
+        "python": clip(found.python),
+        "device": clip(found.device),
         "threads": found.threads,
-        "packages": [{"name": name, "version": version} for name, version in sorted(found.packages.items())],
+        "packages": [
+            {"name": clip(name), "version": clip(version)} for name, version in sorted(found.packages.items())
+        ],
         "attention": _text(forward.get("attention")),
         "dtype": _text(forward.get("dtype")),
         "engine": _text(forward.get("engine")),

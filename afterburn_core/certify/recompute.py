@@ -173,7 +173,7 @@ def _applied(predicate: Predicate, rule: str) -> bool:
     found = [
         test["finding"]["kind"]
         for test in predicate["tests"]
-        if test["kind"] == "rule" and test["rule"]["id"] == rule and test["finding"] is not None
+        if test["rule"] is not None and test["rule"]["id"] == rule and test["finding"] is not None
     ]
     return "open" not in found and any(kind != "not_applicable" for kind in found)
 

@@ -112,6 +112,9 @@ THREATS: Mapping[str, str] = {
 DENIALS: tuple[str, ...] = (NOTICE, COVERAGE_NOTICE, NOT_TESTED["law"])
 """Sentences that use a forbidden word in order to deny it; texts are searched with these taken out."""
 
+NAMES: tuple[str, ...] = ("Adobe Approved Trust List",)
+"""Names that hold a forbidden word, taken out likewise."""
+
 FORBIDDEN: tuple[tuple[str, str], ...] = (
     ("aligned", r"\b(mis)?aligned with|\b(is|are|be|stays?|remains?|fully|well|proven) aligned\b"),
     ("safe", r"\b(un)?safe\b(?!\s*\|)|\bsafely\b"),
@@ -142,7 +145,7 @@ def forbidden_in(text: str) -> list[str]:
     """Forbidden phrases in a text, each as `name: the words found`; template expressions and denials are taken out."""
     plain = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", " ", text, flags=re.DOTALL)
     plain = " ".join(plain.split())
-    for denial in DENIALS:
+    for denial in (*DENIALS, *NAMES):
         plain = plain.replace(" ".join(denial.split()), " ")
     return [
         f"{name}: {found[0]!r}"
