@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 import click
 
-from afterburn_core.judge.policy import Policy
+from afterburn_core.judge.policy_model import Control, Plugins, Policy, Require, Suppression, Threshold
 from afterburn_core.plugin import MetricSpec, hookspecs
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.run.configuration import Settings
@@ -58,7 +58,16 @@ Relative paths in the file are relative to it.
 """
 POLICY_HEAD = """
 A policy is a YAML file, given by `--policy` or the key `policy`. It says what makes a verdict `fail` or `incomplete`.
+What each key does, with examples: [policy.md](policy.md).
 """
+LISTS = ("require.controls", "thresholds", "suppressions")
+POLICY_PARTS = (
+    ("require", Require),
+    ("require.controls", Control),
+    ("thresholds", Threshold),
+    ("suppressions", Suppression),
+    ("plugins", Plugins),
+)
 EXIT_CODES = [
     ("0", "done; where a verdict was reached, it is `pass`"),
     ("1", "findings at or above the bar: the verdict is `fail`"),
@@ -165,6 +174,11 @@ def configuration_page() -> str:
         "## Policies",
         POLICY_HEAD,
         *fields(Policy),
+        *(
+            part
+            for key, kind in POLICY_PARTS
+            for part in (f"Each entry of `{key}`:" if key in LISTS else f"`{key}`:", *fields(kind))
+        ),
     ]
     return page(parts)
 
@@ -188,7 +202,7 @@ def fields(kind: type) -> list[str]:
 
 def default(value: Any) -> str:
     """A default as YAML would have it; nothing where there is none."""
-    if value is None or value is attrs.NOTHING:
+    if value is None or value is attrs.NOTHING or attrs.has(type(value)):
         return ""
     return f"`{json.dumps(value.factory() if hasattr(value, 'factory') else value)}`"
 

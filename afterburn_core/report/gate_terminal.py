@@ -64,7 +64,9 @@ def workflow_commands(name: str, result: Result) -> Iterator[str]:
 def _lines(name: str, result: Result) -> Iterator[str]:
     verdict = result.verdict
     head = one_line(name)
-    yield f"{head}: {one_line(verdict.summary)} (policy {one_line(verdict.policy.name)})"
+    words, several = presentation.VERDICT_WORDS[verdict.status], len(verdict.reasons)
+    told = f"{words}, {several} reason{'' if several == 1 else 's'}" if several else one_line(verdict.summary)
+    yield f"{head}: {told} (policy {one_line(verdict.policy.name)})"
     for reason in verdict.reasons:
         rule = f" ({one_line(reason.rule)})" if reason.rule is not None and reason.rule not in reason.message else ""
         yield f"{head}: {reason.effect}: {one_line(reason.message)}{rule}"
