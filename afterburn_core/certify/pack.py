@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 PDF_NAME = "certificate.pdf"
 PROJECTION_NAME = "test-result.sigstore.json"
+KEYLESS_NAME = "certificate.keyless.sigstore.json"
 RESULT_NAME = "result.json"
 
 
@@ -56,6 +57,8 @@ class Order:
     pdf: bool = True
     projection: bool = False
     """Whether `test-result.sigstore.json` is written as well."""
+    keyless: Callable[[bytes], bytes] | None = None
+    """From the statement to a keyless Sigstore bundle over it, which the pack holds too."""
     sidecars: Callable[[Path, Path], None] | None = None
     """Writes an OpenSSF Model Signing bundle: model's directory, file to write."""
     threads: int | None = None
@@ -124,6 +127,8 @@ def certify(
     }
     if base is not None:
         files[BASE_SUMS] = to_sums(base.files.manifest)
+    if order.keyless is not None:
+        files[KEYLESS_NAME] = order.keyless(payload)
     if signer is not None:
         files["seal.pub"] = public_pem(signer.public_key)
         if order.projection:

@@ -31,6 +31,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("--timestamp-url", metavar="URL", help="RFC 3161 service to ask for a timestamp.")
 @click.option("--test-result", is_flag=True, help="Also write in-toto's test-result, for policy engines.")
 @click.option("--oms", is_flag=True, help="Also write OpenSSF Model Signing sidecars; needs --key.")
+@click.option(
+    "--keyless",
+    is_flag=True,
+    help="Also sign with Sigstore, under your identity: a public log keeps it for ever. Takes SIGSTORE_IDENTITY_TOKEN.",
+)
 @click.option("--no-pdf", is_flag=True, help="Leave the PDF out.")
 @click.option("--threads", type=click.IntRange(min=1), help="Files hashed at once; all cores unless given.")
 @click.option("--init", "init", is_flag=True, help="Write declaration.yaml, to be filled in, and do nothing else.")
@@ -51,6 +56,7 @@ def certify(
     timestamp_url: str | None,
     test_result: bool,
     oms: bool,
+    keyless: bool,
     no_pdf: bool,
     threads: int | None,
     init: bool,
@@ -102,6 +108,17 @@ def certify(
         from afterburn_core.certify.oms import sidecar
 
         order = attrs.evolve(order, sidecars=sidecar(key_path, lambda: passphrase(f"Passphrase of {key_path}")))
+    if keyless:
+        if signer is None:
+            raise ConfigError("--keyless signs a certificate once more; give --key or --signer")
+        import os
+        from functools import partial
+
+        import attrs
+
+        from afterburn_core.certify.keyless import sign
+
+        order = attrs.evolve(order, keyless=partial(sign, identity_token=os.environ.get("SIGSTORE_IDENTITY_TOKEN")))
     issued: Issued = issue(order, signer, chain, registry, make_progress(as_json))
     if as_json:
         import json
