@@ -28,7 +28,7 @@ def output_option(command: Command) -> Command:
         "--output",
         multiple=True,
         type=click.Path(path_type=Path),
-        help="Write a report; the suffix picks the format: .html .json .md .junit.xml .sarif. Repeats.",
+        help="Write a report; the suffix picks the format: .html .pdf .json .md .junit.xml .sarif. Repeats.",
     )(command)
 
 

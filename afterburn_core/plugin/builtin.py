@@ -91,6 +91,7 @@ def afterburn_reporters() -> Iterable[ReporterSpec]:
         ("markdown", "For pull requests and model cards", (".md", ".markdown"), "text/markdown"),
         ("junit", "Findings as test cases", (".junit.xml", ".xml"), "application/xml"),
         ("sarif", "Findings for code scanning", (".sarif", ".sarif.json"), "application/sarif+json"),
+        ("pdf", "Numbered pages for paper and files, with drawn charts", (".pdf",), "application/pdf"),
     ):
         yield ReporterSpec(
             name=f"core.{name}",
@@ -98,4 +99,5 @@ def afterburn_reporters() -> Iterable[ReporterSpec]:
             suffixes=suffixes,
             media_type=media_type,
             factory=f"afterburn_core.report.{name}:render",
+            available="afterburn_core.report.pdf:unavailable" if name == "pdf" else None,
         )

@@ -94,6 +94,9 @@ class ReporterSpec:
     """File name endings that pick it, longest match first: `.html`, `.junit.xml`."""
     media_type: str
     factory: str
+    available: str | None = None
+    """`"module:attr"` of a function that returns why the reporter cannot run here, or `None` if it can; asked before a
+    run whose report it is to write."""
 
 
 @attrs.frozen(kw_only=True)

@@ -57,19 +57,21 @@ def typeset(
     variant: Variant = "pdf/a-3u",
     embedded: tuple[EmbeddedFile, ...] = (),
     other_fonts: bool = False,
+    adjust: Callable[[Any], None] | None = None,
 ) -> bytes:
     """The PDF of one HTML page, tagged; `html` must be UTF-8 text with `lang`, a title and dates in its head.
 
     `identifier` (16 bytes) becomes the file's id, `when` the date of the embedded files. `styles` may name the font
     families of `templates/fonts/fonts.css` and no file. With `other_fonts` a character that our fonts lack is taken
     from a font of this machine, so the bytes are the same on machines with the same fonts only; without, every text
-    must have gone through `printable`.
+    must have gone through `printable`. `adjust` may change the parsed page, its `html` element, in place.
 
     Raises:
         ConfigError: WeasyPrint or one of its libraries is missing.
         AfterburnError: the page asks for something by address, or for a font that is not ours, and so was not rendered.
     """
     weasyprint = _weasyprint()
+    from cssselect2 import ElementWrapper
     from weasyprint.text.fonts import FontConfiguration
     from weasyprint.urls import FatalURLFetchingError, URLFetcher
 
@@ -85,7 +87,11 @@ def typeset(
     sheet = weasyprint.CSS(string=styles, font_config=fonts, url_fetcher=closed)
     try:
         attachments = [_attachment(one, when, closed) for one in embedded]
-        written = weasyprint.HTML(string=html, url_fetcher=closed).write_pdf(
+        page = weasyprint.HTML(string=html, url_fetcher=closed)
+        if adjust is not None:
+            adjust(page.etree_element)
+            page.wrapper_element = ElementWrapper.from_html_root(page.etree_element, content_language=None)
+        written = page.write_pdf(
             stylesheets=[faces, sheet],
             font_config=fonts,
             pdf_variant=variant,

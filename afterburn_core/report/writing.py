@@ -34,9 +34,12 @@ def check_output(path: Path, registry: Registry) -> None:
     """Proves before a run that its report can be written after it.
 
     Raises:
-        ConfigError: the suffix is unknown or the directory is missing.
+        ConfigError: the suffix is unknown, its reporter lacks something here, or the directory is missing.
     """
-    reporter_for(path, registry)
+    spec = reporter_for(path, registry).spec
+    lacking = load_factory(spec.available)() if spec.available else None
+    if lacking:
+        raise ConfigError(f"-o {path}: {lacking}")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"-o {path}: the directory {path.parent} does not exist; create it first")
     if path.is_dir():
