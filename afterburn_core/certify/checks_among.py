@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from afterburn_core.certify.checks import Check, Facts, Verification, checked
+from afterburn_core.certify.checks import Check, Facts, Outcome, Skip, Verification, checked
 from afterburn_core.certify.encoding import Invalid
 
 
@@ -13,10 +13,10 @@ def others(own: Verification, every: Sequence[Verification]) -> Check:
     return checked("others", lambda: _among(own, every))
 
 
-def _among(own: Verification, every: Sequence[Verification]) -> str:
+def _among(own: Verification, every: Sequence[Verification]) -> Outcome:
     facts = own.facts
     if facts is None:
-        raise Invalid("others.unsigned", "not compared with the others, since its signature does not hold")
+        return Skip("not compared with the others: it was refused", asked=False)
     rest = [(other.pack.name, other.facts) for other in every if other is not own and other.facts is not None]
     for name, other in rest:
         if other.supersedes == facts.identity:

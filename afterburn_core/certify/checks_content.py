@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,19 @@ def verdicts(predicate: Mapping[str, Any]) -> Outcome:
     """Every verdict, count and digest that follows from something else in the certificate, computed again."""
     from afterburn_core.certify.recompute import problems
 
-    found = problems(predicate)
+    found = [*problems(predicate), *_claims(predicate)]
     return found or f"{len(predicate['tests'])} verdicts, their counts and the overall computed again: the same"
+
+
+def _claims(predicate: Mapping[str, Any]) -> Iterator[Invalid]:
+    """Sentences of the program that say what no certificate of ours may claim. Those that hold names are left out."""
+    from afterburn_core.certify.wording import forbidden_in
+
+    fixed = [entry for field in ("limitations", "threatsToValidity") for entry in predicate[field]]
+    texts = [entry["text"] for entry in fixed if entry["origin"] == "measured"]
+    for text in (*texts, predicate["summary"]["rule"]):
+        if claimed := forbidden_in(text):
+            yield Invalid("wording.forbidden", f"claims what no certificate can show ({claimed[0]})")
 
 
 def result(pack: Path, predicate: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from afterburn_core.certify.checks import DetailedInvalid, Skip
 from afterburn_core.certify.encoding import Invalid, read
-from afterburn_core.certify.manifest import differences, parse_sums, scan_files
+from afterburn_core.certify.manifest import Differences, differences, parse_sums, scan_files
 from afterburn_core.certify.paths import ListedFile, listed
 from afterburn_core.errors import SubjectError
 
@@ -98,7 +98,7 @@ def files(
     faults = different.faults()
     details = [str(fault) for fault in faults]
     count = f"{len(faults)} {'file differs' if len(faults) == 1 else 'files differ'} from {_WHAT[role]}"
-    if _same_tensors(found, measured, threads):
+    if _weights_alone(different) and _same_tensors(found, measured, threads):
         text = f"{count}, but every tensor is identical: saved again or sharded anew"
         raise DetailedInvalid(f"{role}.same_tensors", text, details)
     raise DetailedInvalid(faults[0].code.replace("model.", f"{role}."), count, details)
@@ -117,6 +117,14 @@ def _require_sound_weights(found: Sequence[ListedFile]) -> None:
         except SubjectError as error:
             fault = str(error).replace(str(file.path), file.relative)
             raise Invalid("safetensors.malformed", fault) from error
+
+
+def _weights_alone(different: Differences) -> bool:
+    """Whether weights were stored otherwise, and nothing else is another: no name, no code, no configuration."""
+    if different.renamed or different.swapped:
+        return False
+    paths = (*different.missing, *different.changed, *different.added)
+    return all(path.endswith((_SUFFIX, f"{_SUFFIX}.index.json")) for path in paths)
 
 
 def _same_tensors(found: Sequence[ListedFile], measured: Mapping[str, Any], threads: int | None) -> bool:

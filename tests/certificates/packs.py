@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import copy
+import hashlib
 import json
 import shutil
 import struct
@@ -20,6 +21,7 @@ from typing import Any
 import attrs
 import pki
 from cryptography.hazmat.primitives.asymmetric import ec
+from vector import Presented
 
 from afterburn_core.certify import declaration, predicate, statement
 from afterburn_core.certify.encoding import canonical
@@ -29,11 +31,11 @@ from afterburn_core.certify.manifest import scan_files, to_sums
 from afterburn_core.certify.paths import listed
 from afterburn_core.certify.predicate_models import ModelFiles
 from afterburn_core.certify.tensors import read_tensors
-from afterburn_core.judge.policy import Policy
+from afterburn_core.judge.policy_model import Policy, Threshold
 from afterburn_core.judge.settle import settle
 from afterburn_core.resources import golden_documents
 from afterburn_core.result import codec
-from afterburn_core.result.model import FileDigest, Result
+from afterburn_core.result.model import FileDigest, Input, Result
 from afterburn_core.result.view import ResultView
 from afterburn_core.run.digests import combined_digest
 
@@ -116,8 +118,16 @@ def _audited(name: str = "1.0-finetune.json") -> predicate.Audited:
         found[role] = ModelFiles(
             manifest=manifest, source="files", tensors=read_tensors(files, threads=1), directory=_models() / role
         )
-    policy = Policy()
-    settled = settle(_about(result, {role: files.manifest.entries for role, files in found.items()}), policy)
+    policy = Policy(
+        name="vectors",
+        optional=("weight.unmeasured at_most",),
+        thresholds=(
+            Threshold(metric="weight.delta.relative", at_most=0.01),
+            Threshold(metric="weight.coverage", at_least=1.0),
+            Threshold(metric="weight.unmeasured", at_most=1.0),
+        ),
+    )
+    settled = settle(_about(result, policy, {role: files.manifest.entries for role, files in found.items()}), policy)
     return predicate.Audited(
         view=ResultView(settled),
         document=codec.dumps(settled).encode(),
@@ -127,14 +137,17 @@ def _audited(name: str = "1.0-finetune.json") -> predicate.Audited:
     )
 
 
-def _about(result: Result, files: Mapping[str, tuple[FileDigest, ...]]) -> Result:
-    """The document as if these had been the models' files."""
+def _about(result: Result, policy: Policy, files: Mapping[str, tuple[FileDigest, ...]]) -> Result:
+    """The document as if these had been the models' files, and the run had been started under this policy."""
     subjects = tuple(
         attrs.evolve(subject, files=files[subject.id], digest=combined_digest(files[subject.id]))
         for subject in result.subjects
         if subject.id in files
     )
-    return attrs.evolve(result, subjects=subjects)
+    reference = policy.reference()
+    inputs = [entry for entry in result.inputs if entry.kind != "policy"]
+    inputs.append(Input(id="policy", kind="policy", label=reference.name, sha256=reference.sha256))
+    return attrs.evolve(result, subjects=subjects, inputs=tuple(inputs))
 
 
 @cache
@@ -195,8 +208,6 @@ def restated(change: Change) -> dict[str, bytes]:
 
 def with_sums(sums: bytes) -> dict[str, bytes]:
     """A pack that was truly signed over another list of files."""
-    import hashlib
-
     digest = hashlib.sha256(sums).hexdigest()
 
     def change(found: dict[str, Any]) -> None:
@@ -204,3 +215,10 @@ def with_sums(sums: bytes) -> dict[str, bytes]:
         found["predicate"]["models"]["trained"]["measured"]["manifest"]["sha256"] = digest
 
     return {**restated(change), statement.TRAINED_SUMS: sums}
+
+
+def presented(folder: Path, files: Files | None = None, **more: Any) -> Presented:
+    """A pack and the true key, in a vector's folder."""
+    write(folder / "pack", genuine() if files is None else files)
+    (folder / "key.pub").write_bytes(public_pem(key().public_key()))
+    return Presented(packs=(folder / "pack",), key=folder / "key.pub", **more)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -22,7 +23,10 @@ class Presented:
     base: Path | None = None
     tsa_root: Path | None = None
     require_timestamp: bool = False
+    rejudge: bool = False
     rerender: bool = False
+    progress: Any = None
+    """Told of the hashing, where something is to happen meanwhile."""
 
 
 @attrs.frozen(kw_only=True)
