@@ -164,3 +164,28 @@ def test_lines_fit_a_terminal_and_name_only_files_that_the_pack_has() -> None:
     full = instructions(Pack(timestamps=1, oms=True))
     assert max(len(line) for line in full.splitlines() if not line.startswith("    ")) <= 78
     assert max(map(len, full.splitlines())) <= 124
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # WeasyPrint leaves font files open
+def test_the_pdf_must_hold_the_same_statement_and_the_seal_be_of_the_same_key(place: Place) -> None:
+    pytest.importorskip("weasyprint", reason="the extra pdf is not installed", exc_type=(ImportError, OSError))
+    if shutil.which("pdfdetach") is None:
+        pytest.skip("pdfdetach (poppler-utils) is not installed")
+    from afterburn_core.certify.pdf_sign import sign_pdf
+    from afterburn_core.certify.render import render
+
+    bundle, signer = seal(canonical(packs.sound_statement(page=True)), FileSigner(packs.key())), FileSigner(packs.key())
+    chain = pki.sound_chain().chain
+    (place.pack / "certificate.pdf").write_bytes(sign_pdf(render(bundle), signer, chain))
+    (place.pack / BUNDLE_NAME).write_bytes(bundle)
+    (place.pack / "seal.crt").write_bytes(chain.certificate_pem)
+    (place.pack / "VERIFY.txt").write_text(instructions(Pack()))
+    done = place.run()
+    assert done.returncode == 0, done.stderr
+    _bundle("a14_malleable_signature")(place)  # a true certificate too, and another file
+    done = place.run()
+    assert done.returncode != 0
+    assert "certificate.sigstore.json differ" in done.stdout + done.stderr
+    (place.pack / BUNDLE_NAME).write_bytes(bundle)
+    (place.pack / "seal.crt").write_bytes(pki.issue("Prüfhaus Siegel", pki.key("other"), pki.root()).pem)
+    assert "differ" in place.run().stdout
