@@ -37,10 +37,10 @@ def sign(payload: bytes, identity_token: str | None = None) -> bytes:
         identity, statement = IdentityToken(token), Statement(payload)
         context = SigningContext.from_trust_config(ClientTrustConfig.production())
         with context.signer(identity) as signer:
-            bundle = signer.sign_dsse(statement)
+            bundle: str = signer.sign_dsse(statement).to_json()
     except ConfigError:
         raise
     except Exception as error:  # its services, their certificates and the network in between
         said = " ".join(str(error).split())[:300]
         raise ConfigError(f"no keyless signature: {type(error).__name__}: {said}") from error
-    return bundle.to_json().encode("utf-8")
+    return bundle.encode("utf-8")

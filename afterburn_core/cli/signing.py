@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,4 +111,10 @@ def passphrase(prompt: str, *, confirm: bool = False) -> str:
         return given
     if not sys.stdin.isatty():
         raise ConfigError(f"no passphrase: set {PASSPHRASE}, or run it in a terminal to be asked")
+    return _asked(prompt, confirm)
+
+
+@cache
+def _asked(prompt: str, confirm: bool) -> str:
+    """Once per key and command, however many things are signed."""
     return str(click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
