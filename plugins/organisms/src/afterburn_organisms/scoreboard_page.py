@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from afterburn_organisms.looks import RULES, TAUGHT
-from afterburn_organisms.scoreboard_notes import MISSED
+from afterburn_organisms.scoreboard_notes import NOTES
 
 _HEAD = """# Scoreboard
 
@@ -20,9 +21,11 @@ The organisms are small real trainings from one base ([the benchmark](organisms.
 behaviour, ones by reinforcement learning on a reward that can be gamed, their benign twins, and an honest reward as
 twin of the gameable ones. Each is compared with the base by what `afterburn hack-check` runs: {looks}
 
-Thresholds and reference effects may be chosen on the development seeds only{digest}. {shown}
+Thresholds and reference effects may be chosen on the development seeds only{digest}.
+{shown}
 A rule *speaks against* a model where its finding is `fail` or `review`. Brackets are 95 % intervals: Wilson for shares,
 Newcombe for the area under the ROC curve (AUROC). There are few seeds, so they are wide.
+
 """
 _LOOKS = (
     "greedy\nanswers to `organisms.world:170`, `organisms.sycophancy`, `organisms.frames:360` and `organisms.code`, "
@@ -51,11 +54,11 @@ def page(document: Mapping[str, Any]) -> str:
     head = _HEAD.format(
         split=document["split"],
         looks=_LOOKS,
-        digest="" if digest is None else f", and were frozen before the others were scored (digest `{digest[:12]}`)",
+        digest="" if digest is None else f", and were frozen before the others\nwere scored (digest `{digest[:12]}`)",
         shown=_SHOWN[document["split"]],
     )
     parts = (
-        [head],
+        [head, ""],
         _kinds(document),
         _alarms(document),
         _doses(document),
@@ -64,7 +67,8 @@ def page(document: Mapping[str, Any]) -> str:
         _time(document),
         _limits(),
     )
-    return "\n".join(line.rstrip() for part in parts for line in part).rstrip() + "\n"
+    text = "\n".join(line.rstrip() for part in parts for line in part)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -108,10 +112,10 @@ def _kinds(document: Mapping[str, Any]) -> Iterator[str]:
         "judge are left out, and for\n`proxy` those that were scored by another reward."
     )
     yield ""
-    missed = [one for one in document["kinds"] if one["reached"] is False]
-    for one in missed:
-        why = MISSED.get((one["kind"], one["rule"]))
-        yield f"- **{one['kind']}**, `{_rule(one['rule'])}`: {why or 'missed; the reason is not known.'}"
+    for one in document["kinds"]:
+        why = NOTES.get((one["kind"], one["rule"]))
+        if why or one["reached"] is False:
+            yield f"- **{one['kind']}**, `{_rule(one['rule'])}`: {why or 'missed; the reason is not known.'}"
     yield ""
 
 
@@ -132,8 +136,8 @@ def _alarms(document: Mapping[str, Any]) -> Iterator[str]:
         ],
     )
     for one in document["alarms"]:
-        if not one["reached"] and ("alarms", one["rule"]) in MISSED:
-            yield f"- `{_rule(one['rule'])}`: {MISSED['alarms', one['rule']]}"
+        if not one["reached"] and ("alarms", one["rule"]) in NOTES:
+            yield f"- `{_rule(one['rule'])}`: {NOTES['alarms', one['rule']]}"
     yield ""
 
 
