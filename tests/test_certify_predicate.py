@@ -514,3 +514,46 @@ def test_the_template_declares_nothing_and_is_valid_once_it_is_uncommented(tmp_p
 
 def test_the_plans_digest_does_not_depend_on_how_numbers_were_spelled() -> None:
     assert plan_digest({"a": 1.0, "b": 2}) == plan_digest({"b": 2.0, "a": 1})
+
+
+def field_rows() -> Iterator[str]:
+    """The table of docs/certificates.md: every field of the format with its origin and meaning."""
+    schema = predicate_format.schema()
+
+    def followed(kind: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**schema["$defs"][kind["$ref"].removeprefix("#/$defs/")], **kind} if "$ref" in kind else kind
+
+    def walk(described: Mapping[str, Any], prefix: str, origin: str) -> Iterator[str]:
+        fields = described["properties"]
+        if "origin" in fields:
+            origin = fields["origin"].get("const", "either")
+        for name, kind in fields.items():
+            if name == "origin":
+                continue
+            inner = followed(kind)
+            items = followed(inner.get("items", {}))
+            repeated = "[]" if "properties" in items else ""
+            meaning = kind.get("description") or inner.get("description", "")
+            yield f"| `{prefix}{name}{repeated}` | {own_origin(items if repeated else inner, origin)} | {meaning} |"
+            shared = inner.get("$ref", "").endswith(("/Model", "/MaybeModel", "/Value", "/Interval"))
+            if name in {"base", "interval"} and (shared or prefix.endswith("numbers[].")):
+                continue  # described once: the base as the trained model, a side's value as the contrast's
+            if name == "trained" and prefix.endswith("numbers[]."):
+                continue
+            nested = items if repeated else inner
+            if "properties" in nested:
+                yield from walk(nested, f"{prefix}{name}{repeated}.", origin)
+
+    def own_origin(described: Mapping[str, Any], inherited: str) -> str:
+        own = described.get("properties", {}).get("origin")
+        return str(own.get("const", "either")) if own else ("" if "properties" in described else inherited)
+
+    yield "| field | origin | meaning |"
+    yield "|---|---|---|"
+    yield from walk(schema, "", "declared")
+
+
+def test_the_documentation_lists_every_field_as_the_schema_has_it() -> None:
+    page = (ROOT / "docs" / "certificates.md").read_text(encoding="utf-8")
+    table = page.split("<!-- fields -->\n", 1)[1].split("\n<!-- /fields -->", 1)[0]
+    assert table == "\n".join(field_rows())
