@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afterburn_core.certify.checks import DetailedInvalid, Outcome, Skip, clipped
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 _COMPARED = ("verdict", "belowBar", "required", "waiver", "finding", "numbers", "threshold", "subjects", "scope")
 
 
-def rejudged(document: bytes, predicate: Mapping[str, Any]) -> Outcome:
-    """Every test made again from the run's document, whose digest was checked.
+def rejudged(document: bytes, pack: Path, predicate: Mapping[str, Any]) -> Outcome:
+    """Every test made again from the run's document, whose digest was checked, and from tables of numbers beside it.
 
     Raises:
         Invalid: `rejudged.document`, `rejudged.policy`: they cannot be read; `rejudged.differs`.
@@ -39,17 +40,15 @@ def rejudged(document: bytes, predicate: Mapping[str, Any]) -> Outcome:
         result = codec.loads(document)
     except AfterburnError as error:
         raise Invalid("rejudged.document", f"the run's document cannot be read: {error}") from error
-    if not ResultView(result).complete:
-        return Skip("some measurements lie in tables that are not in the pack; `afterburn judge` does it beside them")
     registry = Registry.discover()
-    if absent := tuple(_absent(predicate["tool"]["plugins"], registry)):
+    if absent := tuple(_absent(predicate, registry)):
         return Skip(f"needs {' '.join(absent)}, not installed here: pip install {' '.join(absent)}")
     try:
         policy = structured(json.loads(predicate["protocol"]["policy"]["text"]), "policy")
     except AfterburnError as error:
         raise Invalid("rejudged.policy", f"the certificate's policy cannot be read: {error}") from error
     day = date.fromisoformat(predicate["issuedAt"][:10])
-    judged = ResultView(rejudge(result, None, registry, policy, day))
+    judged = ResultView(rejudge(result, pack, registry, policy, day))
     again = [*threshold_tests(judged, policy), *rule_tests(judged, policy.canonical())]
     if found := list(_differences(predicate["tests"], again)):
         raise DetailedInvalid(
@@ -61,9 +60,12 @@ def rejudged(document: bytes, predicate: Mapping[str, Any]) -> Outcome:
     return f"{len(again)} tests judged again by the detectors from the run's measurements: the same"
 
 
-def _absent(plugins: Sequence[Mapping[str, Any]], registry: Registry) -> Iterator[str]:
-    """Requirements of plugins that took part and are not installed at their version."""
-    for plugin in plugins:
+def _absent(predicate: Mapping[str, Any], registry: Registry) -> Iterator[str]:
+    """Requirements of plugins that judged and are not installed at their version."""
+    judging = {test["rule"]["detector"].partition(".")[0] for test in predicate["tests"] if test["rule"] is not None}
+    for plugin in predicate["tool"]["plugins"]:
+        if plugin["name"] not in judging:
+            continue
         here = registry.plugins.get(plugin["name"])
         if here is None or (here.distribution, here.version) != (plugin["distribution"], plugin["version"]):
             yield clipped(f"{plugin['distribution']}=={plugin['version']}")

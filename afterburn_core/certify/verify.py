@@ -52,8 +52,8 @@ CHECKS = {
 KNOWN = frozenset(
     {
         *(BUNDLE_NAME, DRAFT_NAME, TRAINED_SUMS, BASE_SUMS, checks_content.PROJECTION_NAME, checks_pdf.PDF_NAME),
-        *("result.json", "VERIFY.txt", "seal.pub", "seal.crt", "chain.pem", "root.crt"),
-        *("trained.oms.sig", "base.oms.sig"),
+        *("result.json", "artifacts", "VERIFY.txt", "seal.pub", "seal.crt", "chain.pem", "root.crt"),
+        *("trained.oms.sig", "base.oms.sig", "certificate.keyless.sigstore.json"),
     }
 )
 """Files of a pack. `VERIFY.txt`, the keys and the certificates among them are for convenience and not covered."""
@@ -119,7 +119,7 @@ def _verified(pack: Path, request: Request) -> Verification:
     document = log.take(
         "result", lambda: checks_content.result(pack, predicate), "the document of the run that is named"
     )
-    log.note("rejudged", lambda: _rejudged(document, predicate, request))
+    log.note("rejudged", lambda: _rejudged(document, pack, predicate, request))
     log.note("projection", lambda: checks_content.projection(pack, predicate, _present(sums), key))
     stamped = partial(checks_content.timestamp, content, request.tsa_root, request.require_timestamp)
     log.note("timestamp", lambda: stamped(pack / "seal.crt", key))
@@ -188,14 +188,14 @@ def _format(known: tuple[Mapping[str, Any], Sequence[str]]) -> str:
     return "; ".join((f"version {predicate['schemaVersion']} of the format", *notes))
 
 
-def _rejudged(document: bytes | None, predicate: Mapping[str, Any], request: Request) -> Outcome:
+def _rejudged(document: bytes | None, pack: Path, predicate: Mapping[str, Any], request: Request) -> Outcome:
     if not request.rejudge:
         return Skip("not asked for (--rejudge)", asked=False)
     if document is None:
         return Skip("not looked at: the run's document was refused", asked=False)
     from afterburn_core.certify.checks_rejudge import rejudged
 
-    return rejudged(document, predicate)
+    return rejudged(document, pack, predicate)
 
 
 def _files(

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from afterburn_core.cli.options import debug_option
-
+# nothing of ours is imported before it is used: half of the time is imports
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -25,7 +24,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--strict", is_flag=True, help="Fail where something could not be checked here, and without --model.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Files hashed at once [default: all cores].")
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON on standard output.")
-@debug_option
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @click.pass_context
 def verify(
     ctx: click.Context,
