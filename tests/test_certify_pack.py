@@ -199,6 +199,21 @@ def test_another_policy_than_the_runs_is_a_stated_deviation(
     assert predicate["summary"]["overall"] == "FAIL"
 
 
+def test_a_run_judged_again_under_a_later_policy_still_says_which_one_it_was_started_under(
+    certify: Callable[..., Any], copy: Path, tmp_path: Path
+) -> None:
+    policy = tmp_path / "later.yaml"
+    policy.write_text("fail_on: never\n")
+    path = copy / "run" / "result.json"
+    before = codec.read(path)
+    for _ in range(2):
+        assert run(["judge", str(copy / "run"), "--policy", str(policy), "-o", str(path)]) == 0
+    assert certify(copy, tmp_path / "out")[0] == 0
+    protocol = predicate_of(tmp_path / "out")["protocol"]
+    assert protocol["runPolicy"]["sha256"] == before.verdict.policy.sha256 != protocol["policy"]["sha256"]
+    assert [deviation["id"] for deviation in protocol["deviations"]] == ["policy_after_run"]
+
+
 def test_an_interrupted_run_is_certified_as_incomplete(certify: Callable[..., Any], copy: Path, tmp_path: Path) -> None:
     path = copy / "run" / "result.json"
     result = codec.read(path)

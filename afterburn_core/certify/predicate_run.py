@@ -12,6 +12,7 @@ from afterburn_core import __version__
 from afterburn_core.certify.derived import clip, clip_or_none, plan_digest
 from afterburn_core.certify.wording import LIMITATIONS
 from afterburn_core.judge.policy import Policy
+from afterburn_core.judge.rejudge import started_under
 from afterburn_core.result.consistency import TABLE_MEDIA_TYPE
 from afterburn_core.result.model import Input, PluginDescriptor, Result
 
@@ -72,10 +73,8 @@ def plan_of(result: Result, policy_sha256: str) -> dict[str, Any]:
 
 def run_policy(result: Result) -> Mapping[str, str] | None:
     """Name and digest of the policy that the run was started under, as the run recorded it; `None` where it did not."""
-    for entry in result.inputs:
-        if entry.kind == "policy":
-            return {"name": entry.label, "sha256": entry.sha256}
-    return None
+    found = started_under(result)
+    return None if found is None else {"name": clip(found.label), "sha256": found.sha256}
 
 
 def protocol(result: Result, policy: Policy, declared: Mapping[str, Any], not_asked: Sequence[str]) -> dict[str, Any]:

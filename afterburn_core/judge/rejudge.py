@@ -20,6 +20,9 @@ from afterburn_core.result.view import ResultView
 from afterburn_core.run.configuration import refuse_unknown_options
 from afterburn_core.run.directory import artifact_reader
 
+RUN_POLICY = "policy.run"
+"""Id of the input that keeps the run's own policy beside the one of a later judgement."""
+
 
 def rejudge(
     result: Result, directory: Path | None, registry: Registry, policy: Policy, today: date | None = None
@@ -68,6 +71,9 @@ def rejudge(
     reference = policy.reference()
     inputs = [entry for entry in result.inputs if entry.kind != "policy"]
     inputs.append(Input(id="policy", kind="policy", label=reference.name, sha256=reference.sha256))
+    started = started_under(result)
+    if started is not None and started.sha256 != reference.sha256:  # a later policy must not pass for the first one
+        inputs.append(attrs.evolve(started, id=RUN_POLICY))
     judged = attrs.evolve(
         result,
         inputs=tuple(inputs),
@@ -78,6 +84,12 @@ def rejudge(
     )
     tabled = view.measurements()[len(result.measurements) :]
     return settle(judged, policy, today=today, tabled=tabled, doubts=_doubts(result, policy, present - again))
+
+
+def started_under(result: Result) -> Input | None:
+    """The policy that the run was started under, however often it was judged since; `None` where none was recorded."""
+    policies = {entry.id: entry for entry in result.inputs if entry.kind == "policy"}
+    return policies.get(RUN_POLICY) or policies.get("policy")
 
 
 def _doubts(result: Result, policy: Policy, kept: AbstractSet[str]) -> tuple[Reason, ...]:
