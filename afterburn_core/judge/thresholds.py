@@ -130,28 +130,48 @@ def _outcome(threshold: Threshold, measurements: Sequence[Measurement]) -> Outco
         place = threshold.scope if isinstance(threshold.scope, Scope) else Scope()
         identifier = measurement_id(threshold.metric, threshold.subjects, place)
         own = [m for m in measurements if m.id == identifier]
-    judged = [_judged(threshold, measurement) for measurement in own]
-    if not judged:
+    if not own:
         return _plain(threshold, "NOT_RUN", place=threshold.place, why="was not measured")
-    worst = min(judged, key=lambda outcome: (_WORST.index(outcome.status), -_beyond(outcome), outcome.place))
-    return attrs.evolve(worst, places=len(judged), counts=dict(sorted(Counter(o.status for o in judged).items())))
+    op, bound = threshold.op, threshold.bound
+    statuses = [_status(op, bound, measurement) for measurement in own]
+    counts = Counter(statuses)
+    status = next(status for status in _WORST if counts[status])
+    candidates = (m for m, found in zip(own, statuses) if found == status)
+    worst = max(candidates, key=lambda m: (_beyond(op, bound, m), m.id))
+    told = _told(threshold, worst, status)
+    return attrs.evolve(told, places=len(own), counts=dict(sorted(counts.items())))
 
 
-def _judged(threshold: Threshold, measurement: Measurement) -> Outcome:
-    place = measurement.scope.key()
+def _status(op: Literal["at_most", "at_least"], bound: float, measurement: Measurement) -> Status:
     value, interval = measurement.value, measurement.interval
     if value is None:
-        why = f"is undefined ({measurement.reason or 'no reason is given'})"
-        return _plain(threshold, "NOT_RUN", place=place, measurement=measurement.id, n=measurement.n, why=why)
-    seen = _plain(threshold, "INCONCLUSIVE", place=place, measurement=measurement.id, estimate=value, n=measurement.n)
+        return "NOT_RUN"
     if interval is not None:
-        status = compare(threshold.op, threshold.bound, interval.low, interval.high)
-        return attrs.evolve(
-            seen, status=status, on="interval_bound", low=interval.low, high=interval.high, level=interval.level
-        )
+        return compare(op, bound, interval.low, interval.high)
+    return "INCONCLUSIVE" if measurement.approximate else compare(op, bound, value, value)
+
+
+def _beyond(op: Literal["at_most", "at_least"], bound: float, measurement: Measurement) -> float:
+    """How far the worse end lies beyond the bound."""
+    value, interval = measurement.value, measurement.interval
+    if value is None:
+        return 0.0
+    if op == "at_most":
+        return (value if interval is None else interval.high) - bound
+    return bound - (value if interval is None else interval.low)
+
+
+def _told(threshold: Threshold, measurement: Measurement, status: Status) -> Outcome:
+    place, value, interval = measurement.scope.key(), measurement.value, measurement.interval
+    if value is None:
+        why = f"is undefined ({measurement.reason or 'no reason is given'})"
+        return _plain(threshold, status, place=place, measurement=measurement.id, n=measurement.n, why=why)
+    seen = _plain(threshold, status, place=place, measurement=measurement.id, estimate=value, n=measurement.n)
+    if interval is not None:
+        return attrs.evolve(seen, on="interval_bound", low=interval.low, high=interval.high, level=interval.level)
     if measurement.approximate:
         return attrs.evolve(seen, why="approximate, without an interval")
-    return attrs.evolve(seen, status=compare(threshold.op, threshold.bound, value, value), on="exact_value")
+    return attrs.evolve(seen, on="exact_value")
 
 
 def _plain(
@@ -178,12 +198,3 @@ def _plain(
         why=why,
         reason=threshold.reason,
     )
-
-
-def _beyond(outcome: Outcome) -> float:
-    """How far the worse end lies beyond the bound."""
-    if outcome.estimate is None:
-        return 0.0
-    if outcome.op == "at_most":
-        return (outcome.estimate if outcome.high is None else outcome.high) - outcome.bound
-    return outcome.bound - (outcome.estimate if outcome.low is None else outcome.low)
