@@ -76,7 +76,7 @@ def projection(pack: Path, predicate: Mapping[str, Any], sums: bytes, key: Ellip
     """The test-result beside the certificate, for tools that know no other: same key, same subject, same outcome.
 
     Raises:
-        Invalid: `projection.…`, or whatever is wrong with its envelope.
+        Invalid: `test_result.…`, or whatever is wrong with its envelope.
     """
     from afterburn_core.certify.envelope import PREDICATE_TYPE
     from afterburn_core.certify.statement import TEST_RESULT_TYPE, test_result
@@ -87,7 +87,7 @@ def projection(pack: Path, predicate: Mapping[str, Any], sums: bytes, key: Ellip
     opened = open_bundle(read(path, what="the test-result"), key)
     found = open_payload(opened.payload, TEST_RESULT_TYPE)
     if found["predicateType"] == PREDICATE_TYPE or found != test_result(predicate, sums):
-        raise Invalid("projection.differs", f"{PROJECTION_NAME} does not say what the certificate says")
+        raise Invalid("test_result.differs", f"{PROJECTION_NAME} does not say what the certificate says")
     return "says the same as the certificate, under the same key"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from afterburn_core.certify.checks import Check, Facts, Verification, clipped
+from afterburn_core.certify.verdicts import WORDS
 
 _WORDS = {"ok": "ok", "failed": "FAILED", "skipped": "-"}
 _MARGIN = 20  # columns before the text of a check: its outcome and its id
@@ -22,7 +23,7 @@ _OUTCOMES = {
 def lines(verification: Verification, *, width: int = 80) -> Iterator[str]:
     """The lines to print, none longer than `width` columns except where a single word is."""
     facts = verification.facts
-    yield from _wrapped(f"Certificate in {clipped(str(verification.pack))}", width)
+    yield f"Certificate in {_shortened(clipped(str(verification.pack)), width - 15)}"
     if facts is not None:
         yield from _wrapped(_about(facts), width, indent="  ")
     yield ""
@@ -30,6 +31,10 @@ def lines(verification: Verification, *, width: int = 80) -> Iterator[str]:
         yield from _check(alike[0], width) if len(alike) == 1 else _skipped(alike, width)
     yield ""
     yield from _conclusion(verification, width)
+
+
+def _shortened(path: str, width: int) -> str:
+    return path if len(path) <= width else f"…{path[1 - width :]}"
 
 
 def _about(facts: Facts) -> str:
@@ -72,7 +77,9 @@ def _conclusion(verification: Verification, width: int) -> Iterator[str]:
     skipped = [check.id for check in verification.checks if check.status == "skipped"]
     rest = f" Not checked: {', '.join(skipped)}." if skipped else ""
     yield from _wrapped(f"VERIFIED: {held} checks hold.{rest}", width)
-    told = ", ".join(f"{count} {verdict}" for verdict, count in facts.counts.items() if count)
+    if "model" in skipped:
+        yield from _wrapped("No model was compared with it: --model DIR says whether yours is the audited one.", width)
+    told = ", ".join(f"{facts.counts[word]} {word}" for word in WORDS if facts.counts[word])
     yield from _wrapped(
         f"The certificate says {facts.overall}: {_OUTCOMES.get(facts.overall, '')} (tests: {told}).", width
     )

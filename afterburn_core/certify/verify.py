@@ -38,7 +38,7 @@ CHECKS = {
     "verdicts": "every verdict from its numbers",
     "result": "the run's document",
     "rejudged": "the findings, from the measurements",
-    "projection": "the test-result beside the certificate",
+    "test_result": "the test-result beside the certificate",
     "timestamp": "when it was signed",
     "base_list": "the list of the base model's files",
     "model": "the model's files",
@@ -120,7 +120,7 @@ def _verified(pack: Path, request: Request) -> Verification:
         "result", lambda: checks_content.result(pack, predicate), "the document of the run that is named"
     )
     log.note("rejudged", lambda: _rejudged(document, pack, predicate, request))
-    log.note("projection", lambda: checks_content.projection(pack, predicate, _present(sums), key))
+    log.note("test_result", lambda: checks_content.projection(pack, predicate, _present(sums), key))
     stamped = partial(checks_content.timestamp, content, request.tsa_root, request.require_timestamp)
     log.note("timestamp", lambda: stamped(pack / "seal.crt", key))
     base = log.take("base_list", lambda: checks_files.base_list(predicate, pack / BASE_SUMS), _listing)

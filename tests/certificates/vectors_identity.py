@@ -155,8 +155,8 @@ _REPLAYS: tuple[tuple[str, str, str | None, Build], ...] = (
     ("C05", "unrelated_pair", None, _two(_unrelated)),
     ("C06", "same_id_twice", "others.repeated_id", _two(_reissued)),
     ("C06", "same_certificate_twice", None, _two(lambda predicate: None)),
-    ("C08", "projection_of_another_run", "projection.differs", _projected(_of_another_run)),
-    ("C08", "projection_of_another_model", "projection.differs", _projected(_of_another_model)),
+    ("C08", "projection_of_another_run", "test_result.differs", _projected(_of_another_run)),
+    ("C08", "projection_of_another_model", "test_result.differs", _projected(_of_another_model)),
     ("C08", "projection", None, _projected(lambda projected: None)),
 )
 
