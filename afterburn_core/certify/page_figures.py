@@ -54,7 +54,7 @@ def figure(number: Mapping[str, Any], threshold: Mapping[str, Any] | None, words
     begin, end = begin - 0.12 * span, end + 0.12 * span
 
     def place(position: float) -> float:
-        return _MARGIN + (WIDTH - 2 * _MARGIN) * (position - begin) / (end - begin)
+        return float(_MARGIN + (WIDTH - 2 * _MARGIN) * (position - begin) / (end - begin))
 
     keep = None
     if threshold is not None:

@@ -38,7 +38,9 @@ def subject_options(command: Command) -> Command:
         click.option("--base", metavar="MODEL", help=_MODEL),
         click.option("--trained", metavar="MODEL", help="Trained model: as --base, or a PEFT adapter directory."),
         click.option("--method", type=click.Choice(METHODS), help="Declared training method; recorded."),
-        click.option("--preset", type=click.Choice(PRESETS), help="How much to measure [default: standard; of hack-check full]."),
+        click.option(
+            "--preset", type=click.Choice(PRESETS), help="How much to measure [default: standard; of hack-check full]."
+        ),
         click.option(
             "--config", type=click.Path(path_type=Path), help="Configuration file [default: .afterburn.yaml]."
         ),
