@@ -22,6 +22,7 @@ from afterburn_core.certify.predicate_format import faults
 from afterburn_core.certify.recompute import problems
 from afterburn_core.cli.main import run
 from afterburn_core.result import codec
+from afterburn_core.result.table import spill
 from afterburn_core.testing.pairs import adapter_pair, planted_pair
 
 PASSPHRASE = "correct horse battery staple"
@@ -87,6 +88,11 @@ def predicate_of(pack: Path) -> dict[str, Any]:
     return found
 
 
+def statuses(told: str) -> dict[str, str]:
+    """Outcome of each check by its id, out of what `verify --json` printed."""
+    return {check["id"]: check["status"] for check in json.loads(told)["packs"][0]["checks"]}
+
+
 def test_a_pack_is_complete_and_its_parts_are_those_that_the_certificate_names(
     pack: Path, weighed: Path, key: Path
 ) -> None:
@@ -127,8 +133,7 @@ def test_afterburn_verify_accepts_it_with_the_models_and_judged_again(
 ) -> None:
     models = ["--model", str(weighed / "trained"), "--base", str(weighed / "base")]
     assert run(["verify", str(pack), "--key", str(key / "seal.pub"), *models, "--rejudge", "--json"]) == 0
-    told = capsys.readouterr().out
-    checks = {check["id"]: check["status"] for check in json.loads(told)["packs"][0]["checks"]}
+    checks = statuses(capsys.readouterr().out)
     assert {checks[name] for name in ("signature", "verdicts", "rejudged", "model", "base")} == {"ok"}
 
 
@@ -303,6 +308,41 @@ def test_a_run_of_a_model_behind_an_api_is_refused(certify: Callable[..., Any], 
     codec.write(path, attrs.evolve(result, subjects=subjects))
     code, _, err = certify(copy, tmp_path / "out")
     assert code == 2 and "a model behind an API has no files that a certificate could be about" in err
+
+
+def test_measurements_kept_in_tables_are_in_the_pack_and_count(
+    certify: Callable[..., Any], copy: Path, key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = copy / "run" / "result.json"
+    codec.write(path, spill(codec.read(path), copy / "run", limit=10))
+    policy = tmp_path / "each.yaml"
+    policy.write_text("thresholds:\n- {metric: weight.delta.relative, scope: each, at_most: 0.1, id: each tensor}\n")
+    assert certify(copy, tmp_path / "out", "--policy", str(policy))[0] == 0
+    test = next(test for test in predicate_of(tmp_path / "out")["tests"] if test["kind"] == "threshold")
+    assert test["verdict"] == "FAIL" and test["scope"] == "tensor=model.layers.1.self_attn.q_proj.weight"
+    assert sum(test["places"].values()) > 10
+    capsys.readouterr()
+    assert run(["verify", str(tmp_path / "out"), "--key", str(key / "seal.pub"), "--rejudge", "--json"]) == 0
+    assert statuses(capsys.readouterr().out)["rejudged"] == "ok"
+    (copy / "run" / "artifacts" / "measurements.jsonl.gz").write_bytes(b"another")
+    capsys.readouterr()
+    code, _, err = certify(copy, tmp_path / "again", "--policy", str(policy))
+    assert code == 2 and "measurements.jsonl.gz" in err
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # WeasyPrint leaves a file open
+def test_the_pages_are_sealed_by_the_same_key_and_say_what_the_certificate_says(
+    weighed: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("weasyprint")
+    monkeypatch.setenv("AFTERBURN_KEY_PASSPHRASE", PASSPHRASE)
+    out = tmp_path / "out"
+    assert run(["certify", str(weighed / "run"), "--key", str(key / "seal.key"), "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert run(["verify", str(out), "--key", str(key / "seal.pub"), "--rerender", "--json"]) == 0
+    checks = statuses(capsys.readouterr().out)
+    assert (checks["pdf"], checks["rerender"]) == ("ok", "ok")
 
 
 def test_init_writes_a_declaration_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

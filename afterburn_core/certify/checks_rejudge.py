@@ -48,7 +48,7 @@ def rejudged(document: bytes, pack: Path, predicate: Mapping[str, Any]) -> Outco
     except AfterburnError as error:
         raise Invalid("rejudged.policy", f"the certificate's policy cannot be read: {error}") from error
     day = date.fromisoformat(predicate["issuedAt"][:10])
-    judged = ResultView(rejudge(result, pack, registry, policy, day))
+    judged = ResultView(rejudge(result, pack, registry, policy, day), pack)
     again = [*threshold_tests(judged, policy), *rule_tests(judged, policy.canonical())]
     if found := list(_differences(predicate["tests"], again)):
         raise DetailedInvalid(
