@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import shutil
 import subprocess
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from afterburn_core.certify.encoding import b64_decode
 from afterburn_core.certify.envelope import open_bundle, open_payload
 from afterburn_core.certify.keygen import write_key
 from afterburn_core.certify.keys import load_public_key
+from afterburn_core.certify.pack import uuid7
 from afterburn_core.certify.predicate_format import faults
 from afterburn_core.certify.recompute import problems
 from afterburn_core.cli.main import run
@@ -343,6 +346,16 @@ def test_the_pages_are_sealed_by_the_same_key_and_say_what_the_certificate_says(
     assert run(["verify", str(out), "--key", str(key / "seal.pub"), "--rerender", "--json"]) == 0
     checks = statuses(capsys.readouterr().out)
     assert (checks["pdf"], checks["rerender"]) == ("ok", "ok")
+
+
+def test_certificates_are_named_by_uuids_that_sort_by_time() -> None:
+    moments = [datetime.datetime(2026, 11, 22, 2, 0, 0, n * 1000, tzinfo=datetime.UTC) for n in range(5)]
+    names = [uuid7(moment) for moment in moments]
+    assert sorted(names) == names
+    for name, moment in zip(names, moments):
+        found = uuid.UUID(name)
+        assert (found.version, found.variant) == (7, uuid.RFC_4122)
+        assert found.int >> 80 == round(moment.timestamp() * 1000)
 
 
 def test_init_writes_a_declaration_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,6 @@ def scan(
     threads: int | None = None,
     progress: Progress | None = None,
     stage: str = "hashing files",
-    links_into: Sequence[Path] = (),
 ) -> Manifest:
     """Hashes every file of a model's directory, or the one file that a model is.
 
@@ -88,13 +87,12 @@ def scan(
         threads: files hashed at once; all cores this process may use if not given.
         progress: told how many bytes there are and are done.
         stage: what the progress calls it.
-        links_into: as in `paths.listed`.
 
     Raises:
         SubjectError: a file cannot be read.
         Invalid: `model.changed_while_read`, and as `paths.listed`.
     """
-    return scan_files(listed(model, links_into=links_into), threads=threads, progress=progress, stage=stage)
+    return scan_files(listed(model), threads=threads, progress=progress, stage=stage)
 
 
 def scan_files(

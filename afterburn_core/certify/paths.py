@@ -109,12 +109,13 @@ def _prefixes(path: str) -> Iterator[str]:
     yield path
 
 
-def listed(model: Path, *, links_into: Sequence[Path] = ()) -> tuple[ListedFile, ...]:
+def listed(model: Path) -> tuple[ListedFile, ...]:
     """Every file of a model's directory (hidden ones too), or the one file that a model is; sorted by path.
+
+    Links may lead to files of the directory or, for a snapshot in a hub client's cache, of the store beside it.
 
     Args:
         model: a directory or a file.
-        links_into: directories that links may lead to besides the model's own, such as a hub client's store.
 
     Raises:
         SubjectError: it cannot be read.
@@ -124,7 +125,7 @@ def listed(model: Path, *, links_into: Sequence[Path] = ()) -> tuple[ListedFile,
     if not model.exists():
         raise SubjectError(f"{model}: no such file or directory; give the model's directory")
     if model.is_dir():
-        allowed = tuple(os.path.realpath(folder) for folder in (model, *links_into, *hub_store(model)))
+        allowed = tuple(os.path.realpath(folder) for folder in (model, *hub_store(model)))
         found = list(_below(model, "", allowed))
     else:
         real = Path(os.path.realpath(model))
