@@ -8,6 +8,7 @@ it. The same document gives the same bytes, on machines with the same fonts wher
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 _SCREEN = ("findings", "views", "behaviour", "forward-output", "activation", "embedding", "live", "hacks")
 """Sheets of the HTML report that say how drawings look."""
 _PAPER = ("page", "tables", "sections")
+_LINE = 600
+"""Characters of one entry of a configuration."""
 _PLACE = re.compile(r'<div id="([\w-]+)" class="plot[^"]*"[^>]*></div>')
 _NAME = re.compile(r">([a-z_]+(?:\.[a-z0-9_]+)+)<")
 
@@ -63,7 +66,7 @@ class PdfOptions(HtmlOptions):
     findings: int = 80
     measurements: int = 8
     examples: int = 2
-    lines: int = 120
+    lines: int = 80
     charts: int = 12
     files: int = 30
     views: ViewLimits = ViewLimits(rows=10, tokens=15, modules=15)
@@ -155,6 +158,7 @@ def _mentioned(page: str, evidence: Evidence) -> tuple[MetricDescriptor, ...]:
 def _templates() -> Environment:
     templates = environment("pdf")
     templates.filters["cut"] = _cut
+    templates.filters["by_key"] = _by_key
     return templates
 
 
@@ -167,3 +171,9 @@ def _sheets(folder: str, *names: str) -> str:
 def _cut(text: str, longest: int) -> str:
     shown = visible(text)
     return shown if len(shown) <= longest else f"{shown[:longest]}… ({len(shown) - longest:,} more characters)"
+
+
+def _by_key(values: Mapping[str, Any]) -> str:
+    """A mapping in a line for each of its keys."""
+    written = (f"{key}: {json.dumps(values[key], sort_keys=True, ensure_ascii=False)}" for key in sorted(values))
+    return "\n".join(_cut(line, _LINE) for line in written)

@@ -1,21 +1,22 @@
-"""Charts that plugins leave as Plotly figures, drawn for paper: lines, points, bars and heat maps of numbers.
+"""Charts that plugins leave as Plotly figures, drawn for paper: lines, points, bars, histograms and heat maps.
 
 Plotly draws far more than that; what is not among these is named instead, and the HTML report draws it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from afterburn_core.report.drawings import Drawing
-from afterburn_core.report.pdf_frame import Axis, Chart, Line, columns, draw, linear, logarithmic
+from afterburn_core.report.pdf_frame import Axis, Chart, Line, columns, draw, legend_of, linear, logarithmic
 from afterburn_core.report.pdf_maps import WHOLE, heat_map
 
 MOST = 5_000
 """Numbers of one trace that go to paper."""
-_TONES = ("trained", "base", "delta", "edge", "prompt")
+_TONES = ("base", "trained", "delta", "edge", "prompt")
 
 
 class Undrawable(Exception):
@@ -41,6 +42,8 @@ def _chart(title: str, data: Sequence[Mapping[str, Any]], layout: Mapping[str, A
         if len(labels) == len(values):
             axis = linear(values, zero=True)
             return Chart(title=title, svg=columns(labels, values, axis, label=title, width=WHOLE))
+    if kinds == {"histogram"}:
+        return _histogram(title, data, layout)
     if kinds == {"heatmap"} and len(data) == 1:
         return _map(title, data[0])
     raise Undrawable(f"a figure of {', '.join(sorted(kinds)) or 'nothing'} cannot be drawn on paper")
@@ -65,7 +68,29 @@ def _lines(title: str, data: Sequence[Mapping[str, Any]], layout: Mapping[str, A
     x = _axis([x for line in lines for x, _ in line.points], layout.get("xaxis"))
     y = _axis([y for line in lines for _, y in line.points], layout.get("yaxis"))
     svg = draw(x, y, lines, label=title, width=WHOLE, height=260)
-    return Chart(title=title, svg=svg, legend=tuple((line.kind, line.label) for line in lines if line.label))
+    return Chart(title=title, svg=svg, legend=legend_of(lines))
+
+
+def _histogram(title: str, data: Sequence[Mapping[str, Any]], layout: Mapping[str, Any]) -> Chart:
+    """Counts in bins of equal width, as many as the square root of the largest trace's numbers; traces over another."""
+    found = [[value for value in _numbers(trace.get("x")) if value is not None] for trace in islice(data, 4)]
+    values = [value for trace in found for value in trace]
+    if not values:
+        raise Undrawable("its histogram holds no numbers")
+    low, high = min(values), max(values)
+    count = min(max(math.isqrt(max(map(len, found))), 5), 40)
+    width = (high - low) / count or 1.0
+    lines = []
+    for k, trace in enumerate(found):
+        counts = [0] * count
+        for value in trace:
+            counts[min(int((value - low) / width), count - 1)] += 1
+        stairs = [(low + (i + side) * width, float(n)) for i, n in enumerate(counts) for side in (0, 1)]
+        points = [(low, 0.0), *stairs, (low + count * width, 0.0)]
+        lines.append(Line(kind=_TONES[k % len(_TONES)], label=str(data[k].get("name", "")), points=points))
+    x = _axis([low, high], layout.get("xaxis"))
+    svg = draw(x, linear([y for line in lines for _, y in line.points], zero=True), lines, label=title, width=WHOLE)
+    return Chart(title=title, svg=svg, legend=legend_of(lines))
 
 
 def _map(title: str, trace: Mapping[str, Any]) -> Chart:

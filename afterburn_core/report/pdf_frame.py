@@ -112,6 +112,8 @@ def logarithmic(values: Iterable[float | None], *, title: str = "") -> Axis:
     ticks = [10.0**k for k in range(first, last + 1, every)]
     if last - first <= 2:
         ticks = sorted(10.0**k * m for k in range(first, last + 1) for m in (1, 2, 5))
+    if high < 4 * low:
+        ticks = [tick for tick, _ in linear([low, high], low=low, high=high).ticks]
     kept = tuple((tick, _short(tick)) for tick in ticks if low * 0.999 <= tick <= high * 1.001)
     return Axis(low=low, high=high, ticks=kept, title=title, log=True)
 

@@ -106,7 +106,7 @@ def bars(title: str, data: Mapping[str, Any], *, share: bool, width: int = HALF,
 def shown(value: float, share: bool) -> str:
     """A cell's value in a few characters."""
     short = float(f"{value:.3g}")
-    return percent(short).replace(" %", "\u00a0%") if share and value else number(short)
+    return percent(short) if share and value else number(short)
 
 
 def _layout(

@@ -14,11 +14,14 @@ from xml.etree.ElementTree import Element, SubElement
 import attrs
 
 from afterburn_core.report.pdf_paint import SVG
+from afterburn_core.report.typesetting import readable
 
 _MORE = re.compile(r"[\d,]+ more ")
 _ENTRIES = frozenset({"example", "opening", "stretch"})
 _SCREEN_ONLY = frozenset({"script-only", "unscripted", "within", "toolbar", "screen"})
 _HEADINGS = ("h2", "h3")
+_AXIS, _CHARACTER = 170.0, 4.3
+"""Widths of an axis in a table and of a character of its labels, in units of a drawing."""
 _DRAWN = "Drawing of the numbers beside it"
 """What a drawing that the page hides from readers of its text is called: the numbers stand in the same row."""
 
@@ -33,9 +36,9 @@ class PaperLimits:
     """Entries of a list."""
     figures: int = 5
     """Passages of text among others of their kind."""
-    folded_rows: int = 12
+    folded_rows: int = 8
     """Rows of a table that a screen shows on request only."""
-    folded_items: int = 8
+    folded_items: int = 4
     folded_figures: int = 2
     lines: int = 60
     """Lines of preformatted text."""
@@ -52,6 +55,12 @@ def on_paper(root: Any, limits: PaperLimits) -> None:
     _shorten(body, limits, folded=False)
     for drawing in root.iter(f"{SVG}svg"):
         _name(drawing)
+        if "axis" in _classes(drawing):
+            _thin(drawing)
+    for element in root.iter():
+        if isinstance(element.tag, str):
+            element.text = readable(element.text) if element.text else element.text
+            element.tail = readable(element.tail) if element.tail else element.tail
     _contents(body)
     _links(root)
 
@@ -168,6 +177,19 @@ def _name(drawing: Any) -> None:
         title = Element(f"{SVG}title")
         title.text = label or _DRAWN
         drawing.insert(0, title)
+
+
+def _thin(axis: Any) -> None:
+    """Takes labels from an axis in a narrow column where they would touch the one before."""
+    end = -_CHARACTER
+    for label in list(axis.iter(f"{SVG}text")):
+        width = _CHARACTER * len(label.text or "")
+        at = float(label.get("x", "0").rstrip("%")) * _AXIS / 100
+        start = at - {"middle": width / 2, "end": width}.get(label.get("text-anchor", ""), 0.0)
+        if start < end + _CHARACTER / 2:
+            axis.remove(label)
+        else:
+            end = start + width
 
 
 def _contents(body: Any) -> None:

@@ -20,7 +20,7 @@ _WORD, _NAME, _SHORT = 15, 30, 15
 """Longest word, name in code and cell that are kept in one line where there is room; all break anywhere beyond."""
 _MOST = 150
 """Characters from which a cell asks for no more room."""
-_DRAWING = 26.0
+_DRAWING = 32.0
 """Characters that a drawing takes the room of."""
 
 

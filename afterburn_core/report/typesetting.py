@@ -9,7 +9,9 @@ WeasyPrint is imported on use only; it takes about half a second.
 
 from __future__ import annotations
 
+import re
 import unicodedata
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache, partial
@@ -22,7 +24,7 @@ from afterburn_core.errors import AfterburnError, ConfigError
 from afterburn_core.report.inert import visible
 from afterburn_core.resources import template_dir
 
-__all__ = ["FAMILIES", "EmbeddedFile", "printable", "typeset", "versions"]
+__all__ = ["FAMILIES", "EmbeddedFile", "printable", "readable", "typeset", "versions"]
 
 Variant = Literal["pdf/a-3a", "pdf/a-3u"]
 
@@ -33,6 +35,11 @@ _MISSING = (
     "PDF files need WeasyPrint with Pango: pip install 'afterburn-core[pdf]', "
     "and on Debian `apt install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0`"
 )
+_PLAIN = re.compile(r"[\t\n\x20-\x7e]*")
+_ACCENTS = ((0x300, 0x36F), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF), (0xFE00, 0xFE2F), (0xE0100, 0xE01EF))
+"""Marks that go on letters of any script, and variation selectors."""
+_GENERAL = (0x2000, 0x2E7F)
+"""Punctuation of all scripts: ours has what print needs of it."""
 _TEXT_FACES = ("AfterburnSans-Regular.ttf", "AfterburnSans-Bold.ttf")
 
 
@@ -91,15 +98,17 @@ def typeset(
         if adjust is not None:
             adjust(page.etree_element)
             page.wrapper_element = ElementWrapper.from_html_root(page.etree_element, content_language=None)
-        written = page.write_pdf(
-            stylesheets=[faces, sheet],
-            font_config=fonts,
-            pdf_variant=variant,
-            pdf_tags=True,
-            pdf_identifier=identifier,
-            attachments=attachments,
-            finisher=partial(_finish, other_fonts),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # WeasyPrint 70 leaves its colour profile open
+            written = page.write_pdf(
+                stylesheets=[faces, sheet],
+                font_config=fonts,
+                pdf_variant=variant,
+                pdf_tags=True,
+                pdf_identifier=identifier,
+                attachments=attachments,
+                finisher=partial(_finish, other_fonts),
+            )
     except FatalURLFetchingError as error:
         raise AfterburnError(
             f"the page asks for a file by address, so it was not rendered: {visible(str(error))}"
@@ -115,6 +124,19 @@ def printable(text: str) -> str:
     """
     known = _characters()
     return "".join(_spelt(c) if ord(c) not in known else c for c in unicodedata.normalize("NFC", visible(text)))
+
+
+def readable(text: str) -> str:
+    """`printable` text, but for what other scripts are written with: letters, and the marks and punctuation they need.
+
+    For pages made with `other_fonts`, whose readers can tell what models wrote in their own language. Symbols such as
+    emoji stay code points, as their fonts are made of pixels; so do digits of other scripts and stacked accents.
+    """
+    if _PLAIN.fullmatch(text):
+        return text
+    known = _characters()
+    shown = unicodedata.normalize("NFC", visible(text))
+    return "".join(c if ord(c) in known or _of_a_script(c) else _spelt(c) for c in shown)
 
 
 def versions() -> dict[str, str]:
@@ -200,10 +222,22 @@ def _characters() -> frozenset[int]:
     from fontTools.ttLib import TTFont
 
     folder = template_dir("fonts")
-    shared = frozenset.intersection(
-        *(frozenset(TTFont(folder / name, lazy=True).getBestCmap()) for name in _TEXT_FACES)
-    )
+    faces = []
+    for name in _TEXT_FACES:
+        with TTFont(folder / name, lazy=True) as font:
+            faces.append(frozenset(font.getBestCmap()))
+    shared = frozenset.intersection(*faces)
     return frozenset(point for point in shared if _keeps_its_place(chr(point))) | {ord("\n"), ord("\t")}
+
+
+def _of_a_script(character: str) -> bool:
+    kind, point = unicodedata.category(character), ord(character)
+    return (
+        kind[0] == "L"
+        or kind == "Mc"
+        or (kind == "Mn" and not any(low <= point <= high for low, high in _ACCENTS))
+        or (kind[0] == "P" and not _GENERAL[0] <= point <= _GENERAL[1])
+    )
 
 
 def _keeps_its_place(character: str) -> bool:
