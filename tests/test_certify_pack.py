@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,10 @@ from typing import Any
 
 import attrs
 import pytest
+
+sys.path.append(str(Path(__file__).parent / "certificates"))
+
+import tsa
 
 from afterburn_core import Diagnoser
 from afterburn_core.certify.encoding import b64_decode
@@ -335,17 +340,22 @@ def test_measurements_kept_in_tables_are_in_the_pack_and_count(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # WeasyPrint leaves a file open
-def test_the_pages_are_sealed_by_the_same_key_and_say_what_the_certificate_says(
+def test_pages_and_certificate_are_sealed_by_one_key_and_stamped_by_one_authority(
     weighed: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("weasyprint")
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
     monkeypatch.setenv("AFTERBURN_KEY_PASSPHRASE", PASSPHRASE)
-    out = tmp_path / "out"
-    assert run(["certify", str(weighed / "run"), "--key", str(key / "seal.key"), "--out", str(out)]) == 0
+    authority, out = tsa.OpensslAuthority(tmp_path / "tsa"), tmp_path / "out"
+    with tsa.served(authority.answer) as url:
+        signed = ["--key", str(key / "seal.key"), "--timestamp-url", url]
+        assert run(["certify", str(weighed / "run"), *signed, "--out", str(out)]) == 0
     capsys.readouterr()
-    assert run(["verify", str(out), "--key", str(key / "seal.pub"), "--rerender", "--json"]) == 0
+    asked = ["--rerender", "--require-timestamp", "--tsa-root", str(authority.root)]
+    assert run(["verify", str(out), "--key", str(key / "seal.pub"), *asked, "--json"]) == 0
     checks = statuses(capsys.readouterr().out)
-    assert (checks["pdf"], checks["rerender"]) == ("ok", "ok")
+    assert {checks[name] for name in ("pdf", "rerender", "timestamp")} == {"ok"}
 
 
 def test_certificates_are_named_by_uuids_that_sort_by_time() -> None:
