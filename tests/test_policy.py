@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
+from afterburn_core.cli.main import run
 from afterburn_core.errors import ConfigError
 from afterburn_core.judge import policy_model
 from afterburn_core.judge.policy import Policy, load_policy, overridden, policy_of, shipped, shipped_path
@@ -97,6 +98,13 @@ def test_the_schema_and_a_class_have_the_same_fields_types_and_defaults(kind: ty
 def test_the_schema_is_valid_and_no_definition_is_idle() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert {name for name in SCHEMA["$defs"] if name[0].isupper()} == {kind.__name__ for kind in CLASSES} - {"Policy"}
+
+
+def test_the_schema_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", "policy"]) == 0
+    assert capsys.readouterr().out == schema_path("1.0", "policy").read_text(encoding="utf-8")
+    assert run(["schema", "polcy"]) == 2
+    assert "did you mean 'policy'" in capsys.readouterr().err
 
 
 def test_what_the_schema_accepts_is_read_and_is_its_own_canonical_form(tmp_path: Path) -> None:
