@@ -158,6 +158,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Some 50 000 mutated certificates, lists, timestamps and PDFs: each accepted or refused with a code. Minutes."""
+    install(session, ".[sign,timestamp,pdf]", "hypothesis")
+    session.run("python", "tests/certificates/fuzz.py", *session.posargs)
+
+
+@nox.session
 def validation(session: nox.Session) -> None:
     """Every recorded pair with known truth: expected against found. Needs no torch, and has none."""
     install(session, ".[stats]", "./plugins/behaviour", "./plugins/reward_hack")
