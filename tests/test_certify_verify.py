@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,10 @@ from afterburn_core.certify.verification_text import lines
 from afterburn_core.certify.verify import CHECKS, Request, verify
 from afterburn_core.cli.main import run
 from afterburn_core.errors import SubjectError
+
+
+NOT_OF_VERIFY = {"model.not_as_run", "result.findings", "oms.signature"}
+"""Refusals to sign."""
 
 
 @pytest.fixture
@@ -174,3 +179,15 @@ def test_checks_made_in_a_child_come_back_and_a_child_that_dies_fails_them() -> 
     parent = os.getpid()
     (check,) = aside.start(die, aside=True)()
     assert (check.status, check.code) == ("failed", "internal")
+
+
+def test_every_code_is_documented_and_every_documented_one_exists(root: Path) -> None:
+    text = (root / "docs" / "verify.md").read_text(encoding="utf-8").partition("## Codes")[2]
+    documented = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", text))
+    sources = "".join(file.read_text(encoding="utf-8") for file in (root / "afterburn_core" / "certify").glob("*.py"))
+    written = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', sources))
+    raised = set(re.findall(r'Invalid\(\s*"([a-z_]+\.[a-z_]+)"', sources)) - NOT_OF_VERIFY
+    made = {f"predicate.{name}_empty" for name in ("limitations", "not_tested", "tests")}
+    made |= {"model.mixed_up", "model.same_tensors", "payload.fields", "payload.type"}
+    assert raised - documented == set(), "undocumented"
+    assert documented - written - made == set(), "documented, and nowhere in the code"

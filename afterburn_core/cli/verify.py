@@ -9,14 +9,15 @@ import click
 
 # nothing of ours is imported before it is used: half of the time is imports
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+_MODEL = click.Path(path_type=Path, exists=True)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command()
 @click.argument("packs", metavar="DIR...", nargs=-1, required=True, type=_FOLDER)
 @click.option("--key", required=True, type=_FILE, help="Public key of the issuer (PEM), from a place other than DIR.")
-@click.option("--model", type=_FOLDER, help="Directory of the model you have: is it the audited one?")
-@click.option("--base", type=_FOLDER, help="Directory of the base model: is it the one compared with?")
+@click.option("--model", type=_MODEL, help="The model that you have, a directory or a file: is it the audited one?")
+@click.option("--base", type=_MODEL, help="The base model that you have: is it the one compared with?")
 @click.option("--rejudge", is_flag=True, help="Let the detectors judge the run's measurements again.")
 @click.option("--rerender", is_flag=True, help="Draw the page again from the signed JSON and compare every byte.")
 @click.option("--require-timestamp", is_flag=True, help="Refuse a certificate without a trusted timestamp.")
