@@ -26,7 +26,6 @@ from afterburn_core.certify.verify import CHECKS, Request, verify
 from afterburn_core.cli.main import run
 from afterburn_core.errors import SubjectError
 
-
 NOT_OF_VERIFY = {"model.not_as_run", "result.findings", "oms.signature"}
 """Refusals to sign."""
 
