@@ -45,12 +45,13 @@ _TIME_STAMPED = (
 )
 _UNSIGNED = "Unsigned. Nobody vouches for anything on these pages."
 _MOST_DECISIVE = 8
-_HEAD = ("schemaVersion", "certificateId", "issuedAt", "auditPeriod", "supersedes", "audience")
+_LONGEST_PURPOSE = 240
+_HEAD = ("schemaVersion", "certificateId", "issuedAt", "auditPeriod", "supersedes", "purpose", "audience")
 _BESIDES = ("issuer", "seal", "summary")
 """Printed in part on the first page, and in full at the end."""
 _ELSEWHERE = frozenset(
     {
-        *("origin", "purpose", "models", "relation", "training", "computeRatio", "documentation", "protocol"),
+        *("origin", "models", "relation", "training", "computeRatio", "documentation", "protocol"),
         *("completeness", "tests", "environment", "tool", "reproducibility", "evidence", "rendering"),
         *("limitations", "notTested", "threatsToValidity", "coverage"),
     }
@@ -159,13 +160,23 @@ def _bar(predicate: Mapping[str, Any]) -> str:
 def _issuer(predicate: Mapping[str, Any]) -> tuple[Row, ...]:
     issuer = predicate["issuer"]
     persons = issuer.get("responsiblePersons") or ()
-    named = tuple(Cell(text=", ".join(str(part) for part in person.values() if part)) for person in persons)
+    named = tuple(Cell(text=_person(person)) for person in persons)
     return (
         Row(label="Issuer", cells=(cell(issuer.get("legalName")),)),
         Row(label="Role", cells=(cell(issuer.get("role")),)),
         Row(label="Responsible", cells=named or (cell(None),)),
-        Row(label="Purpose", cells=(cell(predicate.get("purpose")),)),
+        Row(label="Purpose", cells=(cell(_short(predicate.get("purpose"))),)),
     )
+
+
+def _short(text: Any) -> Any:
+    """For the first page; what is cut here stands in full among the further fields."""
+    return f"{text[:_LONGEST_PURPOSE]}…" if isinstance(text, str) and len(text) > _LONGEST_PURPOSE else text
+
+
+def _person(person: Mapping[str, Any]) -> str:
+    name, function = person.get("name"), person.get("function")
+    return f"{name} ({function})" if function else str(name)
 
 
 def _sides(predicate: Mapping[str, Any]) -> Iterator[Side]:
@@ -223,7 +234,7 @@ def _facts(predicate: Mapping[str, Any], statement: Mapping[str, Any]) -> Iterat
         for block in blocks(predicate[key], title)
     ]
     yield Section(id="training", title="What the issuer declared about the training", blocks=tuple(training))
-    yield Section(id="protocol", title="Protocol", blocks=blocks(predicate["protocol"]))
+    yield Section(id="protocol", title="Protocol", blocks=_protocol(predicate))
     yield Section(id="completeness", title="What was planned, and what became of it", blocks=_complete(predicate))
     environment = [
         block
@@ -242,12 +253,21 @@ def _facts(predicate: Mapping[str, Any], statement: Mapping[str, Any]) -> Iterat
 
 
 def _complete(predicate: Mapping[str, Any]) -> tuple[Block, ...]:
-    """Components that ended well by name alone; the others with their reason."""
+    """Components by name under what became of them; why one was skipped stands under what was not tested."""
     found = dict(predicate["completeness"])
-    components = found.pop("components", ())
-    ended = [component["name"] for component in components if component["status"] == "ok"]
-    found["ended"] = ended
-    found["notEnded"] = [component for component in components if component["status"] != "ok"]
+    components = found.pop("components")
+    for key, status in (("ended", "ok"), ("skipped", "skipped")):
+        found[key] = [component["name"] for component in components if component["status"] == status]
+    found["notEnded"] = [component for component in components if component["status"] not in {"ok", "skipped"}]
+    return blocks(found)
+
+
+def _protocol(predicate: Mapping[str, Any]) -> tuple[Block, ...]:
+    """The protocol; the components of the plan are listed once, with what became of them."""
+    found = dict(predicate["protocol"])
+    planned = [component["name"] for component in predicate["completeness"]["components"]]
+    if found["plan"]["components"] == planned:
+        found["plan"] = {**found["plan"], "components": f"{len(planned)}, listed with what became of them"}
     return blocks(found)
 
 

@@ -17,20 +17,21 @@ from afterburn_core.certify.encoding import canonical
 Kind = Literal["text", "mono", "number", "absent"]
 Origin = Literal["declared", "measured", ""]
 
-MOST_ENTRIES = 24
+MOST_ENTRIES = 16
 """Entries of one list that are printed; the count of the others stands below, and the embedded file has them all."""
 MOST_NAMES = 200
 """The same for lists of words."""
+_WORDS_IN_CELL = 16  # keeps a cell below what is printed of one text
 _DIGEST = re.compile(r"[0-9a-f]{32,}|[A-Za-z0-9+/]{43}=")
 _MONO = frozenset({"command", "id", "name", "path", "sourceUri", "hubCommit", "certificateId", "runId", "text", "key"})
-_FIRST = ("name", "label", "legalName", "version", "revision", "path", "id", "kind", "status")
+_FIRST = ("name", "label", "legalName", "version", "revision", "path", "id", "kind", "dtype", "status")
 _LABELS = {
     "acceptableUse": "Acceptable use",
     "baseManifestSha256": "Manifest of the base",
     "certifiedWithVersion": "Version that certified",
     "codeFiles": "Files of program code",
     "ended": "Ended as planned",
-    "notEnded": "Not run, or not to the end",
+    "notEnded": "Failed or interrupted",
     "energyKwh": "Energy (kWh)",
     "hubCommit": "Commit on the hub",
     "keyFingerprint": "Fingerprint of the key",
@@ -161,7 +162,8 @@ def table(title: str, entries: Sequence[Mapping[str, Any]]) -> Table:
 
 def _widths(columns: Sequence[Sequence[str]]) -> list[str]:
     """Shares of the width by what the columns hold: a digest on one line, a number in little room."""
-    weights = [max(7.0, *(min(len(text), 52) for text in column)) for column in columns]
+    longest = 52 if sum(any(len(text) > 52 for text in column) for column in columns) < 2 else 34
+    weights = [max(8.5, *(min(len(text), longest) for text in column)) for column in columns]
     return [f"{100 * weight / sum(weights):.1f}" for weight in weights]
 
 
@@ -196,14 +198,14 @@ def _listed(name: str, key: str, items: Sequence[Any]) -> Table | tuple[Cell, ..
     if not items:
         return (Cell(text="none", kind="absent"),)
     if all(isinstance(item, Mapping) for item in items):
-        return table(name, items)
+        return _pairs(items) or table(name, items)
     most = MOST_NAMES if all(isinstance(item, str | int | float) for item in items) else MOST_ENTRIES
     shown = [cell(item, key) if not isinstance(item, list | dict) else _joined(item) for item in items[:most]]
     if len(items) > most:
         shown.append(Cell(text=f"and {len(items) - most} more in the embedded file", kind="absent"))
     if all(len(one.text) < 60 for one in shown):
-        kind = shown[0].kind
-        return (Cell(text=", ".join(one.text for one in shown), kind=kind),)
+        chunks = [shown[place : place + _WORDS_IN_CELL] for place in range(0, len(shown), _WORDS_IN_CELL)]
+        return tuple(Cell(text=", ".join(one.text for one in chunk), kind=chunk[0].kind) for chunk in chunks)
     return tuple(shown)
 
 
@@ -211,6 +213,15 @@ def _is_short(value: Mapping[str, Any]) -> bool:
     """Whether a part is a few plain values that fit on a line or two."""
     plain = all(not isinstance(item, list | dict | Mapping) for item in value.values())
     return plain and all(len(str(item)) < 40 and key != "text" for key, item in value.items())
+
+
+def _pairs(items: Sequence[Mapping[str, Any]]) -> tuple[Cell, ...] | None:
+    """Names with one short value each, as packages with their versions, on a line; `None` where they are more."""
+    kept = [{key: value for key, value in item.items() if key != "origin"} for item in items]
+    if len(items) > MOST_ENTRIES or not all(len(item) == 2 and _is_short(item) for item in kept):
+        return None
+    told = [" ".join(cell(value).text for _, value in _ordered(item)) for item in kept]
+    return (Cell(text=", ".join(told)),)
 
 
 def _flat(entry: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -48,16 +48,21 @@ def anchors(seal: Any, roots: Sequence[x509.Certificate] | None) -> list[Any]:
     Raises:
         Invalid: `pdf.certificate_chain`: no roots are given, and the file holds no issuer that could be one.
     """
-    from asn1crypto import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     if roots is not None:
-        return [x509.Certificate.load(root.public_bytes(Encoding.DER)) for root in roots]
+        return as_anchors(roots)
     own = seal.signer_cert.sha256
     found = [one for one in seal.other_embedded_certs if one.self_issued and one.ca and one.sha256 != own]
     if not found:
         raise Invalid("pdf.certificate_chain", "the PDF holds no issuer of the seal's certificate; name its root")
     return found
+
+
+def as_anchors(roots: Sequence[x509.Certificate]) -> list[Any]:
+    """Certificates as pyHanko takes them."""
+    from asn1crypto import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return [x509.Certificate.load(root.public_bytes(Encoding.DER)) for root in roots]
 
 
 def _day(moment: datetime.datetime) -> str:

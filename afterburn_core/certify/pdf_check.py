@@ -10,29 +10,27 @@ pyHanko reads and validates. Whatever it raises on a hostile file becomes `pdf.u
 
 from __future__ import annotations
 
+import datetime
 import io
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from afterburn_core.certify.encoding import Invalid
-from afterburn_core.certify.envelope import BUNDLE_NAME
 from afterburn_core.certify.extras import extras
+from afterburn_core.certify.pdf_chain import anchors, as_anchors, require_usable
+from afterburn_core.certify.pdf_content import at, require_embedded, require_metadata, require_still
 from afterburn_core.errors import AfterburnError
 
 if TYPE_CHECKING:
-    import datetime
-
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 LIMIT = 64 * 1024 * 1024
 """Bytes of the largest PDF that is read; the certificate inside is at most 32 MiB."""
-
-_ACTING = frozenset({"/AA", "/JavaScript", "/JS", "/Launch", "/NeedAppearances", "/OpenAction", "/XFA"})
-_MOST_PAGES = 10_000
-_LINKS = frozenset({"/Link", "/Widget"})
 
 
 def check_pdf(
@@ -41,6 +39,7 @@ def check_pdf(
     key: EllipticCurvePublicKey,
     *,
     roots: Sequence[x509.Certificate] | None = None,
+    tsa_roots: Sequence[x509.Certificate] | None = None,
     crls: Sequence[bytes] = (),
     moment: datetime.datetime | None = None,
 ) -> None:
@@ -52,6 +51,8 @@ def check_pdf(
         key: the public key, from a place other than the pack.
         roots: certificates that the seal's must come from. Without any, the seal's own issuers in the file are taken:
             the key is known, and nothing is claimed about who vouches for its owner.
+        tsa_roots: certificates that a timestamp in the seal, if there is one, must come from. Without any, it must hold
+            and may be anybody's.
         crls: revocation lists in DER, for seals whose issuer publishes them. Nothing is fetched.
         moment: the time at which the seal's certificate must be valid; now when left out.
 
@@ -64,7 +65,7 @@ def check_pdf(
     with extras("checking a PDF"):
         import pyhanko.sign.validation  # noqa: F401
     with _only_invalid():
-        _check(pdf, bundle, key, roots, crls, moment)
+        _check(pdf, bundle, key, _Trust(roots=roots, tsa_roots=tsa_roots, crls=tuple(crls), moment=moment))
 
 
 def check_rendering(pdf: bytes, bundle: bytes) -> str | None:
@@ -112,14 +113,17 @@ def _only_invalid() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _check(
-    pdf: bytes,
-    bundle: bytes,
-    key: EllipticCurvePublicKey,
-    roots: Sequence[x509.Certificate] | None,
-    crls: Sequence[bytes],
-    moment: datetime.datetime | None,
-) -> None:
+@attrs.frozen(kw_only=True)
+class _Trust:
+    """What the seal's certificate, and its timestamp's, are held against."""
+
+    roots: Sequence[x509.Certificate] | None
+    tsa_roots: Sequence[x509.Certificate] | None
+    crls: tuple[bytes, ...]
+    moment: datetime.datetime | None
+
+
+def _check(pdf: bytes, bundle: bytes, key: EllipticCurvePublicKey, trust: _Trust) -> None:
     from pyhanko.pdf_utils.misc import PdfReadError
     from pyhanko.pdf_utils.reader import PdfFileReader
 
@@ -134,10 +138,12 @@ def _check(
     _require_key(seal, key)
     _require_form(seal)
     _require_intact(seal)
-    _require_validity(seal, roots, crls, moment)
-    signed = reader.get_historical_resolver(seal.signed_revision)
-    _require_still(signed.root)
-    _require_embedded(signed.root, bundle)
+    # from here on the file as it was sealed: what may follow is no part of it
+    signed = PdfFileReader(io.BytesIO(pdf[: seal.byte_range[2] + seal.byte_range[3]]), strict=True)
+    _require_validity(_only_signature(signed), trust)
+    require_still(signed.root)
+    require_embedded(signed.root, bundle)
+    require_metadata(signed)
 
 
 def _only_signature(reader: Any) -> Any:
@@ -175,7 +181,7 @@ def _require_form(seal: Any) -> None:
         raise Invalid("pdf.algorithm", f"the seal uses {algorithm} over {seal.md_algorithm}, not ECDSA over SHA-256")
     if seal.docmdp_level != MDPPerm.NO_CHANGES:
         raise Invalid("pdf.docmdp", "the seal allows changes of the PDF, or says nothing about them")
-    certified = (_at(seal.reader.root, "/Perms") or {}).get("/DocMDP")
+    certified = (at(seal.reader.root, "/Perms") or {}).get("/DocMDP")
     if certified is None or certified != seal.sig_field.get("/V"):
         raise Invalid("pdf.docmdp", "the seal does not certify the PDF (the catalogue's /Perms names no seal)")
 
@@ -185,7 +191,7 @@ def _require_intact(seal: Any) -> None:
     from pyhanko.sign.validation.generic_cms import validate_sig_integrity
     from pyhanko.sign.validation.status import SignatureCoverageLevel
 
-    seal.compute_integrity_info()
+    seal.compute_integrity_info(skip_diff=True)
     intact, valid = validate_sig_integrity(
         seal.signer_info,
         seal.signer_cert,
@@ -196,111 +202,67 @@ def _require_intact(seal: Any) -> None:
         raise Invalid("pdf.coverage", "the seal does not cover the whole PDF (/ByteRange leaves bytes out)")
     if not (intact and valid):
         raise Invalid("pdf.signature", "the PDF was changed after it was sealed, or the seal is forged")
-    level = getattr(seal.diff_result, "modification_level", ModificationLevel.OTHER)
-    if level > ModificationLevel.LTA_UPDATES:
-        raise Invalid("pdf.modified", "something was added to the PDF after it was sealed")
+    if seal.reader.xrefs.total_revisions - 1 == seal.signed_revision:
+        return
+    # comparing revisions takes seconds, and only updates that keep a signature verifiable for long are allowed at all
+    if "/DSS" in seal.reader.root:
+        seal.compute_integrity_info()
+        if getattr(seal.diff_result, "modification_level", ModificationLevel.OTHER) <= ModificationLevel.LTA_UPDATES:
+            return
+    raise Invalid("pdf.modified", "something was added to the PDF after it was sealed")
 
 
-def _require_validity(
-    seal: Any,
-    roots: Sequence[x509.Certificate] | None,
-    crls: Sequence[bytes],
-    moment: datetime.datetime | None,
-) -> None:
+def _require_validity(seal: Any, trust: _Trust) -> None:
     """The certificate that vouches for the seal's key leads to a root and may sign documents now."""
     from pyhanko.sign.validation import validate_pdf_signature
     from pyhanko_certvalidator import ValidationContext
     from pyhanko_certvalidator.errors import ValidationError
 
-    from afterburn_core.certify.pdf_chain import anchors, require_usable
-
-    now = moment or _now()
+    now = trust.moment or datetime.datetime.now(datetime.UTC)
     require_usable(seal.signer_cert, now)
-    context = ValidationContext(
-        trust_roots=anchors(seal, roots),
-        allow_fetching=False,
-        revocation_mode="hard-fail",
-        crls=list(crls),
-        ocsps=[],
-        moment=now,
-    )
+    if not trust.crls and (seal.signer_cert.crl_distribution_points or seal.signer_cert.ocsp_urls):
+        raise Invalid(
+            "pdf.certificate_revocation",
+            "whether the seal's certificate was revoked cannot be told without its issuer's list",
+        )
+
+    def context(roots: list[Any]) -> Any:
+        return ValidationContext(
+            trust_roots=roots,
+            allow_fetching=False,
+            revocation_mode="hard-fail",
+            crls=list(trust.crls),
+            ocsps=[],
+            moment=now,
+        )
+
     try:
-        status = validate_pdf_signature(seal, context)
+        status = validate_pdf_signature(
+            seal,
+            signer_validation_context=context(anchors(seal, trust.roots)),
+            ts_validation_context=context(as_anchors(trust.tsa_roots or ())),
+        )
     except ValidationError as error:
         raise Invalid("pdf.certificate_chain", f"the seal's certificate does not hold: {error}") from error
     if status.revoked:
         raise Invalid("pdf.certificate_revoked", "the seal's certificate has been revoked")
-    if status.timestamp_validity is not None and not (
-        status.timestamp_validity.intact and status.timestamp_validity.valid
-    ):
+    stamped = status.timestamp_validity
+    if stamped is not None and not (stamped.intact and stamped.valid):
         raise Invalid("pdf.timestamp", "the seal's timestamp does not hold")
-    if not (status.trusted and status.bottom_line and status.docmdp_ok):
+    if stamped is not None and trust.tsa_roots is not None and not stamped.trusted:
+        raise Invalid("pdf.timestamp", "the seal's timestamp is not by a service that is trusted")
+    # pyHanko's bottom line, which demands a trusted timestamp as well
+    judged = status if stamped is None or stamped.trusted else _without_timestamp(status)
+    if not (status.trusted and judged.bottom_line):
         raise Invalid("pdf.certificate_chain", f"the seal's certificate does not hold: {_problem(status)}")
 
 
+def _without_timestamp(status: Any) -> Any:
+    import dataclasses
+
+    return dataclasses.replace(status, timestamp_validity=None)
+
+
 def _problem(status: Any) -> str:
-    return str(status.trust_problem_indic or "no path to a root that is trusted").lower().replace("_", " ")
-
-
-def _now() -> datetime.datetime:
-    import datetime
-
-    return datetime.datetime.now(datetime.UTC)
-
-
-def _require_still(root: Any) -> None:
-    """Nothing in the document acts: no script, no action on opening, no form but the seal, no link out."""
-    names, form = _at(root, "/Names") or {}, _at(root, "/AcroForm") or {}
-    if found := (set(root) | set(form)) & _ACTING | set(names) - {"/Dests", "/EmbeddedFiles"}:
-        named = ", ".join(sorted(map(str, found)))
-        raise Invalid("pdf.active_content", f"the PDF holds {named}, which acts on its own")
-    if len(_each(form, "/Fields")) != 1:
-        raise Invalid("pdf.active_content", "the PDF holds a form beside the seal")
-    for annotation in _annotations(root["/Pages"]):
-        kind, action = str(_at(annotation, "/Subtype")), _at(annotation, "/A")
-        if kind not in _LINKS or "/AA" in annotation or (action is not None and not _stays_inside(action)):
-            raise Invalid("pdf.active_content", f"a page of the PDF holds {kind}, which is no link within it")
-
-
-def _stays_inside(action: Any) -> bool:
-    return str(_at(action, "/S")) == "/GoTo" and "/Next" not in action
-
-
-def _annotations(pages: Any) -> Iterator[Any]:
-    pending = [pages]
-    for _ in range(_MOST_PAGES):
-        if not pending:
-            return
-        page = pending.pop()
-        if "/AA" in page:
-            raise Invalid("pdf.active_content", "a page of the PDF holds /AA, which acts on its own")
-        pending += _each(page, "/Kids")
-        yield from _each(page, "/Annots")
-    raise Invalid("pdf.syntax", "the PDF's tree of pages has no end")
-
-
-def _require_embedded(root: Any, bundle: bytes) -> None:
-    tree = _at(_at(root, "/Names") or {}, "/EmbeddedFiles") or {}
-    entries = _each(tree, "/Names")
-    if "/Kids" in tree or len(entries) != 2 or len(_each(root, "/AF")) != 1:
-        raise Invalid("pdf.embedded_count", f"the PDF carries {len(entries) // 2} files, not the certificate alone")
-    name, file = entries
-    if {str(name), str(_at(file, "/F")), str(_at(file, "/UF"))} != {BUNDLE_NAME}:
-        raise Invalid("pdf.embedded_name", f"the file inside the PDF is not called {BUNDLE_NAME}")
-    streams = _at(file, "/EF") or {}
-    contents = [_at(streams, which).data for which in streams]
-    (associated,) = _each(root, "/AF")
-    if associated != file or not contents or any(data != bundle for data in contents):
-        raise Invalid("pdf.embedded_bytes", "the certificate inside the PDF is not the one beside it")
-
-
-def _at(dictionary: Any, key: str) -> Any:
-    """What a key leads to, references followed."""
-    found = dictionary.get(key)
-    return None if found is None else dictionary[key]
-
-
-def _each(dictionary: Any, key: str) -> list[Any]:
-    """What an array holds, references followed; nothing where there is no such key."""
-    array = _at(dictionary, key)
-    return [] if array is None else [array[place] for place in range(len(array))]
+    indication = status.trust_problem_indic
+    return indication.name.lower().replace("_", " ") if indication else "no path to a root that is trusted"

@@ -36,6 +36,11 @@ def render(bundle: bytes) -> bytes:
         AfterburnError: the page could not be made.
     """
     payload, draft, timestamps = _opened(bundle)
+    return pages(payload, bundle, draft=draft, timestamps=timestamps)
+
+
+def pages(payload: bytes, bundle: bytes, *, draft: bool = False, timestamps: int = 0) -> bytes:
+    """The pages of one payload with a file embedded in them; `render` takes both from the same bundle."""
     statement = open_payload(payload)
     try:
         content = page(statement, payload, draft=draft, timestamps=timestamps)
@@ -44,14 +49,13 @@ def render(bundle: bytes) -> bytes:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Invalid("predicate.unprintable", f"the certificate lacks what its pages need: {error!r}") from error
     name = DRAFT_NAME if draft else BUNDLE_NAME
+    file = EmbeddedFile(name=name, content=bundle, description="The certificate itself", relationship="Source")
     return typeset(
         html,
         (template_dir("certificate") / _STYLES).read_text(encoding="utf-8"),
         identifier=hashlib.sha256(bundle).digest()[:16],
         when=issued,
-        embedded=(
-            EmbeddedFile(name=name, content=bundle, description="The certificate itself", relationship="Source"),
-        ),
+        embedded=(file,),
     )
 
 
