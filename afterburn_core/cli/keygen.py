@@ -12,7 +12,12 @@ from afterburn_core.cli.signing import chosen_signer, passphrase, signer_options
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory to write to; made if missing.")
-@click.option("--name", required=True, help="Legal name of who signs, as readers of the PDF see it.")
+@click.option(
+    "--name",
+    default="Unnamed issuer",
+    show_default=True,
+    help="Legal name of who signs, as readers of the PDF see it.",
+)
 @signer_options
 @debug_option
 def keygen(out: Path, name: str, signer_name: str | None, signer_values: tuple[str, ...]) -> None:
