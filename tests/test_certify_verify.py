@@ -94,6 +94,8 @@ def test_each_file_that_is_another_is_named_with_what_became_of_it(
         (["PACK", "--key", "nowhere"], 2, "does not exist"),
         (["PACK", "--key", "KEY", "--require-timestamp"], 2, "--tsa-root"),
         (["PACK", "--key", "KEY", "--strict"], 4, "model.skipped"),
+        (["PACK", "--key", "PACK/seal.pub"], 0, "The key came from the pack itself, so nothing shows who signed."),
+        (["PACK", "--key", "PACK/seal.pub", "--strict"], 4, "key.from_pack"),
         (["PACK", "--key", "PACK/result.json"], 4, "NOT VERIFIED"),
         (["EMPTY", "--key", "KEY"], 4, "pack.missing"),
     ],

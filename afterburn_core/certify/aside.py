@@ -18,6 +18,9 @@ import attrs
 
 from afterburn_core.certify.checks import Check
 
+_MOST_SECONDS = 180
+"""Of processor time."""
+
 Work = Callable[[], tuple[Check, ...]]
 
 
@@ -37,11 +40,19 @@ def start(work: Work, *, aside: bool) -> Work:
 def _answer(work: Work, writable: int) -> None:
     """In the child: writes the checks and ends the process, without the parent's way out."""
     try:
+        _limit_time()
         _without_network()
         with os.fdopen(writable, "w", encoding="utf-8") as stream:
             json.dump([attrs.asdict(check) for check in work()], stream)
     finally:
         os._exit(0)
+
+
+def _limit_time() -> None:
+    """Ends the child after minutes of work, which no genuine PDF takes: a hostile one may send a reader in circles."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS))
 
 
 class _StandIn(ModuleType):

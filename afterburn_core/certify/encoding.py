@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -68,8 +69,8 @@ def parse(data: bytes, *, what: str, scope: str = "json", limit: int = LIMIT) ->
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            repeated = next(name for name in names if names.count(name) > 1)
+            times = Counter(name for name, _ in pairs)
+            repeated = next(name for name in times if times[name] > 1)
             refuse("duplicate_key", f"key {repeated[:60]!r} occurs twice in one object")
         return found
 

@@ -20,6 +20,9 @@ from afterburn_core.errors import SubjectError
 LONGEST_COMPONENT = 255
 """Bytes of one part of a path, which is what file systems allow."""
 
+MOST_COMPONENTS = 64
+"""Parts of a path; models have three or four, and whoever follows a path may recurse this far."""
+
 CODE_SUFFIXES = (".py", ".pyc", ".so", ".dll", ".dylib", ".sh")
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy")
 
@@ -41,7 +44,7 @@ def check_path(path: str) -> None:
 
     Raises:
         Invalid: `path.` and one of `empty`, `absolute`, `backslash`, `drive`, `not_utf8`, `control`, `hidden`,
-            `not_nfc`, `parent`, `component`, `too_long`.
+            `not_nfc`, `parent`, `component`, `too_long`, `too_deep`.
     """
     shown = ascii(path[:120])
     if not path:
@@ -64,7 +67,10 @@ def check_path(path: str) -> None:
         raise Invalid(
             "path.not_nfc", f"{shown}: is not in Unicode's composed form (NFC), so two names could look alike"
         )
-    for component in path.split("/"):
+    components = path.split("/")
+    if len(components) > MOST_COMPONENTS:
+        raise Invalid("path.too_deep", f"{shown}: has more than {MOST_COMPONENTS} parts")
+    for component in components:
         if component == "..":
             raise Invalid("path.parent", f"{shown}: leads out of the model's directory")
         if component in {"", "."}:

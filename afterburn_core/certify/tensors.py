@@ -10,6 +10,7 @@ import hashlib
 import os
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
@@ -113,7 +114,8 @@ def read_tensors(
                 raise Invalid("safetensors.malformed", fault) from error
         names = [name for _, source in opened for name in source.tensors]
         if len(set(names)) != len(names):
-            twice = next(name for name in names if names.count(name) > 1)
+            times = Counter(names)
+            twice = next(name for name in names if times[name] > 1)
             raise Invalid("safetensors.duplicate", f"tensor {twice[:120]!a} is stored in two files")
         progress.begin(stage, sum(t.nbytes for _, source in opened for t in source.tensors.values()), "bytes")
         try:

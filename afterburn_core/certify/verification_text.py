@@ -77,6 +77,8 @@ def _conclusion(verification: Verification, width: int) -> Iterator[str]:
     skipped = [check.id for check in verification.checks if check.status == "skipped"]
     rest = f" Not checked: {', '.join(skipped)}." if skipped else ""
     yield from _wrapped(f"VERIFIED: {held} checks hold.{rest}", width)
+    if any(check.id == "key" and "from the pack itself" in check.message for check in verification.checks):
+        yield from _wrapped("The key came from the pack itself, so nothing shows who signed.", width)
     if "model" in skipped:
         yield from _wrapped("No model was compared with it: --model DIR says whether yours is the audited one.", width)
     told = ", ".join(f"{facts.counts[word]} {word}" for word in WORDS if facts.counts[word])

@@ -139,7 +139,8 @@ def _refused(log: Log, pack: Path, why: str) -> Verification:
 
 def _opened(log: Log, pack: Path, request: Request) -> tuple[EllipticCurvePublicKey, bytes, Opened] | None:
     """The key, the bundle's bytes and what they hold, if all of it can be trusted."""
-    key = log.take("key", lambda: _key(request.key), "an elliptic-curve key on P-256, brought by you")
+    inside = isinstance(request.key, Path) and pack.resolve() in request.key.resolve().parents
+    key = log.take("key", lambda: _key(request.key, inside and request.strict), _KEY_INSIDE if inside else _KEY)
     bundle = log.take("pack", lambda: _bundle(pack), lambda _: _others(pack))
     if key is None or bundle is None:
         return None
@@ -147,9 +148,15 @@ def _opened(log: Log, pack: Path, request: Request) -> tuple[EllipticCurvePublic
     return None if opened is None else (key, bundle, opened)
 
 
-def _key(given: Path | EllipticCurvePublicKey) -> EllipticCurvePublicKey:
+_KEY = "an elliptic-curve key on P-256, brought by you"
+_KEY_INSIDE = "a key on P-256, from the pack itself: it shows that the pack agrees with itself, not who signed it"
+
+
+def _key(given: Path | EllipticCurvePublicKey, refuse: bool) -> EllipticCurvePublicKey:
     from afterburn_core.certify.keys import load_public_key
 
+    if refuse:
+        raise Invalid("key.from_pack", "the key lies in the pack that it is to verify; get it from the issuer")
     if isinstance(given, Path):
         return load_public_key(given)
     require_p256(given)

@@ -64,6 +64,11 @@ def _linked_in(model: Path) -> None:
         link.symlink_to(os.path.relpath(blob, link.parent))
 
 
+def _nested(model: Path) -> None:
+    """Deeper than anyone nests a model; a program that follows may recurse once for each."""
+    (model / ("d/" * 100)).mkdir(parents=True)
+
+
 def _linked_again(model: Path) -> None:
     os.link(model / FIRST, model / "copy.safetensors")
 
@@ -157,6 +162,8 @@ _FILES: tuple[tuple[str, str, str | None, Build], ...] = (
     ("B08", "list_with_control_character", "path.control", _listing("con\x85fig.json")),
     ("B09", "list_that_leads_out", "path.parent", _listing("../config.json")),
     ("B09", "list_with_backslashes", "path.backslash", _listing("..\\config.json")),
+    ("B09", "list_that_leads_deep", "path.too_deep", _listing("a/" * 64 + "config.json")),
+    ("B09", "directories_nested_100_deep", "path.too_deep", _model(_nested)),
     ("B10", "list_with_absolute_path", "path.absolute", _listing("/etc/passwd")),
     ("B10", "list_with_drive", "path.drive", _listing("C:config.json")),
     ("B11", "link_out_of_the_model", "file.link_outside", _model(_linked_out)),
