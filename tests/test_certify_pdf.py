@@ -316,22 +316,19 @@ def test_characters_without_a_glyph_of_ours_or_with_a_place_of_their_own_are_spe
 # the check --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", vectors_pdf.cases(), ids=lambda case: case.name)
+# Those that take drawing twice are left to the verifier's own run over all vectors.
+@pytest.mark.parametrize(
+    "case", [case for case in vectors_pdf.cases() if not case.rerender], ids=lambda case: case.name
+)
 def test_each_attack_on_the_pdf_is_refused_for_its_own_reason(case: Case) -> None:
     beside = vectors_pdf.files("hostile" if case.statement else "genuine")[BUNDLE_NAME]
     pdf = case.make()
-
-    def check() -> None:
-        check_pdf(pdf, beside, KEY)
-        if case.rerender:
-            assert check_rendering(pdf, beside) is None
-
     assert case.name.endswith("_fail") is (case.code is not None)
     if case.code is None:
-        check()
+        check_pdf(pdf, beside, KEY)
         return
     with pytest.raises(Invalid) as refused:
-        check()
+        check_pdf(pdf, beside, KEY)
     assert refused.value.code == case.code
     assert str(refused.value).isprintable()
 

@@ -450,6 +450,7 @@ def cases() -> tuple[Case, ...]:
     hostile = {"make": lambda: sealed("hostile"), "statement": hostile_statement, "code": None}
     found += [
         Case(id="F01", name="f01_html_injected", rerender=True, **hostile),  # type: ignore[arg-type]
+        *(Case(id=name[:3].upper(), name=name, **hostile) for name in _SAME_PACK),  # type: ignore[arg-type]
         Case(
             id="F07",
             name="f07_page_says_otherwise_fail",
@@ -461,6 +462,8 @@ def cases() -> tuple[Case, ...]:
     return tuple(found)
 
 
+_SAME_PACK = ("f02_file_address", "f03_http_address", "f04_reversed_name", "f06_look_alike_digits")
+"""Harmless as F01 is: all of it stands in one statement, and on the page as plain text."""
 _ACTIVE = {
     "javascript": "/JavaScript",
     "open_action": "/OpenAction",
@@ -475,5 +478,11 @@ def vectors() -> tuple[Vector, ...]:
 
 
 def _build(case: Case, folder: Path) -> Presented:
+    try:
+        import weasyprint  # noqa: F401
+    except (ImportError, OSError) as error:  # OSError: Pango is missing
+        import pytest
+
+        pytest.skip(f"no PDF can be made here: {error}")
     beside = files("hostile" if case.statement else "genuine")
     return packs.presented(folder, {**beside, PDF_NAME: case.make()}, rerender=case.rerender)
