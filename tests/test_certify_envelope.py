@@ -138,7 +138,9 @@ def test_canonical_json_spells_numbers_and_orders_keys_as_rfc_8785_says() -> Non
     assert list(parse(canonical(dict.fromkeys(keys, 0)), what="keys")) == ordered
 
 
-@pytest.mark.parametrize("value", [float("nan"), 2**53, "\ud800", {"\udfff": 1}, {1: 2}, object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [float("nan"), 2**53, "\ud800", {"\udfff": 1}, {1: 2}, pytest.param(object(), id="an object")], ids=repr
+)
 def test_canonical_json_refuses_what_it_cannot_hold_in_one_line(value: Any) -> None:
     with pytest.raises(ConfigError, match="^no canonical JSON: ") as refused:
         canonical(value)
