@@ -13,15 +13,17 @@ from xml.etree.ElementTree import Element, SubElement
 
 import attrs
 
-_LINE = 122
+_LINE = 132
 """Characters of a table's text in a line over the whole page."""
 _BREAK = re.compile(r"[\s\-/.→·]+")
 _WORD, _NAME, _SHORT = 15, 30, 15
 """Longest word, name in code and cell that are kept in one line where there is room; all break anywhere beyond."""
 _MOST = 150
 """Characters from which a cell asks for no more room."""
-_DRAWING = 32.0
-"""Characters that a drawing takes the room of."""
+_PADDING = 2.6
+"""Characters that the space between columns takes the room of."""
+_DRAWING, _BAR = 34.0, 14.0
+"""Characters that a drawing, and a bar on no axis, take the room of."""
 
 
 @attrs.define
@@ -45,6 +47,7 @@ def _set(table: Any) -> None:
     if not count:
         return
     columns = [_Column() for _ in range(count)]
+    drawing = _BAR if "hacks" in (table.get("class") or "").split() else _DRAWING
     taken: dict[int, int] = {}
     for row in rows:
         place = 0
@@ -54,7 +57,7 @@ def _set(table: Any) -> None:
                 place += 1
             span = _span(cell)
             if span == 1 and place < count:
-                _measure(cell, columns[place])
+                _measure(cell, columns[place], drawing)
             down = int(cell.get("rowspan", "1")) - 1
             if down > 0:
                 taken.update({place + k: down for k in range(span)})
@@ -81,10 +84,11 @@ def widths(columns: Sequence[tuple[float, float]]) -> list[float]:
     return [100 * one / total for one in wanted]
 
 
-def _measure(cell: Any, column: _Column) -> None:
+def _measure(cell: Any, column: _Column, drawing: float) -> None:
     names = (cell.get("class") or "").split()
     if "plotted" in names or "barcell" in names:
-        column.drawn, column.least = True, _DRAWING * (1.0 if "plotted" in names else 0.4)
+        column.drawn = True
+        column.least = max(column.least, drawing if "plotted" in names else _BAR)
         return
     words = 0.0
     longest = 0.0
@@ -92,11 +96,11 @@ def _measure(cell: Any, column: _Column) -> None:
         words += len(text)
         parts = [text] if kept or name else _BREAK.split(text)
         limit = 40 if kept else _NAME if name else _WORD
-        longest = max(longest, *(min(len(part), limit) * (1.12 if name else 1.0) for part in parts))
+        longest = max(longest, *(min(len(part), limit) * (1.05 if name else 1.0) for part in parts))
     if words <= _SHORT:
         longest = max(longest, words)
-    column.least = max(column.least, longest + 1.6)
-    column.most = max(column.most, min(words, _MOST) + 1.6, column.least)
+    column.least = max(column.least, longest + _PADDING)
+    column.most = max(column.most, min(words, _MOST) + _PADDING, column.least)
 
 
 def _texts(element: Any, kept: bool = False, name: bool = False) -> Iterator[tuple[str, bool, bool]]:

@@ -39,3 +39,9 @@ def test_all_forward_analyzers_cost_less_than_a_third_of_the_plain_forwards() ->
 def test_verifying_takes_half_a_second_and_hashing_little_more_than_sha256() -> None:
     done = subprocess.run([sys.executable, str(HERE / "verify.py")], check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.bench
+def test_a_printed_report_of_fifty_thousand_tensors_is_short_and_takes_seconds() -> None:
+    done = subprocess.run([sys.executable, str(HERE / "report_pdf.py")], check=False)
+    assert done.returncode == 0
