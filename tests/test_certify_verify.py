@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 sys.path.append(str(Path(__file__).parent / "certificates"))
@@ -17,7 +18,8 @@ sys.path.append(str(Path(__file__).parent / "certificates"))
 import packs
 from packs import FIRST, SECOND, floats, model_files, safetensors, write
 
-from afterburn_core.certify import aside
+from afterburn_core.certify import checks_pdf
+from afterburn_core.certify.aside import Aside, Job
 from afterburn_core.certify.checks import Check, Skip, checked
 from afterburn_core.certify.coverage import coverage
 from afterburn_core.certify.keys import public_pem
@@ -168,18 +170,40 @@ def test_whatever_a_check_raises_refuses_the_certificate() -> None:
     assert checked("pdf", lambda: Skip("why")).status == "skipped"
 
 
-def test_checks_made_in_a_child_come_back_and_a_child_that_dies_fails_them() -> None:
-    made = (Check(id="pdf", status="failed", message="größer", code="pdf.syntax", details=("a", "b")),)
-    assert aside.start(lambda: made, aside=True)() == made
-
-    def die() -> tuple[Check, ...]:
-        if os.getpid() != parent:
+def test_checks_made_in_a_child_come_back_and_a_child_that_dies_fails_them(tmp_path: Path) -> None:
+    def work(job: Job) -> tuple[Check, ...]:
+        if job.rerender:
             os.kill(os.getpid(), 9)
-        return (Check(id="pdf", status="failed", message="in place", code="internal"),)
+        said = f"{job.pack.name} {job.bundle!r} {job.key!r} {os.getpid() != parent}"
+        return (Check(id="pdf", status="failed", message=said, code="pdf.syntax", details=("größer", "b")),)
 
     parent = os.getpid()
-    (check,) = aside.start(die, aside=True)()
-    assert (check.status, check.code) == ("failed", "internal")
+    job = Job(pack=tmp_path / "ö\udcff", bundle=b"\xff", key=b"PEM", page=True, rerender=False)
+    with Aside(work) as aside:
+        if not aside.alive:
+            pytest.skip("threads are running here, so that nothing may fork")
+        assert aside.ask(job)() == (
+            Check(
+                id="pdf",
+                status="failed",
+                code="pdf.syntax",
+                details=("größer", "b"),  # type: ignore[arg-type]
+                message="ö\udcff b'\\xff' b'PEM' True",
+            ),
+        )
+        for _ in range(2):
+            (check,) = aside.ask(attrs.evolve(job, rerender=True))()
+            assert (check.status, check.code) == ("failed", "internal")
+
+
+def test_a_pack_is_checked_alike_with_and_without_a_child(tmp_path: Path, key: Path) -> None:
+    sound, hostile = packs.with_page(), dict(packs.with_page())
+    hostile["certificate.pdf"] = hostile["certificate.pdf"].replace(b"/Type", b"/Tipe", 1)
+    folders = [write(tmp_path / name, files) for name, files in (("sound", sound), ("hostile", hostile))]
+    with Aside(checks_pdf.pdf) as aside:
+        beside = [verify(folder, Request(key=key, aside=aside)) for folder in folders]
+    assert beside == [verify(folder, Request(key=key)) for folder in folders]
+    assert beside[0].verified and not beside[1].verified
 
 
 def test_every_code_is_documented_and_every_documented_one_exists(root: Path) -> None:

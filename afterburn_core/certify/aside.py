@@ -1,58 +1,142 @@
-"""Runs checks in a process of their own while others go on: a PDF library takes longer to import than all the rest.
+"""A second process that checks PDFs while the first one checks the rest: reading a PDF costs more than all of it.
 
-The child is a fork, so it starts at once and shares what is loaded. Where a system cannot fork, or threads are running,
-which a fork would lose, the work is done in place when its outcome is asked for.
+The process is a fork that loads its library at once, before anybody knows whether there is a PDF to check, and then
+waits for jobs. Where a system cannot fork, or threads are running, which a fork would lose, there is none, and whoever
+asked does the work itself.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
-from types import ModuleType
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import IO, Self
 
 import attrs
 
 from afterburn_core.certify.checks import Check
 
 _MOST_SECONDS = 180
-"""Of processor time."""
-
-Work = Callable[[], tuple[Check, ...]]
+"""Of processor time for one job. No genuine PDF takes it; a hostile one may send a reader in circles."""
 
 
-def start(work: Work, *, aside: bool) -> Work:
-    """Begins the work beside this process; the function returned waits for its checks."""
-    if not aside or not hasattr(os, "fork") or threading.active_count() > 1:
-        return work
-    readable, writable = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(readable)
-        _answer(work, writable)
-    os.close(writable)
-    return lambda: _collected(child, readable)
+@attrs.frozen(kw_only=True)
+class Job:
+    """A pack whose PDF is to be checked."""
+
+    pack: Path
+    bundle: bytes = attrs.field(repr=False)
+    """The certificate, whose signature was found to hold."""
+    key: bytes
+    """The public key in PEM, as the caller gave it."""
+    page: bool
+    """Whether the certificate says that it has a page."""
+    rerender: bool
 
 
-def _answer(work: Work, writable: int) -> None:
-    """In the child: writes the checks and ends the process, without the parent's way out."""
+Work = Callable[[Job], tuple[Check, ...]]
+
+
+class Aside:
+    """The process, ended when the context is left. Jobs are done one after the other."""
+
+    def __init__(self, work: Work) -> None:
+        self._child: int | None = None
+        if not hasattr(os, "fork") or threading.active_count() > 1:
+            return
+        to_child, to_parent = os.pipe(), os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(to_child[1])
+            os.close(to_parent[0])
+            _serve(work, to_child[0], to_parent[1])
+        os.close(to_child[0])
+        os.close(to_parent[1])
+        self._child = child
+        self._jobs: IO[str] = os.fdopen(to_child[1], "w", encoding="utf-8")
+        self._answers: IO[str] = os.fdopen(to_parent[0], "r", encoding="utf-8")
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process to ask."""
+        return self._child is not None
+
+    def ask(self, job: Job) -> Callable[[], tuple[Check, ...]]:
+        """Hands a job over; the function returned waits for its checks, and must be called before the next one."""
+        fields = {
+            **attrs.asdict(job),
+            "pack": str(job.pack),
+            "bundle": base64.b64encode(job.bundle).decode(),
+            "key": job.key.decode(),
+        }
+        try:
+            self._jobs.write(json.dumps(fields) + "\n")
+            self._jobs.flush()
+        except OSError:
+            return _died
+        return self._answer
+
+    def _answer(self) -> tuple[Check, ...]:
+        try:
+            entries = json.loads(self._answers.readline())
+        except (OSError, ValueError):  # it ended before it had written all
+            return _died()
+        return tuple(Check(**{**entry, "details": tuple(entry["details"])}) for entry in entries)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._child is not None:
+            os.kill(self._child, signal.SIGKILL)  # it may still be loading what nobody asked for
+            os.waitpid(self._child, 0)
+            self._child = None
+            self._answers.close()
+            with suppress(OSError):  # something may be left to be written to a process that has died
+                self._jobs.close()
+
+
+def _died() -> tuple[Check, ...]:
+    message = "could not be checked: the process that checks PDFs ended early"
+    return (Check(id="pdf", status="failed", message=message, code="internal"),)
+
+
+def _serve(work: Work, readable: int, writable: int) -> None:
+    """In the child: does one job after the other, and ends the process without the parent's way out."""
     try:
-        _limit_time()
         _without_network()
-        with os.fdopen(writable, "w", encoding="utf-8") as stream:
-            json.dump([attrs.asdict(check) for check in work()], stream)
+        with os.fdopen(readable, "r", encoding="utf-8") as jobs, os.fdopen(writable, "w", encoding="utf-8") as answers:
+            for line in jobs:
+                fields = json.loads(line)
+                decoded = {
+                    "pack": Path(fields["pack"]),
+                    "bundle": base64.b64decode(fields["bundle"]),
+                    "key": fields["key"].encode(),
+                }
+                _limit_time()
+                checks = work(Job(**{**fields, **decoded}))
+                answers.write(json.dumps([attrs.asdict(check) for check in checks]) + "\n")
+                answers.flush()
     finally:
         os._exit(0)
 
 
 def _limit_time() -> None:
-    """Ends the child after minutes of work, which no genuine PDF takes: a hostile one may send a reader in circles."""
     import resource
 
-    resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(used.ru_utime + used.ru_stime) + _MOST_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 class _StandIn(ModuleType):
@@ -76,17 +160,8 @@ def _without_network() -> None:
     sys.modules["aiohttp"] = _StandIn("aiohttp")
     try:
         import pyhanko.sign.validation  # noqa: F401
+
+        import afterburn_core.certify.pdf_check  # noqa: F401
     except Exception:  # noqa: BLE001 - whatever it is, the checks will meet it again and say so
         for name in sys.modules.keys() - before:
             del sys.modules[name]
-
-
-def _collected(child: int, readable: int) -> tuple[Check, ...]:
-    with os.fdopen(readable, "r", encoding="utf-8") as stream:
-        text = stream.read()
-    os.waitpid(child, 0)
-    try:
-        return tuple(Check(**{**entry, "details": tuple(entry["details"])}) for entry in json.loads(text))
-    except ValueError:  # it died before it had written all
-        message = "could not be checked: the process that checks PDFs ended early"
-        return (Check(id="pdf", status="failed", message=message, code="internal"),)

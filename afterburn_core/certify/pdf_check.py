@@ -139,8 +139,9 @@ def _check(pdf: bytes, bundle: bytes, key: EllipticCurvePublicKey, trust: _Trust
     _require_form(seal)
     _require_intact(seal)
     # from here on the file as it was sealed: what may follow is no part of it
-    signed = PdfFileReader(io.BytesIO(pdf[: seal.byte_range[2] + seal.byte_range[3]]), strict=True)
-    _require_validity(_only_signature(signed), trust)
+    end = seal.byte_range[2] + seal.byte_range[3]
+    signed = reader if end == len(pdf) else PdfFileReader(io.BytesIO(pdf[:end]), strict=True)
+    _require_validity(seal if signed is reader else _only_signature(signed), trust)
     require_still(signed.root)
     require_embedded(signed.root, bundle)
     require_metadata(signed)

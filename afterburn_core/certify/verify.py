@@ -7,16 +7,16 @@ from the pack.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from afterburn_core.certify import aside as beside
 from afterburn_core.certify import checks_among, checks_content, checks_files, checks_pdf
-from afterburn_core.certify.checks import Facts, Log, Outcome, Skip, Verification, strictly
+from afterburn_core.certify.aside import Aside, Job
+from afterburn_core.certify.checks import Check, Facts, Log, Outcome, Skip, Verification, strictly
 from afterburn_core.certify.encoding import Invalid, read
 from afterburn_core.certify.envelope import BUNDLE_NAME, DRAFT_NAME, Opened, open_bundle, open_payload, require_p256
 from afterburn_core.certify.statement import BASE_SUMS, TRAINED_SUMS
@@ -78,8 +78,8 @@ class Request:
     """Whether a check that was asked for and could not be made fails."""
     threads: int | None = None
     progress: Progress | None = None
-    aside: bool = False
-    """Whether the PDF may be checked in a process of its own, which saves time and needs a process without threads."""
+    aside: Aside | None = None
+    """The process that checks PDFs meanwhile; without it they are checked in this one."""
 
 
 def verify_all(packs: Sequence[Path], request: Request) -> tuple[Verification, ...]:
@@ -112,9 +112,7 @@ def _verified(pack: Path, request: Request) -> Verification:
     if known is None:
         return _refused(log, pack, "the content was refused")
     predicate = known[0]
-    page = beside.start(
-        lambda: checks_pdf.pdf(pack, bundle, key, predicate, rerender=request.rerender), aside=request.aside
-    )
+    page = _page(pack, bundle, key, predicate, request)
     log.note("verdicts", lambda: checks_content.verdicts(predicate))
     document = log.take(
         "result", lambda: checks_content.result(pack, predicate), "the document of the run that is named"
@@ -193,6 +191,24 @@ def _listing(entries: checks_files.Entries) -> str:
 def _format(known: tuple[Mapping[str, Any], Sequence[str]]) -> str:
     predicate, notes = known
     return "; ".join((f"version {predicate['schemaVersion']} of the format", *notes))
+
+
+def _page(
+    pack: Path, bundle: bytes, key: EllipticCurvePublicKey, predicate: Mapping[str, Any], request: Request
+) -> Callable[[], tuple[Check, ...]]:
+    """Begins the check of the PDF, where another process can do it, and gives what waits for it."""
+    from afterburn_core.certify.keys import public_pem
+
+    job = Job(
+        pack=pack,
+        bundle=bundle,
+        key=public_pem(key),
+        page=predicate["rendering"]["templateSha256"] is not None,
+        rerender=request.rerender,
+    )
+    if request.aside is not None and request.aside.alive:
+        return request.aside.ask(job)
+    return partial(checks_pdf.pdf, job)
 
 
 def _rejudged(document: bytes | None, pack: Path, predicate: Mapping[str, Any], request: Request) -> Outcome:

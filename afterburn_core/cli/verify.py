@@ -48,25 +48,26 @@ def verify(
     """
     if require_timestamp and tsa_root is None:
         raise click.UsageError("--require-timestamp needs --tsa-root: whose time is to be trusted?")
+    from afterburn_core.certify.aside import Aside
     from afterburn_core.certify.extras import extras
 
-    with extras("verifying a certificate"):
+    with Aside(_check_pdf) as aside, extras("verifying a certificate"):
         from afterburn_core.certify.verify import Request, verify_all
 
-    request = Request(
-        key=key,
-        model=model,
-        base=base,
-        rejudge=rejudge,
-        rerender=rerender,
-        require_timestamp=require_timestamp,
-        tsa_root=tsa_root,
-        strict=strict,
-        threads=threads,
-        progress=None if as_json else _Hashing(),
-        aside=True,
-    )
-    verifications = verify_all(packs, request)
+        request = Request(
+            key=key,
+            model=model,
+            base=base,
+            rejudge=rejudge,
+            rerender=rerender,
+            require_timestamp=require_timestamp,
+            tsa_root=tsa_root,
+            strict=strict,
+            threads=threads,
+            progress=None if as_json else _Hashing(),
+            aside=aside,
+        )
+        verifications = verify_all(packs, request)
     if as_json:
         import json
 
@@ -85,6 +86,13 @@ def verify(
             for line in lines(verification, width=width):
                 click.echo(line)
     ctx.exit(0 if all(verification.verified for verification in verifications) else 4)
+
+
+def _check_pdf(job: Any) -> Any:
+    """In a process of its own, which has loaded what it takes."""
+    from afterburn_core.certify.checks_pdf import pdf
+
+    return pdf(job)
 
 
 class _Hashing:
