@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ from afterburn_core.certify.verify import CHECKS, Request, verify
 from afterburn_core.cli.main import run
 from afterburn_core.errors import SubjectError
 
+HEAVY = {"cattrs", "jinja2", "jsonschema", "numpy", "pyhanko", "rich", "scipy", "torch", "weasyprint", "yaml"}
 NOT_OF_VERIFY = {"model.not_as_run", "result.findings", "oms.signature"}
 """Refusals to sign."""
 
@@ -204,6 +206,21 @@ def test_a_pack_is_checked_alike_with_and_without_a_child(tmp_path: Path, key: P
         beside = [verify(folder, Request(key=key, aside=aside)) for folder in folders]
     assert beside == [verify(folder, Request(key=key)) for folder in folders]
     assert beside[0].verified and not beside[1].verified
+
+
+def test_verifying_imports_what_it_needs_and_no_more(pack: Path, key: Path) -> None:
+    program = (
+        "import sys; from afterburn_core.cli.main import run\n"
+        f"code = run(['verify', {str(pack)!r}, '--key', {str(key)!r}])\n"
+        f"print(code, sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1:] == ["0 []"], done.stdout + done.stderr
+
+
+def test_every_check_has_its_line_in_the_manual(root: Path) -> None:
+    text = (root / "docs" / "verify.md").read_text(encoding="utf-8").partition("## What is checked")[2]
+    assert re.findall(r"^\| `(\w+)` \|", text.partition("##")[0], flags=re.MULTILINE) == list(CHECKS)
 
 
 def test_every_code_is_documented_and_every_documented_one_exists(root: Path) -> None:

@@ -45,7 +45,9 @@ def _rendered(job: Job) -> Outcome:
         reason = check_rendering(_file(job), job.bundle)
     except ConfigError as error:
         return Skip(str(error))
-    return "drawn again from the signed JSON, it is the same byte by byte" if reason is None else Skip(reason)
+    if reason is not None:
+        return Skip(f"not comparable: {reason}")
+    return "drawn again from the signed JSON, it is the same byte by byte"
 
 
 def _file(job: Job) -> bytes:

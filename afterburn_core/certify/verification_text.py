@@ -15,7 +15,7 @@ _MOST = 20  # details shown; JSON has them all
 
 _OUTCOMES = {
     "PASS": "every required test passed",
-    "FAIL": "the model failed",
+    "FAIL": "a test failed, and no waiver covers it",
     "INCOMPLETE": "not everything required was tested or decided",
 }
 

@@ -95,6 +95,9 @@ def _check_pdf(job: Any) -> Any:
     return pdf(job)
 
 
+_WORTH_SHOWING = 1 << 28  # bytes; fewer are hashed before a bar could be read
+
+
 class _Hashing:
     """Progress of hashing on standard error, made once there is something to hash: rich takes its time to import."""
 
@@ -104,7 +107,7 @@ class _Hashing:
     def begin(self, stage: str, total: int, unit: str) -> None:
         from afterburn_core.cli.progress import make_progress
 
-        self._progress = make_progress(quiet=False)
+        self._progress = make_progress(quiet=total < _WORTH_SHOWING)
         self._progress.begin(stage, total, unit)
 
     def advance(self, count: int) -> None:
