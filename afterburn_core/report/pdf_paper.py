@@ -34,7 +34,7 @@ class PaperLimits:
     """Rows of a table."""
     items: int = 60
     """Entries of a list."""
-    figures: int = 5
+    figures: int = 6
     """Passages of text among others of their kind."""
     folded_rows: int = 8
     """Rows of a table that a screen shows on request only."""
@@ -120,7 +120,7 @@ def _shorten(parent: Any, limits: PaperLimits, *, folded: bool) -> None:
         inner = folded or ("unfolded" in names and "opened" not in names)
         if child.tag == "table" and "whole" not in names:
             _cut_table(parent, child, limits.folded_rows if inner else limits.rows)
-        elif child.tag in ("ul", "ol", "dl"):
+        elif child.tag in ("ul", "ol", "dl") and "legend" not in names:
             _cut_list(parent, child, limits.folded_items if inner else limits.items)
         elif "stretches" in names:
             _cut_list(parent, child, limits.folded_figures if inner else limits.figures, kind="figure")

@@ -20,6 +20,8 @@ _WORD, _NAME, _SHORT = 15, 30, 15
 """Longest word, name in code and cell that are kept in one line where there is room; all break anywhere beyond."""
 _MOST = 150
 """Characters from which a cell asks for no more room."""
+_DIGITS = 1.15
+"""Width of a digit in characters of text."""
 _PADDING = 2.6
 """Characters that the space between columns takes the room of."""
 _DRAWING, _BAR = 34.0, 14.0
@@ -99,6 +101,8 @@ def _measure(cell: Any, column: _Column, drawing: float) -> None:
         longest = max(longest, *(min(len(part), limit) * (1.05 if name else 1.0) for part in parts))
     if words <= _SHORT:
         longest = max(longest, words)
+    if "num" in names:
+        longest *= _DIGITS
     column.least = max(column.least, longest + _PADDING)
     column.most = max(column.most, min(words, _MOST) + _PADDING, column.least)
 
