@@ -1,0 +1,1 @@
+"""Sparse dictionaries: which of their features did training switch on and off?"""

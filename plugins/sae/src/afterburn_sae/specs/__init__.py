@@ -1,0 +1,1 @@
+"""What the plugin declares, one module per part; none imports NumPy or torch."""
