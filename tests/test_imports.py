@@ -158,6 +158,7 @@ PUBLIC = (
     "afterburn_core.generation.model",
     "afterburn_core.judge.evidence",
     "afterburn_core.plugin",
+    "afterburn_core.plugin.registry",
     "afterburn_core.plugin.roles",
     "afterburn_core.probes",
     "afterburn_core.result",

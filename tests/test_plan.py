@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afterburn_core.errors import ConfigError, PluginError
 from afterburn_core.plugin.registry import Plugin, Registered, Registry
 from afterburn_core.plugin.specs import AnalyzerSpec, DetectorSpec
+from afterburn_core.run.asks import asked
 from afterburn_core.run.configuration import Settings
 from afterburn_core.run.needs import DOCUMENTS, DocumentsNeed, Need, WeightsNeed, merge_needs
 from afterburn_core.run.opening import open_pair
@@ -201,3 +203,48 @@ def test_planning_imports_no_torch_and_reads_no_weights(tmp_path: Path, flags: l
         ]
     else:
         assert "weight.delta" in finished.stdout
+
+
+def needs_of_width(width: int) -> tuple[Need, ...] | str | int:
+    """What the analyzer of the next test needs at a width of its options; 0 and below are slips."""
+    return (WeightsNeed(quantities=("tensors",)),) if width > 1 else "no width was given" if width else 0
+
+
+@attrs.frozen(kw_only=True)
+class Width:
+    width: int = 1
+
+
+def asks(options: Width) -> object:
+    return needs_of_width(options.width)
+
+
+def test_an_analyzer_is_planned_with_what_its_options_ask_for() -> None:
+    spec = AnalyzerSpec(
+        name="mine.wide",
+        summary="wide",
+        needs=(WeightsNeed(),),
+        metrics=(),
+        factory="mine:x",
+        options=Width,
+        asks=f"{asks.__module__}:asks",
+    )
+    plain, wide = analyzer("plain", DocumentsNeed()), Registered(spec=spec, plugin=PLUGIN)
+
+    settled = asked([plain, wide], {"mine.wide": {"width": 3}})
+    plan = make_plan(BOTH, settled.analyzers, (), idle=settled.idle)
+    assert settled.analyzers[0] is plain and plan.analyzers == ("mine.plain", "mine.wide")
+    (weights,) = (one for one in plan.passes if one.kind == "weights")
+    assert weights.need == WeightsNeed(quantities=("tensors",))
+
+    settled = asked([plain, wide], {})
+    plan = make_plan(BOTH, settled.analyzers, (), idle=settled.idle)
+    assert plan.analyzers == ("mine.plain",) and [one.kind for one in plan.passes] == ["documents"]
+    assert [(one.component, one.reason, one.applicable) for one in plan.skipped] == [
+        ("mine.wide", "no width was given", False)
+    ]
+
+    with pytest.raises(PluginError, match="mine.wide: .* answers 0, neither declared needs nor a reason"):
+        asked([wide], {"mine.wide": {"width": 0}})
+    with pytest.raises(ConfigError, match="unknown key 'widht', did you mean 'width'"):
+        asked([wide], {"mine.wide": {"widht": 2}})

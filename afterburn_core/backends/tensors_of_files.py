@@ -93,10 +93,11 @@ def _require_text(path: Path, name: str) -> None:
 
 
 def reader_of(path: Path, registry: Registry) -> str:
-    for registered in registry.specs("reader"):
+    readers = [registered for registered in registry.specs("reader") if registered.spec.of == "weights"]
+    for registered in readers:
         if path.name.endswith(tuple(registered.spec.suffixes)):
             return str(registered.spec.factory)
-    known = sorted(suffix for registered in registry.specs("reader") for suffix in registered.spec.suffixes)
+    known = sorted(suffix for registered in readers for suffix in registered.spec.suffixes)
     raise SubjectError(
         f"{path}: no installed reader for {path.suffix or 'files without suffix'!r}; known: {', '.join(known)}"
     )

@@ -64,6 +64,13 @@ class AnalyzerSpec:
     """Frozen attrs class with defaults for every field; unknown keys are refused."""
     preset: Preset = "quick"
     """Least preset in which it takes part; under a lesser one it is skipped and says so."""
+    asks: str | None = None
+    """`"module:attr"` of a function from its options to what it needs in a run with these: needs, each of a kind that
+    `needs` lists, or a text that says why it has nothing to do, such as that no file was named; then it is skipped.
+    Called when a run is planned, so it imports nothing heavy. Without it, `needs` is what it needs."""
+    example: str | None = None
+    """`"module:attr"` of a function `write(directory, base) -> options` that gives the options with which the
+    conformance kit puts it to work on the model in the directory `base`, and writes the files that they name."""
     version: int = 1
 
 
@@ -117,12 +124,16 @@ class BackendSpec:
 
 @attrs.frozen(kw_only=True)
 class ReaderSpec:
-    """Reads a file format of weights. `factory` names `read_index(path) -> WeightFile`."""
+    """Reads a file format: of weights, where `factory` names `read_index(path) -> WeightFile`, or of something that a
+    plugin has readers for (`of`), which then says what `factory` names."""
 
     name: str
     summary: str
     suffixes: tuple[str, ...]
+    """File name endings; weights are read by the first reader that has the file's."""
     factory: str
+    of: str = "weights"
+    """`dictionary`: sparse dictionaries, for the plugin `sae`."""
 
 
 @attrs.frozen(kw_only=True)

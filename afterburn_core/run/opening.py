@@ -8,6 +8,7 @@ from afterburn_core.backends.locate import adapter_base
 from afterburn_core.errors import ConfigError
 from afterburn_core.generation.asking import Asking, choose
 from afterburn_core.plugin.registry import Registered, Registry
+from afterburn_core.run.asks import asked
 from afterburn_core.run.configuration import Settings
 from afterburn_core.run.control_opening import Beside, close_controls, open_controls
 from afterburn_core.run.executor import available_cores
@@ -80,14 +81,15 @@ def open_pair(settings: Settings, registry: Registry) -> Opened:
 def _planned(
     settings: Settings, registry: Registry, base: OpenSubject, trained: OpenSubject, controls: tuple[Beside, ...]
 ) -> Opened:
-    analyzers, detectors = registry.specs("analyzer"), registry.specs("detector")
+    settled, detectors = asked(registry.specs("analyzer"), settings.options), registry.specs("detector")
+    analyzers = settled.analyzers
     pair = (base, trained)
-    needs = [need for r in analyzers for need in r.spec.needs]
-    asked = [need for need in needs if isinstance(need, GenerationNeed)]
+    needs = [need for r in analyzers if r.spec.name not in settled.idle for need in r.spec.needs]
+    written = [need for need in needs if isinstance(need, GenerationNeed)]
     read = any(isinstance(need, ForwardNeed) and {"prompt", "continuation"} & {*need.sources} for need in needs)
     asking = Asking()
-    if (asked or read) and all("generate" in subject.facts.capabilities for subject in pair):
-        wanted = sorted({name for need in asked for name in need.asks(settings.preset)})
+    if (written or read) and all("generate" in subject.facts.capabilities for subject in pair):
+        wanted = sorted({name for need in written for name in need.asks(settings.preset)})
         asking = choose(settings, registry, pair, wanted)
     material = material_of(settings, registry, pair, needs)
     decoding = decoding_of(settings)
@@ -106,6 +108,7 @@ def _planned(
         ),
         reading=material.reading(settings, asking, decoding),
         controls=controls,
+        idle=settled.idle,
     )
     _refuse_silent(controls, asking)
     return Opened(

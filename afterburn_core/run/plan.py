@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -128,13 +128,14 @@ def make_plan(
     writing: Writing | None = None,
     reading: Reading | None = None,
     controls: Sequence[Beside] = (),
+    idle: Mapping[str, str] | None = None,
 ) -> Plan:
     """The fewest passes that serve all needs. Pure: equal inputs give equal plans, whatever their order.
 
     An analyzer whose needs some subject cannot offer, or that the preset leaves out, is skipped with the reason,
     never dropped. `writing` is what the generation pass would ask; without it, or with no prompts, nobody is asked.
     `reading` is what the forward pass would read; without it there are no passages. `controls` change nothing of what
-    is planned for the pair.
+    is planned for the pair. `idle` says of analyzers by name why their options leave them nothing to do.
     """
     ordered = sorted(analyzers, key=lambda registered: registered.spec.name)
     written = writing or Writing()
@@ -156,14 +157,16 @@ def make_plan(
             elif "forward" in lacking:
                 reason += "; that takes a model directory with its tokenizer"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
+        elif (told := (idle or {}).get(spec.name)) is not None:
+            skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=told, applicable=False))
         elif any(isinstance(need, GenerationNeed) for need in spec.needs) and not written.prompts:
             reason = "needs prompts, and there are none; name some with --suite or --prompts"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
         elif any(isinstance(need, GenerationNeed) and need.judge for need in spec.needs) and not written.judge:
             reason = "needs a judge, and none is named; --judge names one"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))
-        elif (idle := unread(spec.needs, read)) is not None:
-            skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=idle, applicable=False))
+        elif (silent := unread(spec.needs, read)) is not None:
+            skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=silent, applicable=False))
         elif PRESETS.index(spec.preset) > PRESETS.index(preset):
             reason = f"takes part from preset {spec.preset} on; this run's is {preset}"
             skipped.append(Skipped(component=spec.name, plugin=registered.plugin.name, reason=reason, applicable=False))

@@ -58,9 +58,15 @@ def analyze_pair(spec: AnalyzerSpec, pair: Pair) -> AnalyzerOutput:
     return analyze(spec, observations(spec, weight_pairs(pair), document_pairs(pair), factor_items(pair)))
 
 
-def make_analyzer(spec: AnalyzerSpec, *, seed: int = SEED, subjects: tuple[Subject, ...] | None = None) -> Analyzer:
-    """A fresh analyzer with default options, begun."""
-    analyzer: Analyzer = load_factory(spec.factory)(build_options(spec.options, {}, spec.name))
+def make_analyzer(
+    spec: AnalyzerSpec,
+    *,
+    seed: int = SEED,
+    subjects: tuple[Subject, ...] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Analyzer:
+    """A fresh analyzer, begun; with default options where none are given."""
+    analyzer: Analyzer = load_factory(spec.factory)(build_options(spec.options, options or {}, spec.name))
     analyzer.begin(AnalyzerContext(subjects=subjects or SUBJECTS, seed=seed, documents=tiny_document))
     return analyzer
 

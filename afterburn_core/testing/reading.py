@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -44,9 +44,15 @@ def restricted(bundles: Sequence[Bundle], need: ForwardNeed) -> tuple[Bundle, ..
     return tuple(tuple(_restricted(item, need) for item in bundle if _handed(item, need)) for bundle in bundles)
 
 
-def analyze_bundles(spec: AnalyzerSpec, parts: Sequence[Sequence[Bundle]], *, seed: int = SEED) -> AnalyzerOutput:
+def analyze_bundles(
+    spec: AnalyzerSpec,
+    parts: Sequence[Sequence[Bundle]],
+    *,
+    seed: int = SEED,
+    options: Mapping[str, Any] | None = None,
+) -> AnalyzerOutput:
     """What is found by one analyzer per part, the later ones merged into the first in order."""
-    analyzers = [make_analyzer(spec, seed=seed) for _ in parts]
+    analyzers = [make_analyzer(spec, seed=seed, options=options) for _ in parts]
     for analyzer, part in zip(analyzers, parts, strict=True):
         for bundle in part:
             for item in bundle:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from afterburn_core.forward.model import ForwardBatch
+from afterburn_core.plugin.registry import load_factory
 from afterburn_core.plugin.roles import AnalyzerOutput
 from afterburn_core.run.needs import DocumentsNeed, ForwardNeed
 from afterburn_core.testing.checks.analyzer_output import check_value
@@ -54,7 +56,7 @@ def check_order_does_not_matter(target: Target) -> None:
     """The output is the same, up to rounding, whatever order the batches come in."""
     bundles = _bundles(target, "noise")
     expected = _output(target, "noise")
-    difference = unlike(expected, analyze_bundles(target.spec, [bundles[::-1]]))
+    difference = unlike(expected, _analyze(target, [bundles[::-1]]))
     expect(difference is None, f"batches in order and in reverse: {difference}")
 
 
@@ -71,7 +73,7 @@ def check_merge_equals_single_pass(target: Target) -> None:
         "in turn over three": [bundles[2::3], bundles[0::3], bundles[1::3]],
         "with one that saw nothing": [(), bundles],
     }.items():
-        difference = unlike(expected, analyze_bundles(target.spec, parts))
+        difference = unlike(expected, _analyze(target, parts))
         expect(difference is None, f"whole and {division}: {difference}")
 
 
@@ -83,7 +85,7 @@ def check_inputs_stay_untouched(target: Target) -> None:
     bundles = _bundles(target, "noise")
     before = [_picture(bundle) for bundle in bundles]
     with network_blocked() as attempts, watched_globals() as changed:
-        analyze_bundles(target.spec, [bundles])
+        _analyze(target, [bundles])
     expect(not attempts, f"tried {attempts[0] if attempts else ''}")
     expect(not changed, f"changed {', '.join(changed)}")
     expect(before == [_picture(bundle) for bundle in bundles], "a tensor of a batch was written into")
@@ -91,7 +93,7 @@ def check_inputs_stay_untouched(target: Target) -> None:
 
 def check_nothing_to_read_is_no_error(target: Target) -> None:
     """An analyzer that observed no batch finishes, with no measurements or undefined ones."""
-    for measurement in analyze_bundles(target.spec, [()]).measurements:
+    for measurement in _analyze(target, [()]).measurements:
         expect(
             measurement.value is None or measurement.value == 0, f"{measurement.id} is {measurement.value} of nothing"
         )
@@ -125,10 +127,28 @@ def _bundles(target: Target, name: str) -> tuple[Bundle, ...]:
 
 def _output(target: Target, name: str) -> AnalyzerOutput:
     bundles = _bundles(target, name)
-    output: AnalyzerOutput = target.workbench.keep(
-        ("output", target.name, name), lambda: analyze_bundles(target.spec, [bundles])
-    )
+    output: AnalyzerOutput = target.workbench.keep(("output", target.name, name), lambda: _analyze(target, [bundles]))
     return output
+
+
+def _analyze(target: Target, parts: Sequence[Sequence[Bundle]]) -> AnalyzerOutput:
+    return analyze_bundles(target.spec, parts, options=_options(target))
+
+
+def _options(target: Target) -> Mapping[str, Any] | None:
+    """Those that the spec's example gives, for an analyzer that does nothing without."""
+    example = target.spec.example
+    if example is None:
+        return None
+
+    def write() -> Mapping[str, Any]:
+        folder = target.workbench.directory / f"example-{target.name}"
+        folder.mkdir(parents=True, exist_ok=True)
+        options: Mapping[str, Any] = load_factory(example)(folder, target.workbench.pair("identity").base)
+        return options
+
+    found: Mapping[str, Any] = target.workbench.keep(("example", target.name), write)
+    return found
 
 
 def _picture(bundle: Sequence[object]) -> list[float]:
