@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from afterburn_core.judge.policy_model import Policy, Threshold
+from afterburn_core.judge.thresholds import outcomes
 from afterburn_core.result.model import Scope
 from afterburn_core.stats.contrast import Contrast, as_measurement, undefined
 from afterburn_core.stats.paired import (
@@ -352,6 +354,14 @@ class TestDocument:
         assert measurement.id == "behaviour.refusal.rate/base+trained/subset=safety"
         assert (measurement.status, measurement.value, measurement.n) == ("ok", 0.065, 200)
         assert (measurement.interval, measurement.test) == (contrast.interval, contrast.test)
+
+    def test_an_estimate_from_too_few_units_for_an_interval_is_not_taken_for_exact(self) -> None:
+        few = as_measurement(paired_contrast(np.zeros(5) + 0.25, seed=0), "m")
+        many = as_measurement(paired_contrast(np.zeros(40) + 0.25, seed=0), "m")
+        assert (few.value, few.interval, few.approximate) == (0.25, None, True)
+        assert many.interval is not None and not many.approximate
+        policy = Policy(thresholds=(Threshold(metric="m", at_most=0.5),))
+        assert [outcomes(policy, [one])[0].status for one in (few, many)] == ["INCONCLUSIVE", "PASS"]
 
     def test_an_undefined_contrast_becomes_an_undefined_measurement(self) -> None:
         measurement = as_measurement(undefined("no gold answer", 3), "behaviour.correct.rate", subjects=("base",))

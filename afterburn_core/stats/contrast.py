@@ -38,7 +38,11 @@ def undefined(reason: str, n: int = 0) -> Contrast:
 def as_measurement(
     contrast: Contrast, metric: str, *, subjects: tuple[str, ...] = ("base", "trained"), scope: Scope | None = None
 ) -> Measurement:
-    """The contrast as a measurement of `metric`; one without an estimate becomes `undefined`, with its reason."""
+    """The contrast as a measurement of `metric`; one without an estimate becomes `undefined`, with its reason.
+
+    An estimate without an interval is approximate: a few equal units say nothing of how far off it is, and without that
+    mark a threshold would take it for exact.
+    """
     place = Scope() if scope is None else scope
     known = contrast.estimate is not None
     return Measurement(
@@ -53,4 +57,5 @@ def as_measurement(
         interval=contrast.interval if known else None,
         test=contrast.test if known else None,
         effect=contrast.effect if known else None,
+        approximate=known and contrast.interval is None,
     )
