@@ -34,13 +34,17 @@ from vectors_pdf import Case  # noqa: E402
 from afterburn_core.certify.encoding import Invalid, canonical  # noqa: E402
 from afterburn_core.certify.envelope import BUNDLE_NAME, DRAFT_NAME, draft, seal  # noqa: E402
 from afterburn_core.certify.keys import FileSigner  # noqa: E402
-from afterburn_core.certify.page_fields import rounded  # noqa: E402
+from afterburn_core.certify.page_fields import blocks, rounded, table  # noqa: E402
 from afterburn_core.certify.pdf_check import check_pdf, check_rendering  # noqa: E402
 from afterburn_core.certify.pdf_sign import sign_pdf  # noqa: E402
 from afterburn_core.certify.render import LONGEST, render, rendering, rendering_differences  # noqa: E402
 from afterburn_core.errors import AfterburnError, ConfigError  # noqa: E402
 from afterburn_core.report.typesetting import printable, typeset  # noqa: E402
 
+DRAFT_DESCRIPTION = (
+    "UNSIGNED DRAFT. Draft of an audit attestation that nobody has signed. Not a certificate of conformity (Art. 44 AI "
+    "Act), not a CE marking, not legal advice."
+)
 NOTICE = (
     "Signed audit attestation. Not a certificate of conformity (Art. 44 AI Act), not a CE marking, not legal advice."
 )
@@ -249,9 +253,25 @@ def test_a_draft_says_so_on_every_page_and_carries_the_statement_under_its_own_n
     pdf = render(draft(canonical(statement)))
     pages = text_of(pdf).split("\f")[:-1]
     assert pages and all("UNSIGNED DRAFT" in " ".join(page.split()) for page in pages)
-    assert "UNSIGNED DRAFT" not in text_of(unsigned())
+    first = " ".join(pages[0].split())
+    assert DRAFT_DESCRIPTION in first and "Signed audit attestation" not in " ".join(pages)
+    assert "UNSIGNED DRAFT" not in text_of(unsigned()) and NOTICE in " ".join(text_of(unsigned()).split())
     with pikepdf.open(io.BytesIO(pdf)) as document:
         assert [str(name) for name in document.attachments] == [DRAFT_NAME]
+
+
+def test_lists_stay_lists_across_lines_and_short_values_are_not_broken() -> None:
+    (block,) = blocks({"names": [f"name{n}" for n in range(40)], "manifest": {"sha256": "0" * 64, "files": list("ab")}})
+    names = block.rows[0].cells
+    assert " ".join(cell.text for cell in names) == ", ".join(f"name{n}" for n in range(40)) and len(names) == 3
+    assert [row.label for row in block.rows] == ["Names", "Manifest, SHA-256", "Manifest, files"]
+    found = table("Files", [{"path": "a" * 40, "bytes": 1099361, "kind": "probe_set", "sha256": "0" * 64}])
+    share = {name: float(width) for name, width in found.columns}
+    characters_on_a_line = 168 / 1.6  # the block's width in mm over that of a digit at 7.6 pt
+    assert all(
+        share[name] / 100 * characters_on_a_line > len(text)
+        for name, text in [("Bytes", "1099361"), ("Kind", "probe_set")]
+    )
 
 
 # what strangers wrote ---------------------------------------------------------------------------------------------

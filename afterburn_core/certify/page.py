@@ -99,6 +99,8 @@ class Page:
     facts: tuple[Section, ...]
     """Models, relation, training and so on, after the tests."""
     groups: tuple[Group, ...]
+    not_run: int
+    """Tests that are in no group, since nothing was measured."""
     tests: tuple[Tested, ...]
     rule: str
     limitations: tuple[str, ...]
@@ -139,6 +141,7 @@ def page(statement: Mapping[str, Any], payload: bytes, *, draft: bool, timestamp
         tiers=_TIERS,
         facts=tuple(_facts(predicate, statement)),
         groups=groups(tests, bar),
+        not_run=sum(test["verdict"] == "NOT_RUN" for test in tests),
         tests=tuple(row for row in rows(tests, bar) if row.full),
         rule=str(summary.get("rule") or summary.get("overallRule") or ""),
         limitations=_texts(predicate["limitations"]),

@@ -42,6 +42,8 @@ _LABELS = {
     "planSha256": "Plan",
     "probeSetsNotAsked": "Probe sets not asked",
     "ranVersion": "Version that ran",
+    "sbomSha256": "SBOM SHA-256",
+    "sha256": "SHA-256",
     "sourceUri": "Source",
 }
 
@@ -125,6 +127,12 @@ def label(key: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def _inside(key: str) -> str:
+    """A label that follows another one: in lower case, but for abbreviations."""
+    text = label(key)
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
+
+
 def exact(value: float) -> str:
     """A number as the canonical JSON has it."""
     return canonical(value).decode("ascii")
@@ -163,7 +171,10 @@ def table(title: str, entries: Sequence[Mapping[str, Any]]) -> Table:
 def _widths(columns: Sequence[Sequence[str]]) -> list[str]:
     """Shares of the width by what the columns hold: a digest on one line, a number in little room."""
     longest = 52 if sum(any(len(text) > 52 for text in column) for column in columns) < 2 else 34
-    weights = [max(8.5, *(min(len(text), longest) for text in column)) for column in columns]
+    # short words and numbers get room to spare, so that none is broken in two
+    weights = [
+        max(8.5, *(min(max(len(text), min(len(text) + 2, 14)), longest) for text in column)) for column in columns
+    ]
     return [f"{100 * weight / sum(weights):.1f}" for weight in weights]
 
 
@@ -181,11 +192,11 @@ def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
     for key, item in _ordered(value):
         if key == "origin":
             continue
-        name = f"{prefix}, {label(key)[:1].lower()}{label(key)[1:]}" if prefix else label(key)
+        name = f"{prefix}, {_inside(key)}" if prefix else label(key)
         if isinstance(item, Mapping) and not item:
             yield name, (Cell(text="none", kind="absent"),)
         elif isinstance(item, Mapping) and _is_short(item):
-            yield name, (Cell(text="; ".join(f"{label(k).lower()} {cell(v).text}" for k, v in _ordered(item))),)
+            yield name, (Cell(text="; ".join(f"{_inside(k)} {cell(v).text}" for k, v in _ordered(item))),)
         elif isinstance(item, Mapping):
             yield from _leaves(item, name)
         elif isinstance(item, list | tuple):
@@ -205,7 +216,11 @@ def _listed(name: str, key: str, items: Sequence[Any]) -> Table | tuple[Cell, ..
         shown.append(Cell(text=f"and {len(items) - most} more in the embedded file", kind="absent"))
     if all(len(one.text) < 60 for one in shown):
         chunks = [shown[place : place + _WORDS_IN_CELL] for place in range(0, len(shown), _WORDS_IN_CELL)]
-        return tuple(Cell(text=", ".join(one.text for one in chunk), kind=chunk[0].kind) for chunk in chunks)
+        lines = [", ".join(one.text for one in chunk) for chunk in chunks]
+        return tuple(
+            Cell(text=line if chunk is chunks[-1] else f"{line},", kind=chunk[0].kind)
+            for line, chunk in zip(lines, chunks, strict=True)
+        )
     return tuple(shown)
 
 
@@ -228,7 +243,7 @@ def _flat(entry: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
     for key, item in _ordered(entry):
         if key == "origin":
             continue
-        name = f"{prefix}, {label(key).lower()}" if prefix else label(key)
+        name = f"{prefix}, {_inside(key)}" if prefix else label(key)
         if isinstance(item, Mapping) and item:
             yield from _flat(item, name)
         else:

@@ -18,7 +18,7 @@ from afterburn_core.certify.encoding import Invalid, b64_decode, parse
 from afterburn_core.certify.envelope import BUNDLE_NAME, DRAFT_NAME, open_payload
 from afterburn_core.certify.page import Page, page
 from afterburn_core.certify.page_fields import exact
-from afterburn_core.certify.wording import COVERAGE_NOTICE, DRAFT_NOTICE, NOTICE
+from afterburn_core.certify.wording import COVERAGE_NOTICE, DRAFT_DESCRIPTION, DRAFT_NOTICE, NOTICE
 from afterburn_core.report.typesetting import EmbeddedFile, printable, typeset, versions
 from afterburn_core.resources import template_dir
 
@@ -133,7 +133,11 @@ def _html(content: Page) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template(_TEMPLATE).render(
-        page=content, notice=NOTICE, draft_notice=DRAFT_NOTICE, coverage_notice=COVERAGE_NOTICE
+        page=content,
+        notice=NOTICE,
+        draft_notice=DRAFT_NOTICE,
+        draft_description=DRAFT_DESCRIPTION,
+        coverage_notice=COVERAGE_NOTICE,
     )
 
 

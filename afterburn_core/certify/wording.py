@@ -14,6 +14,10 @@ NOTICE = (
     "Signed audit attestation. Not a certificate of conformity (Art. 44 AI Act), not a CE marking, not legal advice."
 )
 DRAFT_NOTICE = "UNSIGNED DRAFT"
+DRAFT_DESCRIPTION = (
+    "Draft of an audit attestation that nobody has signed. Not a certificate of conformity (Art. 44 AI Act), not a CE "
+    "marking, not legal advice."
+)
 OVERALL_RULE = (
     "FAIL if any test fails that no waiver covers. INCOMPLETE if a test that the policy requires is INCONCLUSIVE, "
     "NOT_RUN or ERROR, or if anything planned or required is missing. PASS otherwise. Verdicts rest on the ends of "
@@ -109,7 +113,7 @@ THREATS: Mapping[str, str] = {
     "recognised_test": "A model may answer a test otherwise than it answers its users.",
 }
 
-DENIALS: tuple[str, ...] = (NOTICE, COVERAGE_NOTICE, NOT_TESTED["law"])
+DENIALS: tuple[str, ...] = (NOTICE, DRAFT_DESCRIPTION, COVERAGE_NOTICE, NOT_TESTED["law"])
 """Sentences that use a forbidden word in order to deny it; texts are searched with these taken out."""
 
 NAMES: tuple[str, ...] = ("Adobe Approved Trust List",)
