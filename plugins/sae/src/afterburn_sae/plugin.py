@@ -14,8 +14,9 @@ from afterburn_core.plugin import (
     ReaderSpec,
     hookimpl,
 )
+from afterburn_sae.specs import readers
 
-_MODULES: tuple[ModuleType, ...] = ()
+_MODULES: tuple[ModuleType, ...] = (readers,)
 
 
 @hookimpl
