@@ -137,7 +137,7 @@ def test_keys_that_cannot_be_used_are_refused_in_one_line_that_says_why(made: Pa
     for content, message in (
         (plain, "the key is not encrypted; encrypt it with `openssl pkcs8 -topk8"),
         (other, "the key is on secp384r1; certificates are signed on P-256 alone; make one with `afterburn keygen`"),
-        ((made / "seal.pub").read_bytes(), "no private key in PEM"),
+        ((made / "seal.pub").read_bytes(), "no private key in PEM (this is a public key; the private one"),
         (b"\0" * 100_000, "larger than the 65536 bytes"),
     ):
         file = tmp_path / "some.key"
@@ -151,6 +151,12 @@ def test_keys_that_cannot_be_used_are_refused_in_one_line_that_says_why(made: Pa
         load_signer(made / "seal.key", lambda: "wrong " + PASSPHRASE)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_signer(tmp_path / "missing.key", lambda: PASSPHRASE)
+    with pytest.raises(ConfigError, match="no private key in PEM"):  # and not that others may read it
+        load_signer(made / "seal.pub", lambda: PASSPHRASE)
+    with pytest.raises(ConfigError, match="is a directory; name the key's file in it, such as .*seal.key"):
+        load_signer(made, lambda: PASSPHRASE)
+    with pytest.raises(Invalid, match="this is a certificate; take its key out: openssl x509 -in seal.crt"):
+        load_public_key(made / "seal.crt")
 
 
 def test_a_key_on_the_command_line_is_refused_and_not_repeated() -> None:

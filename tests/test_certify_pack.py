@@ -149,7 +149,7 @@ def test_without_a_key_it_is_an_unsigned_draft_that_no_verifier_accepts(
     certify: Callable[..., Any], weighed: Path, key: Path, tmp_path: Path
 ) -> None:
     code, out, _ = certify(weighed, tmp_path / "draft", signed=False)
-    assert code == 0 and "UNSIGNED DRAFT" in out
+    assert code == 0 and "UNSIGNED DRAFT" in out and "without --declaration: no issuer" in out
     predicate = json.loads((tmp_path / "draft" / "certificate.draft.json").read_bytes())["predicate"]
     assert predicate["seal"] == {"origin": "measured", "state": "draft", "keyFingerprint": None, "trust": "none"}
     assert "unsigned" in {entry["id"] for entry in predicate["limitations"]}

@@ -137,6 +137,15 @@ def test_a_person_reads_it_at_sixty_columns(pack: Path, key: Path) -> None:
     assert "whether the key is the issuer's, it cannot show" in whole
 
 
+def test_names_that_a_certificate_does_not_give_are_told_as_such_and_null_for_machines(
+    pack: Path, key: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert packs.sound_statement()["predicate"]["issuer"]["legalName"] is None
+    code, document = machine([str(pack), "--key", str(key)], capsys)
+    assert code == 0 and document["packs"][0]["certificate"]["issuer"] is None
+    assert "signed for an issuer that gives no name" in " ".join(lines(verify(pack, Request(key=key)), width=200))
+
+
 def test_a_failed_verification_ends_with_that_and_shows_nothing_of_the_certificate(pack: Path, tmp_path: Path) -> None:
     (tmp_path / "other.pub").write_bytes(public_pem(packs.pki.key("attacker").public_key()))
     text = list(lines(verify(pack, Request(key=tmp_path / "other.pub")), width=80))

@@ -45,11 +45,13 @@ class Facts:
     """SHA-256 of the signed payload: which certificate this is."""
     certificate_id: str
     issued_at: str
-    issuer: str
-    role: str
-    model: str
+    issuer: str | None
+    """Legal name; `None` where the certificate gives none."""
+    role: str | None
+    model: str | None
     """Name of the trained model."""
-    base: str
+    base: str | None
+    """Name of the base model; `None` where there was none."""
     overall: str
     """PASS, FAIL or INCOMPLETE."""
     counts: Mapping[str, int]

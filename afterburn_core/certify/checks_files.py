@@ -38,7 +38,9 @@ def subject(statement: Mapping[str, Any], sums: bytes, name: str) -> Entries:
     if not isinstance(digest, dict) or set(digest) != {"sha256"} or not isinstance(digest["sha256"], str):
         raise Invalid("subject.digest_kind", "the subject's digest must be its sha256 and nothing else")
     if digest["sha256"] != hashlib.sha256(sums).hexdigest():
-        raise Invalid("subject.digest", f"{name} is not the list of files that was signed: it belongs to another model")
+        raise Invalid(
+            "subject.digest", f"{name} is not the list of files that was signed: it was changed, or is another model's"
+        )
     return parse_sums(sums)
 
 

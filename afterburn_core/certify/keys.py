@@ -116,13 +116,16 @@ def load_signer(path: Path, passphrase: Callable[[], str]) -> FileSigner:
         raise ConfigError(
             "a key itself was given where the path of its file belongs; your shell may keep it in its history"
         )
-    _require_private(path)
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a directory; name the key's file in it, such as {path / 'seal.key'}")
     try:
         data = read(path, what="the key", limit=KEY_LIMIT)
     except Invalid as error:
         raise ConfigError(str(error)) from error
     if b"PRIVATE KEY-----" not in data:
-        raise ConfigError(f"{path}: no private key in PEM")
+        hint = " (this is a public key; the private one beside it signs)" if b"PUBLIC KEY-----" in data else ""
+        raise ConfigError(f"{path}: no private key in PEM{hint}")
+    _require_private(path)
     if b"ENCRYPTED" not in data:
         raise ConfigError(f"{path}: the key is not encrypted; {_ENCRYPT}")
     try:
@@ -147,7 +150,11 @@ def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
     try:
         key = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
-        hint = " (this is a private key, which no verifier should have)" if b"PRIVATE KEY" in data else ""
+        hint = ""
+        if b"PRIVATE KEY" in data:
+            hint = " (this is a private key, which no verifier should have)"
+        elif b"CERTIFICATE-----" in data:
+            hint = f" (this is a certificate; take its key out: openssl x509 -in {path.name} -pubkey -noout)"
         raise Invalid("key.unreadable", f"{path.name}: no public key in PEM{hint}") from error
     require_p256(key)
     return key  # type: ignore[return-value]  # just checked

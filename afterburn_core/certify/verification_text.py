@@ -39,7 +39,8 @@ def _shortened(path: str, width: int) -> str:
 
 def _about(facts: Facts) -> str:
     return clipped(
-        f"{facts.model} compared with {facts.base}; signed for {facts.issuer} ({facts.role}), "
+        f"{facts.model or 'a model'} compared with {facts.base or 'no base model'}; "
+        f"signed for {facts.issuer or 'an issuer that gives no name'} ({facts.role or 'role not stated'}), "
         f"issued {facts.issued_at}, id {facts.certificate_id}"
     )
 

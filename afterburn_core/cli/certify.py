@@ -25,7 +25,13 @@ _PATH = click.Path(path_type=Path)
 @click.option("--certificate", type=_PATH, help="X.509 certificate of the key; seal.crt beside the key unless given.")
 @click.option("--chain", "chain_path", type=_PATH, help="Its issuers; root.crt beside the key unless given.")
 @click.option("--declaration", type=_PATH, help="What you state of models and training; --init writes a template.")
-@click.option("--policy", "policy_path", type=_PATH, help="Policy to judge under, in place of the run's own.")
+@click.option(
+    "--policy",
+    "policy_path",
+    type=_PATH,
+    metavar="FILE|NAME",
+    help="Policy to judge under, in place of the run's own; a file, or the name of a shipped one.",
+)
 @click.option("--trained", type=_PATH, help="The trained model's directory, where the run does not know it.")
 @click.option("--base", type=_PATH, help="The base model's directory, likewise.")
 @click.option("--timestamp-url", metavar="URL", help="RFC 3161 service to ask for a timestamp.")
@@ -132,6 +138,8 @@ def certify(
     click.echo(f"{issued.overall}: {counted}")
     for name in issued.files:
         click.echo(f"written: {issued.directory / name}")
+    if declaration is None:
+        click.echo("without --declaration: no issuer, no responsible person and no training data are named in it")
     if issued.identity is None:
         click.echo("UNSIGNED DRAFT: nobody vouches for it; sign it with --key (afterburn keygen makes one)")
     else:

@@ -82,7 +82,9 @@ def verify(
         from afterburn_core.certify.verification_text import lines
 
         width = min(shutil.get_terminal_size((100, 24)).columns, 100)
-        for verification in verifications:
+        for place, verification in enumerate(verifications):
+            if place:
+                click.echo()
             for line in lines(verification, width=width):
                 click.echo(line)
     ctx.exit(0 if all(verification.verified for verification in verifications) else 4)
