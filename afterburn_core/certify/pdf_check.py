@@ -23,6 +23,7 @@ from afterburn_core.certify.encoding import Invalid
 from afterburn_core.certify.extras import extras
 from afterburn_core.certify.pdf_chain import anchors, as_anchors, require_usable
 from afterburn_core.certify.pdf_content import at, require_embedded, require_metadata, require_still
+from afterburn_core.certify.pdf_update import require_only_seal
 from afterburn_core.errors import AfterburnError
 
 if TYPE_CHECKING:
@@ -69,7 +70,11 @@ def check_pdf(
 
 
 def check_rendering(pdf: bytes, bundle: bytes) -> str | None:
-    """Passes when the pages are what this installation renders from `bundle`; the seal may follow.
+    """Passes when the pages are what this installation renders from `bundle`; nothing but the seal may follow.
+
+    Args:
+        pdf: a file that `check_pdf` accepted.
+        bundle: the certificate.
 
     Returns:
         `None`, or why the two cannot be compared: another release of the templates or of a library made the file.
@@ -90,6 +95,11 @@ def check_rendering(pdf: bytes, bundle: bytes) -> str | None:
         raise Invalid("pdf.rendering", f"the certificate cannot be rendered: {error}") from error
     if not pdf.startswith(expected):
         raise Invalid("pdf.rendering", "the PDF's pages are not the rendering of this certificate")
+    with _only_invalid():
+        from pyhanko.pdf_utils.reader import PdfFileReader
+
+        end = _end(_only_signature(PdfFileReader(io.BytesIO(pdf), strict=True)))
+        require_only_seal(pdf[:end], expected)
     return None
 
 
@@ -139,7 +149,7 @@ def _check(pdf: bytes, bundle: bytes, key: EllipticCurvePublicKey, trust: _Trust
     _require_form(seal)
     _require_intact(seal)
     # from here on the file as it was sealed: what may follow is no part of it
-    end = seal.byte_range[2] + seal.byte_range[3]
+    end = _end(seal)
     signed = reader if end == len(pdf) else PdfFileReader(io.BytesIO(pdf[:end]), strict=True)
     _require_validity(seal if signed is reader else _only_signature(signed), trust)
     require_still(signed.root)
@@ -161,6 +171,11 @@ def _only_signature(reader: Any) -> Any:
     if len(seals) != 1:
         raise Invalid("pdf.signature_form", "the signature is of a form that is not ours (PAdES: ETSI.CAdES.detached)")
     return seals[0]
+
+
+def _end(seal: Any) -> int:
+    """Bytes of the file as it was sealed."""
+    return int(seal.byte_range[2] + seal.byte_range[3])
 
 
 def _require_key(seal: Any, key: EllipticCurvePublicKey) -> None:

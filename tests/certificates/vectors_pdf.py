@@ -458,6 +458,13 @@ def cases() -> tuple[Case, ...]:
             make=_page_says_otherwise,
             rerender=True,
         ),
+        Case(
+            id="F07",
+            name="f07_page_replaced_under_the_seal_fail",
+            code="pdf.rendering",
+            make=lambda: by_issuer(updated(rendering(), _overlay)),
+            rerender=True,
+        ),
     ]
     return tuple(found)
 
