@@ -155,6 +155,7 @@ PUBLIC = (
     "afterburn_core.forward.live",
     "afterburn_core.forward.model",
     "afterburn_core.forward.scores",
+    "afterburn_core.forward.streaming",
     "afterburn_core.generation.model",
     "afterburn_core.judge.evidence",
     "afterburn_core.plugin",

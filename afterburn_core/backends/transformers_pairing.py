@@ -6,7 +6,7 @@ All from configurations, tokenizers and the sizes of files.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -90,6 +90,8 @@ class Pairing:
     serving: Serving
     seed: int
     notes: tuple[str, ...]
+    only: Literal["base", "trained"] | None = None
+    """The one side that is read (`Wanted.only`)."""
 
 
 def pair(
@@ -125,6 +127,8 @@ def pair(
     if causal:
         mode = template_mode(template, read_documents(source.origin.tokenizer)["chat_template"], source.label)
     chosen = arrangement or _arranged(base, trained, first, second, serving)
+    if wanted.only is not None:
+        chosen = "side_by_side"  # with a place that stays empty
     if chosen == "adapter" and not _toggles(base, trained, second):
         raise SubjectError(f"{second.label}: is no adapter that can be switched off to give {first.label}")
     controls, refused = one_of_each(trained, second, wanted.controls, chosen, dtype, first.bytes, serving)
@@ -153,6 +157,7 @@ def pair(
         serving=serving,
         seed=seed,
         notes=(*told, *refused, *told_of),
+        only=wanted.only,
     )
 
 

@@ -87,6 +87,8 @@ class TransformersReader:
     @property
     def subjects(self) -> tuple[str, ...]:
         """See `PairReader.subjects`."""
+        if self._pairing.only is not None:
+            return (self._pairing.only,)
         return ("base", "trained", *(f"control:{kind}" for kind in self._pairing.controls))
 
     @property
@@ -144,7 +146,7 @@ class TransformersReader:
             "engine": f"transformers {transformers.__version__}",
             "dtype": self._pairing.dtype,
             "device": self.device.split(":")[0],
-            "arrangement": self.arrangement,
+            "arrangement": "alone" if self._pairing.only is not None else self.arrangement,
             "vocabulary": self.vocabulary,
             "attention": self._attention,
             "head": None if not self._logits else "on final states" if all(heads) else "whole model",
@@ -183,6 +185,9 @@ class TransformersReader:
                 f"{pairing.trained.label}: a text has token id {highest}, and the models have weights for "
                 f"{self.vocabulary}; save tokenizer and model together"
             )
+        if pairing.only is not None:
+            self._stances[pairing.only] = self._load(pairing.only, batches, wanted), Stance()
+            return
         if pairing.arrangement == "in_turn":
             base = self._load("base", batches, wanted)
             self._spilled = InTurn(

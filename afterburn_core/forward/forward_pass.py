@@ -10,8 +10,8 @@ the control read as `trained`. Such controls are read one at a time while base's
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol, cast
 
 import attrs
 
@@ -77,6 +77,11 @@ class ForwardPass:
     """Padded tokens of a batch; `None` leaves it to the kind of device."""
     reader: Mapping[str, Any] = attrs.field(factory=dict)
     """Further keywords of the backend's reader, such as a forced arrangement."""
+    order: Callable[[Sequence[Encoded], int], Sequence[Packed]] | None = None
+    """Gives the batches in the order in which one reader takes them, from the passages and the padded tokens of a
+    batch; the same batch may come again. `None`: by source and length, each once."""
+    only: Literal["base", "trained"] | None = None
+    """The one side that riders look at (`Wanted.only`)."""
 
     def run(
         self,
@@ -110,7 +115,7 @@ class ForwardPass:
         riders: Sequence[Rider],
         drawn: Sequence[Drawn],
     ) -> tuple[ForwardRead, tuple[Drawn, ...]]:
-        wanted = _wanted(riders, drawn)
+        wanted = attrs.evolve(_wanted(riders, drawn), only=self.only)
         readers = [self._open(base, trained, wanted, device) for device in self.devices]
         try:
             with kept_heap():
@@ -140,8 +145,9 @@ class ForwardPass:
         work = _Work(readers, riders, self.progress)
         interrupted = False
         try:
+            distinct = tuple({batch.number: batch for batch in batches}.values())
             for reader in readers:
-                reader.prepare(batches, wanted, self.progress)
+                reader.prepare(distinct, wanted, self.progress)
             beside = len(first.drawn)
             who = "both models" if not beside else f"both models and {beside} control{'s' * (beside > 1)}"
             self.progress.begin(f"{who} read", computed, "tokens")
@@ -176,6 +182,8 @@ class ForwardPass:
 
         kind = self.devices[0].split(":")[0]
         budget = self.batch_tokens or _BATCH_TOKENS.get(kind, _BATCH_TOKENS["cpu"])
+        if self.order is not None:
+            return tuple(self.order(encoded, budget))
         sources = sorted({one.passage.source for one in encoded})
         packed = [
             batch

@@ -47,6 +47,9 @@ def observe_batch(
 
     with torch.inference_mode():
         readings = dict(reader.read(batch))
+        if len(readings) == 1:  # nobody looks at the other side (`Wanted.only`)
+            (alone,) = readings.values()
+            readings = {"base": alone, "trained": alone}
         rows = rows_of(batch, reader.device, speller(reader.tokenizer))
         if observers:
             _hand_out(reader, rows, readings, observers)

@@ -35,15 +35,31 @@ SAMPLES: Mapping[Preset, int | None] = {"quick": 1, "standard": 2, "full": None}
 def texts_of(settings: Settings, registry: Registry) -> tuple[AskedSet, ...]:
     """The texts of a run: the user's corpora, else the sets of passages that are read by default, sorted by name.
 
-    The default sets belong to a plugin; where the run leaves that plugin out, its texts are read all the same.
-
     Raises:
         ConfigError: a corpus is missing or faulty, or two have one name.
         ProbeError: a plugin's set is faulty.
     """
-    n = TEXTS[settings.preset]
-    if settings.corpus:
-        found = sorted((_corpus(one, settings, n, registry) for one in settings.corpus), key=lambda s: s.name)
+    return _texts_named(settings.corpus, settings.seed, TEXTS[settings.preset], registry)
+
+
+def read_texts(
+    corpus: Sequence[str], *, seed: int, n: int, registry: Registry
+) -> tuple[tuple[AskedSet, tuple[Passage, ...]], ...]:
+    """The corpora, or the default sets, each with its passages; at most `n` of each.
+
+    Raises:
+        ConfigError, ProbeError: as `texts_of`.
+    """
+    return tuple((one, tuple(_texts(one, "text"))) for one in _texts_named(corpus, seed, n, registry))
+
+
+def _texts_named(corpus: Sequence[str], seed: int, n: int, registry: Registry) -> tuple[AskedSet, ...]:
+    """Corpora, else default sets.
+
+    The default sets belong to a plugin; where the run leaves that plugin out, its texts are read all the same.
+    """
+    if corpus:
+        found = sorted((_corpus(one, seed, n, registry) for one in corpus), key=lambda s: s.name)
         for left, right in pairwise(found):
             if left.name == right.name:
                 raise ConfigError(f"two corpora are called {left.name!r}; rename one of them")
@@ -54,10 +70,10 @@ def texts_of(settings: Settings, registry: Registry) -> tuple[AskedSet, ...]:
 
         registry = Registry.discover()
         names = _default_texts(registry)
-    return tuple(draw(name, seed=settings.seed, n=n, registry=registry) for name in names)
+    return tuple(draw(name, seed=seed, n=n, registry=registry) for name in names)
 
 
-def _corpus(named: str, settings: Settings, n: int, registry: Registry) -> AskedSet:
+def _corpus(named: str, seed: int, n: int, registry: Registry) -> AskedSet:
     """A corpus by its path, or a set of passages by its name: `organisms.plain:120`."""
     from afterburn_core.forward.corpus import read_corpus
     from afterburn_core.plugin.registry import Registry
@@ -67,11 +83,11 @@ def _corpus(named: str, settings: Settings, n: int, registry: Registry) -> Asked
         for known in (registry, Registry.discover()):  # its plugin need not take part
             sets = {r.spec.name for r in known.specs("probe_set") if r.spec.use == "passages"}
             if short in sets | {name.partition(".")[2] for name in sets}:
-                return select([named], (), seed=settings.seed, n=n, registry=known)[0]
+                return select([named], (), seed=seed, n=n, registry=known)[0]
             asked = {r.spec.name for r in known.specs("probe_set")} - sets
             if short in asked | {name.partition(".")[2] for name in asked}:
                 raise ConfigError(f"--corpus {named}: is a set of questions; ask it with --suite, or name texts")
-    return read_corpus(named, seed=settings.seed, n=n)
+    return read_corpus(named, seed=seed, n=n)
 
 
 def given_of(names: Iterable[str], settings: Settings, registry: Registry) -> tuple[AskedSet, ...]:

@@ -31,6 +31,9 @@ class Wanted:
     """One null of each kind, read with every batch."""
     drawn: tuple[Drawn, ...] = ()
     """Further nulls, which are read one at a time (`PairReader.read_drawn`)."""
+    only: Literal["base", "trained"] | None = None
+    """The one side whose activations are looked at. A reader may leave the other unread, and `read` gives this alone;
+    one that reads both all the same is slower and not wrong."""
 
 
 class SideReading(Protocol):

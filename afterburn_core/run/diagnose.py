@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 
 from afterburn_core import __version__
-from afterburn_core.errors import AfterburnError, ConfigError
+from afterburn_core.errors import AfterburnError
 from afterburn_core.judge.detect import detect, metric_descriptors, rule_descriptors
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.judge.policy import Policy, load_policy, overridden
@@ -32,6 +32,7 @@ from afterburn_core.run.cache import cache_key
 from afterburn_core.run.caches import open_caches
 from afterburn_core.run.companions import companions_of
 from afterburn_core.run.configuration import Settings, refuse_unknown_options
+from afterburn_core.run.devices import named_device
 from afterburn_core.run.digests import digest_files, file_state, require_unchanged
 from afterburn_core.run.directory import RESULT, artifact_reader, prepare, write_artifacts
 from afterburn_core.run.execute import Bench, Collected, execute
@@ -44,9 +45,6 @@ from afterburn_core.run.provenance import configuration, decoding_of, environmen
 from afterburn_core.run.subjects import OpenSubject, describe
 from afterburn_core.run.workload import MODELS_RUN
 from afterburn_core.trace.reopen import write_reopening
-
-# without any of these device files no driver offers a GPU: NVIDIA, AMD, and Windows' own under Linux
-_GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 
 @attrs.frozen(kw_only=True)
@@ -284,19 +282,4 @@ def _device(name: str, plan: Plan) -> str:
     live = any(facts.kind in {"checkpoint", "adapter"} for facts in plan.subjects)
     if "weights" not in kinds and not (MODELS_RUN & kinds and live):
         return "none"
-    if name == "auto" and not any(Path(node).exists() for node in _GPU_NODES):
-        return "cpu"  # importing torch only to hear that there is no GPU takes longer than a small run
-    if name == "cpu":
-        return name
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind = name.split(":")[0]
-    if kind == "mps":
-        raise ConfigError("device mps: it has no float64, which the sums need; use --device cpu")
-    if kind not in {"cpu", "cuda"}:
-        raise ConfigError(f"device {name!r}: unknown; use auto, cpu or cuda")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device cuda: this torch sees no GPU; use --device cpu")
-    return name
+    return named_device(name)
