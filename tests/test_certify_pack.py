@@ -157,6 +157,32 @@ def test_without_a_key_it_is_an_unsigned_draft_that_no_verifier_accepts(
     assert run(["verify", str(tmp_path / "draft"), "--key", str(key / "seal.pub")]) == 4
 
 
+@pytest.mark.parametrize(
+    ("package", "flags", "message"),
+    [
+        ("rfc8785", (), "certifying needs rfc8785, which is not installed: pip install 'afterburn-core[sign]'"),
+        ("rfc3161_client", ("--timestamp-url", "https://tsa.example"), "pip install 'afterburn-core[timestamp]'"),
+        ("sigstore", ("--keyless",), "pip install 'afterburn-core[keyless]'"),
+    ],
+)
+def test_a_missing_library_is_named_before_anything_is_hashed(
+    certify: Callable[..., Any], weighed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    package: str, flags: tuple[str, ...], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(sys.modules, package, None)
+    code, out, err = certify(weighed, tmp_path / "out", *flags)
+    assert code == 2 and message in err and "hashing" not in out + err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verifying_without_a_library_is_wrong_use_and_no_verdict(
+    pack: Path, key: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rfc8785", None)
+    assert run(["verify", str(pack), "--key", str(key / "seal.pub")]) == 2
+    assert "pip install 'afterburn-core[sign]'" in capsys.readouterr().err
+
+
 def test_a_file_that_is_not_the_one_the_run_read_is_never_signed(
     certify: Callable[..., Any], copy: Path, tmp_path: Path
 ) -> None:

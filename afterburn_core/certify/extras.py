@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from afterburn_core.errors import ConfigError
 
@@ -36,3 +37,19 @@ def extras(what: str) -> Iterator[None]:
                 command = f"pip install 'afterburn-core[{extra}]'"
                 raise ConfigError(f"{what} needs {missing}, which is not installed: {command}") from error
         raise
+
+
+def require(extra: str, what: str) -> None:
+    """Finds out before long work whether an extra is there; nothing is imported.
+
+    Args:
+        extra: one of `PACKAGES`.
+        what: as for `extras`.
+
+    Raises:
+        ConfigError: a package of the extra is not installed.
+    """
+    for package in PACKAGES[extra]:
+        with extras(what):
+            if find_spec(package) is None:
+                raise ModuleNotFoundError(name=package)

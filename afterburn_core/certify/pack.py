@@ -17,6 +17,7 @@ from afterburn_core.certify import instructions, sources
 from afterburn_core.certify.chain import Chain
 from afterburn_core.certify.encoding import Invalid, canonical
 from afterburn_core.certify.envelope import BUNDLE_NAME, DRAFT_NAME, draft, seal
+from afterburn_core.certify.extras import require
 from afterburn_core.certify.keys import fingerprint, public_pem
 from afterburn_core.certify.manifest import to_sums
 from afterburn_core.certify.predicate import Issue, predicate_of
@@ -98,6 +99,7 @@ def certify(
     _require_room(order.out)
     if order.timestamp_url is not None and signer is None:
         raise ConfigError("a timestamp is over a signature, and without a key there is none; give --key or --signer")
+    rendering = _prepared(order, signer, chain)
     progress = progress or Silent()
     now = (order.now or datetime.datetime.now(datetime.UTC)).astimezone(datetime.UTC)
     stored, document, directory = sources.read_run(order.run)
@@ -109,7 +111,7 @@ def certify(
         issued_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         key_fingerprint=None if signer is None else fingerprint(signer.public_key),
         trust="none" if signer is None or chain is None else "local" if chain.is_local else "issued",
-        rendering=_rendering(order),
+        rendering=rendering,
     )
     predicate = predicate_of(audited, order.declared, issue, ran=stored)
     _require_consistent(predicate, result)
@@ -204,12 +206,26 @@ def _stamps(url: str | None) -> Sequence[Callable[[bytes], bytes]]:
     return (lambda signature: request(signature, url),)
 
 
-def _rendering(order: Order) -> Mapping[str, Any] | None:
+def _prepared(order: Order, signer: Signer | None, chain: Chain | None) -> Mapping[str, Any] | None:
+    """What pages are made with; refuses before gigabytes are hashed what would be refused after."""
+    require("sign", "certifying")
+    if order.timestamp_url is not None:
+        require("timestamp", "a timestamp")
+    if order.keyless is not None:
+        require("keyless", "a keyless signature")
     if not order.pdf:
         return None
     from afterburn_core.certify.render import rendering
 
-    return rendering()
+    try:
+        made_with = rendering()
+        if signer is not None:
+            require("pdf", "sealing a PDF")
+    except ConfigError as error:
+        raise ConfigError(f"{error}; --no-pdf leaves the pages out") from error
+    if signer is not None and chain is None:
+        raise ConfigError("the PDF's seal needs a certificate of the key; give it with --certificate, or use --no-pdf")
+    return made_with
 
 
 def _pages(bundle: bytes, signer: Signer | None, chain: Chain | None, timestamp_url: str | None) -> bytes:
@@ -217,10 +233,8 @@ def _pages(bundle: bytes, signer: Signer | None, chain: Chain | None, timestamp_
     from afterburn_core.certify.render import render
 
     pdf = render(bundle)
-    if signer is None:
+    if signer is None or chain is None:  # with a signer there is one: `_prepared`
         return pdf
-    if chain is None:
-        raise ConfigError("the PDF's seal needs a certificate of the key; give it with --certificate, or use --no-pdf")
     return sign_pdf(pdf, signer, chain, timestamp_url=timestamp_url)
 
 

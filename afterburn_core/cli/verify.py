@@ -49,8 +49,9 @@ def verify(
     if require_timestamp and tsa_root is None:
         raise click.UsageError("--require-timestamp needs --tsa-root: whose time is to be trusted?")
     from afterburn_core.certify.aside import Aside
-    from afterburn_core.certify.extras import extras
+    from afterburn_core.certify.extras import extras, require
 
+    require("sign", "verifying a certificate")
     with Aside(_check_pdf) as aside, extras("verifying a certificate"):
         from afterburn_core.certify.verify import Request, verify_all
 
