@@ -125,11 +125,14 @@ def full_name(name: str, registry: Registry) -> str:
     Raises:
         ConfigError: no suite has the name, or several have.
     """
-    known: list[str] = [registered.spec.name for registered in registry.specs("probe_set")]
+    specs = [registered.spec for registered in registry.specs("probe_set")]
+    known: list[str] = [spec.name for spec in specs]
     if name in known:
         return name
     short = {full: full.split(".", 1)[1] for full in known}
     found = [full for full in known if short[full] == name]
+    if len(found) > 1:  # a set that is only read never stands in the way of one that is asked
+        found = [spec.name for spec in specs if spec.name in found and spec.use == "questions"] or found
     if len(found) > 1:
         raise ConfigError(f"probe set {name!r} could be {' or '.join(map(repr, found))}; write the full name")
     if not found:

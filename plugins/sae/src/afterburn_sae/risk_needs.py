@@ -1,0 +1,33 @@
+"""What drift and risk packs need of a run, by their options. Imports nothing heavy: a plan asks it."""
+
+from __future__ import annotations
+
+from afterburn_core.plugin import ForwardNeed
+from afterburn_sae.domain_texts import SETS
+from afterburn_sae.pack import read_packs
+from afterburn_sae.risk_options import DriftOptions, RiskOptions
+
+BLOCKS = "blocks.*.out"
+
+
+def of_drift(options: DriftOptions) -> tuple[ForwardNeed, ...] | str:
+    """The four domains' passages at every block, where there is a dictionary."""
+    if not options.dictionaries:
+        return "needs a sparse dictionary, and none is named; --sae names one"
+    return (
+        ForwardNeed(sources=("given",), sites=(BLOCKS, "blocks.*.attn.out", "blocks.*.mlp.out"), passage_sets=SETS),
+    )
+
+
+def of_risk(options: RiskOptions) -> tuple[ForwardNeed, ...] | str:
+    """The passages and sites that the packs name.
+
+    Raises:
+        ConfigError: a pack cannot be read.
+    """
+    packs = read_packs(options.packs)
+    if not packs:
+        return "needs a risk pack, and none is named; --pack names one"
+    sites = tuple(sorted({site for pack in packs for site in pack.sites}))
+    sets = tuple(sorted({name for pack in packs for name in pack.probe_sets}))
+    return (ForwardNeed(sources=("given",), sites=sites, passage_sets=sets),)
