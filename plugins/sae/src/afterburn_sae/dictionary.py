@@ -31,6 +31,9 @@ Kind = Literal["relu", "topk", "batch_topk", "jumprelu", "gated"]
 _GROUP = 32
 """Latents of which only the largest is looked at first when the k largest are sought."""
 
+_ROWS = 8192
+"""Latents of the decoder that are read at once where all of it would be copied."""
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Dictionary:
@@ -148,7 +151,9 @@ class Dictionary:
         threshold = self.threshold
         if isinstance(threshold, torch.Tensor) and threshold.ndim:
             threshold = self._moved(threshold[features])
-        scale = self._moved(self.w_dec[features]).norm(dim=1) if self.rescale_by_decoder_norm else None
+        scale = (
+            torch.linalg.vector_norm(self._moved(self.w_dec[features]), dim=1) if self.rescale_by_decoder_norm else None
+        )
         return self._activate(
             self._input(x) @ self._moved(self.w_enc[:, features]),
             b_enc=self._moved(self.b_enc[features]),
@@ -193,7 +198,12 @@ class Dictionary:
     def decoder_norms(self) -> torch.Tensor:
         """‖W_dec‖ (n) of every latent, computed once."""
         if "norms" not in self._kept:
-            self._kept["norms"] = torch.cat([self._moved(rows).norm(dim=1) for rows in self.w_dec.split(8192)])
+            self._kept["norms"] = torch.cat(
+                [
+                    torch.linalg.vector_norm(self._moved(self.w_dec[start : start + _ROWS]), dim=1)
+                    for start in range(0, self.latents, _ROWS)
+                ]
+            )
         found: torch.Tensor = self._kept["norms"]
         return found
 

@@ -52,7 +52,7 @@ class Normalisation:
             case "centre":
                 return x - x.mean(dim=-1, keepdim=True)
             case "constant_norm":
-                return x * (math.sqrt(x.shape[-1]) / x.norm(dim=-1, keepdim=True))
+                return x * (math.sqrt(x.shape[-1]) / _norms(x))
             case "layer_norm":
                 centred = x - x.mean(dim=-1, keepdim=True)
                 return centred / (x.std(dim=-1, keepdim=True) + _EPSILON)
@@ -74,7 +74,7 @@ class Normalisation:
             case "centre" if x is not None:
                 return y + x.mean(dim=-1, keepdim=True)
             case "constant_norm" if x is not None:
-                return y * (x.norm(dim=-1, keepdim=True) / math.sqrt(x.shape[-1]))
+                return y * (_norms(x) / math.sqrt(x.shape[-1]))
             case "layer_norm" if x is not None:
                 return y * x.std(dim=-1, keepdim=True) + x.mean(dim=-1, keepdim=True)
             case "fixed":
@@ -90,3 +90,8 @@ class Normalisation:
             for name, value in (("mean", self.mean), ("out_mean", self.out_mean))
         }
         return attrs.evolve(self, **moved)
+
+
+def _norms(x: torch.Tensor) -> torch.Tensor:
+    norms: torch.Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return norms
