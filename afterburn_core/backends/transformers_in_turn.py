@@ -32,6 +32,7 @@ class SketchReading:
     sites: dict[str, torch.Tensor]
     sketch: Sketch
     approximate: bool = True
+    readout: None = None
 
     def log_probs(self, index: torch.Tensor) -> torch.Tensor:
         """See `SideReading.log_probs`."""

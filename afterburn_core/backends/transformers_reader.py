@@ -232,7 +232,7 @@ class TransformersReader:
         self._residents[name] = resident
         self._names = resident.sites.named(wanted.sites)
         self._attention = getattr(resident.sites.network.config, "_attn_implementation", None)
-        if wanted.logits and batches:
+        if (wanted.logits or (wanted.readout and name == "trained" and self._pairing.causal)) and batches:
             shortest = min((one for batch in batches for one in batch.encoded), key=lambda one: one.length)
             resident.try_head(shortest.ids)
             if resident.vocabulary < self.vocabulary:

@@ -54,6 +54,7 @@ class Reading:
     sites: dict[str, torch.Tensor]
     compute: Callable[[torch.Tensor], torch.Tensor]
     approximate: bool = False
+    readout: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def log_probs(self, index: torch.Tensor) -> torch.Tensor:
         """See `SideReading.log_probs`."""
@@ -78,6 +79,8 @@ class Resident:
         self.head: Head | None = None
         self.vocabulary = 0
         self._stance = Stance()
+        self._norm = self.sites.final_norm
+        self._numbers = next(self.sites.embed.parameters()).dtype
         self._own: Swaps = {}
         self._in_head = frozenset(self.sites.head.parameters()) if self.sites.head is not None else frozenset()
         self._adapted_head = self.sites.head is not None and any(
@@ -116,7 +119,20 @@ class Resident:
             with self._running():
                 return log_probabilities(self.head(states[index]), vocabulary)
 
-        return Reading(sites=sites, compute=compute)
+        return Reading(sites=sites, compute=compute, readout=self._readout(stance))
+
+    def _readout(self, stance: Stance) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        """See `ForwardBatch.readout`: of the model as it is once closed, of which it holds no more than the head."""
+        head, norm = self.head, self._norm
+        if head is None or stance.swaps or not stance.adapted:
+            return None
+
+        def readout(states: torch.Tensor) -> torch.Tensor:
+            self.take(stance)
+            states = states.to(self._numbers)
+            return head(states if norm is None else norm(states))[:, : self.vocabulary]
+
+        return readout
 
     def capture(self, stance: Stance, grid: Grid, names: Sequence[str]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Activations (n, d) float32 at the sites, and final states (n, d) as the head reads them."""

@@ -105,12 +105,14 @@ class Sites:
         return int(config.get_text_config().hidden_size)
 
     def named(self, patterns: Sequence[str]) -> tuple[str, ...]:
-        """The sites that match, with `*` for the number of a block, in the order of the network.
+        """The sites that match, in the network's order; `*` is the number of any block, `last` that of the last one.
 
         Raises:
             SubjectError: a pattern matches none though the network has blocks.
         """
-        wanted = [re.compile(re.escape(pattern).replace(r"\*", r"\d+")) for pattern in patterns]
+        last = f"blocks.{len(self.blocks) - 1}."
+        numbered = [re.sub(r"^blocks\.last\.", last, pattern) for pattern in patterns]
+        wanted = [re.compile(re.escape(pattern).replace(r"\*", r"\d+")) for pattern in numbered]
         found = tuple(site for site in self.taps if any(pattern.fullmatch(site) for pattern in wanted))
         for text, pattern in zip(patterns, wanted, strict=True):
             if self.blocks and not any(pattern.fullmatch(site) for site in self.taps):

@@ -220,6 +220,7 @@ class _Work:
 def _wanted(riders: Sequence[Rider], drawn: Sequence[Drawn]) -> Wanted:
     return Wanted(
         logits=any(rider.need.logits != "none" for rider in riders),
+        readout=any(rider.need.readout for rider in riders),
         sites=tuple(sorted({site for rider in riders for site in rider.need.sites})),
         controls=tuple(sorted({kind for rider in riders if rider.control is None for kind in rider.need.controls})),
         drawn=tuple(drawn),

@@ -183,6 +183,10 @@ class ForwardBatch:
     control_scores: Mapping[str, TokenScores] = attrs.field(factory=dict)
     dtype: str = "float32"
     """What the models computed in (`PairReader.properties["dtype"]`): below float32, scores have a rounding floor."""
+    readout: Callable[[torch.Tensor], torch.Tensor] | None = attrs.field(default=None, repr=False)
+    """Logits (m, V) float32 of residual states (m, d) behind the last block, through the trained model's final norm and
+    head, differentiable; `None` where nobody asked (`ForwardNeed.readout`), the head cannot be had alone, or a null
+    stands in the trained model's place. Unlike tensors it may be kept until `finish`: it holds the head alone."""
     _geometry: dict[tuple[str, str], Any] = attrs.field(factory=dict, repr=False)
 
     def subject(self, name: str) -> Captured:

@@ -83,6 +83,7 @@ def _hand_out(
         scores=joined(scores["trained"]) if scores["trained"] else None,
         control_scores={name: joined(scores[name]) for name in controls if scores[name]},
         dtype=str(reader.properties.get("dtype", "float32")),
+        readout=getattr(readings["trained"], "readout", None),  # backends may lack it
     )
     for _, take in observers:
         take(observation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
@@ -31,6 +31,8 @@ class Wanted:
     """One null of each kind, read with every batch."""
     drawn: tuple[Drawn, ...] = ()
     """Further nulls, which are read one at a time (`PairReader.read_drawn`)."""
+    readout: bool = False
+    """Whether readings of the trained model are wanted with its head (`SideReading.readout`)."""
     only: Literal["base", "trained"] | None = None
     """The one side whose activations are looked at. A reader may leave the other unread, and `read` gives this alone;
     one that reads both all the same is slower and not wrong."""
@@ -47,6 +49,11 @@ class SideReading(Protocol):
     @property
     def approximate(self) -> bool:
         """Whether `log_probs` come from a sketch."""
+        ...
+
+    @property
+    def readout(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        """See `forward.model.ForwardBatch.readout`; `None`, or absent, where the reader does not offer it."""
         ...
 
     def log_probs(self, index: torch.Tensor) -> torch.Tensor:

@@ -124,7 +124,9 @@ class ForwardNeed:
 
     - `sources`: which passages it can use. Passages of a source that nobody asks for are not read.
     - `logits`: `scores` are the numbers of `TokenScores`; `vocabulary` also hands out the log-probabilities.
-    - `sites`: activations wanted, `*` for every block: `blocks.*.out`, `embed`, `final_norm`.
+    - `sites`: activations wanted, `*` for every block and `last` for the last one: `blocks.*.out`, `blocks.last.out`,
+      `embed`, `final_norm`.
+    - `readout`: the trained model's final norm and head are at hand (`ForwardBatch.readout`).
     - `controls`: nulls that are read beside the pair where the trained model allows it, one of each kind.
     - `passage_sets`: sets of given passages (`ProbeSetSpec.use`) that this analyzer needs read besides those that the
       user chose, by name; they come as passages of the source `given`.
@@ -136,6 +138,7 @@ class ForwardNeed:
     sites: tuple[str, ...] = ()
     controls: tuple[ControlKind, ...] = ()
     passage_sets: tuple[str, ...] = ()
+    readout: bool = False
 
     @property
     def capability(self) -> Capability:
@@ -194,6 +197,7 @@ def merge_needs(needs: Iterable[Need]) -> dict[PassKind, Need]:
             sites=tuple(sorted({site for need in forward for site in need.sites})),
             controls=tuple(sorted({kind for need in forward for kind in need.controls})),
             passage_sets=tuple(sorted({name for need in forward for name in need.passage_sets})),
+            readout=any(need.readout for need in forward),
         )
     encode = [need for need in needs if isinstance(need, EncodeNeed)]
     if encode:

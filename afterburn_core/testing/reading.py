@@ -103,7 +103,9 @@ def _restricted(item: Any, need: ForwardNeed) -> Any:
         return item
 
     def sites(captured: Captured) -> Captured:
-        chosen = {n: t for n, t in captured.sites.items() if any(fnmatch.fnmatchcase(n, p) for p in need.sites)}
+        last = f"blocks.{max((int(n.split('.')[1]) for n in captured.sites if n.startswith('blocks.')), default=0)}."
+        wanted = [pattern.replace("blocks.last.", last) for pattern in need.sites]
+        chosen = {n: t for n, t in captured.sites.items() if any(fnmatch.fnmatchcase(n, p) for p in wanted)}
         return Captured(sites=chosen)
 
     return ForwardBatch(
@@ -115,6 +117,7 @@ def _restricted(item: Any, need: ForwardNeed) -> Any:
         scores=None if need.logits == "none" else item.scores,
         control_scores={} if need.logits == "none" else item.control_scores,
         dtype=item.dtype,
+        readout=item.readout if need.readout else None,
     )
 
 
