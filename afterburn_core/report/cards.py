@@ -9,6 +9,7 @@ from afterburn_core.report.behaviour_questions import answers
 from afterburn_core.report.evidence import COVERAGE, FLOOR, FLOOR_RATIO, RELATIVE, Evidence
 from afterburn_core.report.hack_rules import SHORT, hack_rules
 from afterburn_core.report.presentation import kind_counts, place, shown
+from afterburn_core.report.sae_channels import channels
 from afterburn_core.result.model import Result
 
 NOT_MEASURED = "Not measured"
@@ -33,7 +34,8 @@ def cards(result: Result, evidence: Evidence, own: tuple[Card, ...] | None = Non
     builders = (_relative, _tensors, _coverage, _largest, _floor) if weights else ()
     behaviour = _behaviour(result, evidence, alone=not weights)
     risk = _risk(result, evidence)
-    return (*(build(evidence) for build in builders), *behaviour, *risk, _exactness(evidence), _rules(result))
+    score = _misalignment(evidence)
+    return (*(build(evidence) for build in builders), *behaviour, *risk, *score, _exactness(evidence), _rules(result))
 
 
 def _behaviour(result: Result, evidence: Evidence, *, alone: bool) -> tuple[Card, ...]:
@@ -64,6 +66,16 @@ def _risk(result: Result, evidence: Evidence) -> tuple[Card, ...]:
     note = ", ".join(f"{row.title.lower()}: {SHORT[row.kind]}" for row in found.pressing) or found.counted
     text = found.risk.text.replace(" of 100", "", 1)
     return (Card(label="Risk of reward hacking", value=text, note=f"of 100; {note}"),)
+
+
+def _misalignment(evidence: Evidence) -> tuple[Card, ...]:
+    """The score with how many of its channels lie beyond their null; a score alone would say nothing."""
+    found = channels(evidence.families.get("sae", ()))
+    if not found:
+        return ()
+    _, _, note = found.summary.partition("; ")
+    known = found.score not in ("–", "undefined")
+    return (Card(label="Misalignment", value=found.score if known else NOT_MEASURED, note=note, known=known),)
 
 
 def _relative(evidence: Evidence) -> Card:

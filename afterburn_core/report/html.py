@@ -28,6 +28,9 @@ from afterburn_core.report.hack_rules import hack_rules
 from afterburn_core.report.inert import guard, json_island, visible
 from afterburn_core.report.json import document
 from afterburn_core.report.live_views import LiveLimits, live_views
+from afterburn_core.report.sae_channels import is_of_score
+from afterburn_core.report.sae_features import SaeLimits
+from afterburn_core.report.sae_views import sae_views
 from afterburn_core.report.series import labelled_tables, series_cards, series_of
 from afterburn_core.report.spilled import Spilled, pick
 from afterburn_core.report.weight_views import ViewLimits, weight_views
@@ -36,7 +39,19 @@ from afterburn_core.resources import template_dir
 if TYPE_CHECKING:
     from afterburn_core.result.view import ResultView
 
-_SCRIPTS = ("format", "document", "theme", "table", "tables", "charts", "weights", "behaviour", "series", "page")
+_SCRIPTS = (
+    "format",
+    "document",
+    "theme",
+    "table",
+    "tables",
+    "charts",
+    "weights",
+    "behaviour",
+    "series",
+    "sortable",
+    "page",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -63,6 +78,7 @@ class HtmlOptions:
     output: OutputLimits = OutputLimits()
     live: LiveLimits = LiveLimits()
     embedding: EmbeddingLimits = EmbeddingLimits()
+    sae: SaeLimits = SaeLimits()
 
 
 def render(view: ResultView, options: HtmlOptions | None = None) -> bytes:
@@ -125,6 +141,7 @@ def content(view: ResultView, options: HtmlOptions) -> dict[str, Any]:
         "activation": activation_views(view),
         "embedding": embedding_views(view, options.embedding),
         "live": live_views(view, options.live),
+        "sae": sae_views(view, evidence, options.sae),
         "unfinished": presentation.unfinished(result),
     }
 
@@ -146,6 +163,7 @@ def environment(*before: str) -> Environment:
         presentation=presentation,
         judgement=judgement,
         contrast=contrast,
+        is_of_score=is_of_score,
     )
     environment.filters["pretty"] = _pretty
     return environment

@@ -13,6 +13,9 @@ from afterburn_core.report.cards import cards
 from afterburn_core.report.evidence import Evidence, collect
 from afterburn_core.report.hack_rules import hack_rules
 from afterburn_core.report.inert import code, markdown
+from afterburn_core.report.sae_features import SaeLimits
+from afterburn_core.report.sae_markdown import channel_blocks, sae_blocks
+from afterburn_core.report.sae_views import sae_views
 from afterburn_core.report.series import Series, labelled_tables, series_cards, series_of
 from afterburn_core.report.weight_views import summary_lines
 from afterburn_core.result.model import Example, Finding, Result
@@ -38,6 +41,7 @@ def render(view: ResultView, options: MarkdownOptions | None = None) -> bytes:
     result = view.result
     evidence = collect(view, top=chosen.top)
     series = series_of(view, evidence)
+    features = sae_views(view, evidence, SaeLimits(contexts=0))
     blocks = [
         *_answer(result),
         *_figures(result, evidence, series),
@@ -45,6 +49,8 @@ def render(view: ResultView, options: MarkdownOptions | None = None) -> bytes:
         *_hacks(result, evidence),
         *_behaviour(result, evidence),
         *_findings(result, evidence, chosen),
+        *channel_blocks(features.channels, _table),
+        *sae_blocks(features, _table, top=chosen.top),
         *_most_changed(evidence, chosen),
         *_weights(view, evidence),
         *_executions(result),

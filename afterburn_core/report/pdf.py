@@ -41,6 +41,7 @@ from afterburn_core.report.pdf_frame import Chart
 from afterburn_core.report.pdf_paint import paint_of, painted
 from afterburn_core.report.pdf_paper import PaperLimits, on_paper
 from afterburn_core.report.pdf_tables import set_widths
+from afterburn_core.report.sae_features import SaeLimits
 from afterburn_core.report.typesetting import typeset, versions
 from afterburn_core.report.weight_views import ViewLimits
 from afterburn_core.resources import template_dir
@@ -49,7 +50,7 @@ from afterburn_core.result.model import MetricDescriptor
 if TYPE_CHECKING:
     from afterburn_core.result.view import ResultView
 
-_SCREEN = ("findings", "views", "behaviour", "forward-output", "activation", "embedding", "live", "hacks")
+_SCREEN = ("findings", "views", "behaviour", "forward-output", "activation", "sae", "embedding", "live", "hacks")
 """Sheets of the HTML report that say how drawings look."""
 _PAPER = ("page", "tables", "sections")
 _LINE = 600
@@ -73,6 +74,7 @@ class PdfOptions(HtmlOptions):
     behaviour: BehaviourLimits = BehaviourLimits(text_bytes=0, parts=12)
     output: OutputLimits = OutputLimits()
     live: LiveLimits = LiveLimits()
+    sae: SaeLimits = SaeLimits(features=30, contexts=2, tokens=6, risky=25)
     pairs: int = 6
     """Pairs of answers that analyzers chose."""
     text: int = 900

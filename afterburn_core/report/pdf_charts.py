@@ -38,7 +38,7 @@ def size_maps(evidence: Evidence, views: WeightViews) -> Charts:
     ours = [
         (k, grid)
         for k, grid in enumerate(evidence.grids)
-        if k not in views.spectral and not grid.metric.startswith("activation.")
+        if k not in views.spectral and not grid.metric.startswith(("activation.", "sae."))
     ]
     first = next((grid for _, grid in ours if grid.metric == RELATIVE), ours[0][1] if ours else None)
     if first is None:

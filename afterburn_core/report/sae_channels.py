@@ -23,7 +23,7 @@ from afterburn_core.result.model import Measurement
 
 PREFIX = "sae.misalignment"
 PARTS = ("effect", "null95", "reference", "gain", "exceeds")
-HEADS = ("Channel", "Effect, 95 %", "95 % of controls", "Reference", "g", "p, corrected", "n", "Beyond its null")
+HEADS = ("Channel", "Effect, 95 %", "95 % of controls", "Reference", "g", "p, corrected", "n", "Its null")
 MOST = 60
 
 
@@ -45,8 +45,8 @@ class Channel:
 
     @property
     def word(self) -> str:
-        """Whether it is beyond its null."""
-        return "not measured" if self.exceeds is None else "yes" if self.exceeds else "no"
+        """Where it lies."""
+        return "not measured" if self.exceeds is None else "beyond" if self.exceeds else "within"
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -74,10 +74,10 @@ class Channels:
 
     @property
     def summary(self) -> str:
-        """In a line: `Score 0.62; 2 of 4 channels are beyond their null`."""
+        """In a line: `Score 0.62; 2 of 4 measured channels lie beyond their null.`."""
         measured = sum(row.exceeds is not None for row in self.rows)
-        are = "is" if self.beyond == 1 else "are"
-        return f"Score {self.score}; {self.beyond} of {measured} measured channels {are} beyond their null."
+        lie = "channel lies beyond its null" if measured == 1 else "channels lie beyond their null"
+        return f"Score {self.score}; {self.beyond} of {measured} measured {lie}."
 
 
 def is_of_score(rule: str) -> bool:

@@ -19,6 +19,9 @@ from afterburn_core.report.hack_rules import RISK, hack_rules
 from afterburn_core.report.hack_terminal import hack_block
 from afterburn_core.report.inert import one_line
 from afterburn_core.report.judgement_terminal import judgement_block
+from afterburn_core.report.sae_features import SaeLimits
+from afterburn_core.report.sae_terminal import channel_block, sae_block
+from afterburn_core.report.sae_views import sae_views
 from afterburn_core.report.series import series_of
 from afterburn_core.report.series_terminal import series_block
 from afterburn_core.result.model import Finding, FindingKind, Result
@@ -55,6 +58,7 @@ def summary(view: ResultView, console: Console, *, findings: int = 12, top: int 
     series = series_of(view, evidence)
     asked = answers(result, evidence)
     hacks = hack_rules(result, evidence)
+    features = sae_views(view, evidence, SaeLimits(contexts=0))
     told = {answer.rule for answer in asked.answers} | {row.finding.rule for row in hacks.rows} | {RISK}
     figures = [_figures(result, evidence, wide), _most_changed(evidence)] if series is None else [series_block(series)]
     parts = [
@@ -63,6 +67,8 @@ def summary(view: ResultView, console: Console, *, findings: int = 12, top: int 
         *figures,
         behaviour_block(asked, console.width),
         _findings(result, findings, wide, told),
+        channel_block(features.channels, console.width),
+        sae_block(features, console.width),
         _unfinished(result),
         hack_block(hacks),
     ]

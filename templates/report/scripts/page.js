@@ -53,3 +53,4 @@ wireDrawings();
 wireSpectral(wireSpectrum());
 wireHeads();
 wireBehaviour();
+wireSortable();

@@ -1,0 +1,64 @@
+"""What reports show of sparse dictionaries, gathered once for all formats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from afterburn_core.report.forward_marks import WORDS
+from afterburn_core.report.sae_artifacts import read_crosscoder, read_drift, read_features, read_risk
+from afterburn_core.report.sae_channels import Channels, channels
+from afterburn_core.report.sae_crosscoder import CrosscoderView, crosscoder_view
+from afterburn_core.report.sae_features import SaeLimits, Table, tables
+from afterburn_core.report.sae_maps import HeatMap, heat_maps
+from afterburn_core.report.sae_risks import RiskTable, risk_tables
+from afterburn_core.result.model import Finding
+
+if TYPE_CHECKING:
+    from afterburn_core.report.evidence import Evidence
+    from afterburn_core.result.view import ResultView
+
+_WORDS = {"fail": "Beyond its bar", "review": "For review", "open": "Not valid or undecided", "pass": "Nothing found"}
+
+
+@attrs.frozen(kw_only=True)
+class SaeViews:
+    """Everything the section needs; parts are empty where the run has no data for them."""
+
+    rules: tuple[tuple[str, Finding], ...]
+    """What each rule asks, and what it found."""
+    tables: tuple[Table, ...]
+    maps: tuple[HeatMap, ...]
+    risks: tuple[RiskTable, ...]
+    channels: Channels
+    crosscoder: CrosscoderView | None
+    problems: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        shown = self.tables or self.maps or self.risks or self.channels or self.crosscoder is not None
+        return bool(shown or self.problems)
+
+    @staticmethod
+    def word(finding: Finding) -> str:
+        """What a rule decided, in a word or two."""
+        return _WORDS.get(finding.kind, WORDS.get(finding.kind, ""))
+
+
+def sae_views(view: ResultView, evidence: Evidence, limits: SaeLimits) -> SaeViews:
+    """Reads the artifacts that it shows and nothing else."""
+    features, no_features = read_features(view)
+    drift, no_drift = read_drift(view)
+    packs, no_packs = read_risk(view)
+    crosscoder, no_crosscoder = read_crosscoder(view)
+    problems = (no_features, no_drift, no_packs, no_crosscoder)
+    titles = {rule.id: rule.summary for rule in view.result.descriptors.rules if rule.id.startswith("sae.")}
+    return SaeViews(
+        rules=tuple((titles.get(f.rule, f.rule), f) for f in view.result.findings if f.rule.startswith("sae.")),
+        tables=() if features is None else tables(features, limits),
+        maps=() if drift is None else heat_maps(drift),
+        risks=() if packs is None else risk_tables(packs, limits),
+        channels=channels(evidence.families.get("sae", ())),
+        crosscoder=None if crosscoder is None else crosscoder_view(crosscoder, points=limits.points),
+        problems=tuple(dict.fromkeys(problem for problem in problems if problem)),
+    )
