@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -225,6 +226,20 @@ def set_at(path: str, value: Any) -> Change:
     return change
 
 
+def shadow(predicate: dict[str, Any]) -> None:
+    """A threshold of the policy a second time, with a bound of its own, in front of the true one."""
+    other = copy.deepcopy(predicate["tests"][0])
+    other["id"], other["threshold"]["value"] = "threshold:another", 0.9
+    predicate["tests"].insert(0, other)
+
+
+def renamed_policy(predicate: dict[str, Any]) -> None:
+    """A key that this release does not know; all digests are in step with it."""
+    held = predicate["protocol"]["policy"]
+    held["text"] = json.dumps({**json.loads(held["text"]), "forbid": ["everything"]}, sort_keys=True)
+    held["sha256"] = hashlib.sha256(held["text"].encode()).hexdigest()
+
+
 def edited_policy(predicate: dict[str, Any]) -> None:
     """A threshold relaxed after the run, all digests in step with it, and no word on it."""
     protocol = predicate["protocol"]
@@ -249,18 +264,42 @@ ATTACKS: tuple[tuple[str, Change], ...] = (
         "tests.waiver",
         set_at("tests.2.waiver", {"owner": "nobody", "justification": "none", "expires": "2030-01-01"}),
     ),
+    ("tests.kind", shadow),
+    ("tests.kind", set_at("tests.2.id", "rule:another")),
+    ("tests.number", set_at("tests.0.numbers.0.metric", "weight.coverage")),
+    ("tests.number", set_at("tests.0.numbers.0.subjects", ["trained"])),
+    ("tests.number", set_at("tests.0.numbers.0.scope", "layer=0")),
+    ("tests.number", lambda p: p["tests"][0]["numbers"].append(copy.deepcopy(p["tests"][0]["numbers"][0]))),
+    ("tests.number", set_at("tests.0.numbers.0.interval", {"low": 0.0, "high": 0.0, "level": 0.95, "method": "x"})),
+    ("tests.number", set_at("tests.2.numbersOmitted", 1000)),
+    ("tests.thresholds", set_at("tests.0.subjects", ["trained"])),
+    ("tests.thresholds", set_at("tests.0.scope", "layer=0")),
+    ("tests.thresholds", set_at("tests.0.threshold.on", None)),
+    ("tests.places", set_at("tests.0.places.PASS", 12)),
     ("summary.counts", set_at("summary.counts.PASS", 99)),
     ("summary.overall", set_at("summary.overall", "INCOMPLETE")),
     ("summary.gaps", set_at("summary.gaps", ["run"])),
     ("protocol.policy_digest", set_at("protocol.policy.text", lambda text: text.replace("0.5", "0.9"))),
     ("protocol.plan_digest", set_at("protocol.plan.seed", "7")),
     ("protocol.deviation", edited_policy),
+    ("protocol.policy", set_at("protocol.policy.name", "EU AI Act, high risk")),
+    ("protocol.policy", renamed_policy),
+    ("protocol.times", set_at("issuedAt", "2020-01-01T00:00:00Z")),
+    ("protocol.times", set_at("issuedAt", "2026-13-45T00:00:00Z")),
     ("protocol.datasets", lambda p: p["protocol"]["datasets"].append({"id": "x", "kind": "y", "sha256": "0" * 64})),
     ("completeness.components", lambda p: p["completeness"]["components"].pop()),
     ("completeness.requirements", set_at("completeness.requirements", [])),
     ("limitations.missing", lambda p: p["limitations"].pop(0)),
     ("not_tested.missing", lambda p: p["notTested"].pop()),
+    ("limitations.missing", lambda p: p["threatsToValidity"].pop()),
+    ("wording.altered", set_at("limitations.0.text", "All is well.")),
+    ("wording.altered", set_at("summary.rule", "PASS if all is well.")),
+    (
+        "wording.altered",
+        lambda p: p["limitations"].append({"origin": "measured", "id": "praise", "text": "A laboratory saw it."}),
+    ),
     ("coverage.status", set_at("coverage.0.status", "supports")),
+    ("coverage.status", set_at("coverage.0.title", "Obligations of the Act")),
     ("relation.base", set_at("relation.measured.baseManifestSha256", "0" * 64)),
     ("relation.tensors", set_at("relation.measured.tensors", {"changed": 1, "added": 0, "removed": 0, "unchanged": 0})),
     ("models.manifest_name", set_at("models.trained.measured.manifest.name", "base.SHA256SUMS")),

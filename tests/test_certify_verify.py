@@ -22,7 +22,6 @@ from packs import FIRST, SECOND, floats, model_files, safetensors, write
 from afterburn_core.certify import checks_pdf
 from afterburn_core.certify.aside import Aside, Job
 from afterburn_core.certify.checks import Check, Skip, checked
-from afterburn_core.certify.coverage import coverage
 from afterburn_core.certify.keys import public_pem
 from afterburn_core.certify.verification_text import lines
 from afterburn_core.certify.verify import CHECKS, Request, verify
@@ -156,7 +155,7 @@ def test_a_failed_verification_ends_with_that_and_shows_nothing_of_the_certifica
 def test_what_a_stranger_wrote_reaches_no_terminal_as_it_is(tmp_path: Path, key: Path) -> None:
     def rename(predicate: dict[str, Any]) -> None:
         predicate["issuer"]["legalName"] = "\u001b[2J\u001b[31mVERIFIED\u202e" + "x" * 4000
-        predicate["coverage"] = coverage(predicate)  # speaks of which fields are there
+        packs.reworded(predicate)  # what is said depends on which fields are there
 
     files = packs.resealed(rename)
     text = "\n".join(lines(verify(write(tmp_path / "pack\u001b[1m", files), Request(key=key)), width=80))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from afterburn_core.certify.envelope import Opened, open_bundle, open_payload
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+    from afterburn_core.certify.checks_document import Document
 
 PROJECTION_NAME = "test-result.sigstore.json"
 RESULT_LIMIT = 512 * 1024 * 1024
@@ -42,7 +45,12 @@ def verdicts(predicate: Mapping[str, Any]) -> Outcome:
     from afterburn_core.certify.recompute import problems
 
     found = [*problems(predicate), *_claims(predicate)]
-    return found or f"{len(predicate['tests'])} verdicts, their counts and the overall computed again: the same"
+    if found:
+        return found
+    today = datetime.now(UTC).date().isoformat()
+    ended = sorted(t["waiver"]["expires"] for t in predicate["tests"] if t["waiver"] and t["waiver"]["expires"] < today)
+    since = f"; of its waivers {len(ended)} ended since it was issued, the first on {ended[0]}" if ended else ""
+    return f"{len(predicate['tests'])} verdicts, their counts and the overall computed again: the same{since}"
 
 
 def _claims(predicate: Mapping[str, Any]) -> Iterator[Invalid]:
@@ -56,12 +64,22 @@ def _claims(predicate: Mapping[str, Any]) -> Iterator[Invalid]:
             yield Invalid("wording.forbidden", f"claims what no certificate can show ({claimed[0]})")
 
 
-def result(pack: Path, predicate: Mapping[str, Any]) -> bytes:
-    """The run's document in the pack, if it is the one that the certificate names.
+def result(
+    pack: Path, predicate: Mapping[str, Any], trained: Sequence[tuple[str, str]] | None, *, compare: bool
+) -> tuple[bytes, Document | None]:
+    """The run's document in the pack, if it is the one that the certificate names and was taken from; parsed if small.
+
+    Args:
+        pack: where it lies.
+        predicate: what the certificate says.
+        trained: path and digest of the trained model's files.
+        compare: whether to look into it, which is of no use where the certificate contradicts itself.
 
     Raises:
-        Invalid: `result.missing`, `result.digest`.
+        Invalid: `result.…`.
     """
+    from afterburn_core.certify.checks_document import document, require_same_model, require_same_run
+
     named = predicate["evidence"]["result"]
     path = pack / named["name"]
     if not path.is_file():
@@ -69,7 +87,12 @@ def result(pack: Path, predicate: Mapping[str, Any]) -> bytes:
     data = read(path, what="the run's document", limit=RESULT_LIMIT)
     if hashlib.sha256(data).hexdigest() != named["sha256"]:
         raise Invalid("result.digest", f"{named['name']} is not the document that the certificate names")
-    return data
+    found = document(data) if compare else None
+    if found is not None:
+        require_same_run(found, predicate)
+        if trained is not None:
+            require_same_model(found, "trained", trained)
+    return data, found
 
 
 def projection(pack: Path, predicate: Mapping[str, Any], sums: bytes, key: EllipticCurvePublicKey) -> Outcome:

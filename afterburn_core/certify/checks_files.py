@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afterburn_core.certify.checks import DetailedInvalid, Skip
+from afterburn_core.certify.derived import of_files
 from afterburn_core.certify.encoding import Invalid, read
 from afterburn_core.certify.manifest import Differences, differences, parse_sums, scan_files
 from afterburn_core.certify.paths import ListedFile, listed
 from afterburn_core.errors import SubjectError
 
 if TYPE_CHECKING:
+    from afterburn_core.certify.checks_document import Document
     from afterburn_core.run.progress import Progress
 
 Entries = tuple[tuple[str, str], ...]
@@ -44,11 +46,36 @@ def subject(statement: Mapping[str, Any], sums: bytes, name: str) -> Entries:
     return parse_sums(sums)
 
 
-def base_list(predicate: Mapping[str, Any], path: Path) -> Entries | Skip:
+def describes(measured: Mapping[str, Any], entries: Entries) -> Iterator[Invalid]:
+    """What a certificate says of a model's files and does not follow from their list.
+
+    Args:
+        measured: what the certificate found of the model.
+        entries: path and digest of each file.
+    """
+    digests = dict(entries)
+    sums = "".join(f"{digest}  {path}\n" for path, digest in entries).encode()
+    manifest = measured["manifest"]
+    if (manifest["sha256"], manifest["files"]) != (hashlib.sha256(sums).hexdigest(), len(digests)):
+        yield Invalid("models.manifest", f"{manifest['name']} is another list than the one described")
+    for field, value in of_files(digests).items():
+        if measured[field] != value:
+            yield Invalid("models.manifest", f"{field} does not follow from {manifest['name']}")
+    named = {*measured["notReadByRun"], *(header["path"] for header in measured["headers"])}
+    if strange := sorted(named - digests.keys()):
+        yield Invalid("models.manifest", f"{strange[0][:120]!a} is not in {manifest['name']}")
+
+
+def base_list(predicate: Mapping[str, Any], path: Path, document: Document | None) -> Entries | Skip:
     """The files of the base model, if the manifest in the pack is the one that the certificate names.
 
+    Args:
+        predicate: what the certificate says.
+        path: the manifest.
+        document: the run's, which names files of the base too.
+
     Raises:
-        Invalid: `base_list.…`, or what is wrong with the manifest.
+        Invalid: `base_list.…`, `models.manifest`, `result.model`, or what is wrong with the manifest.
     """
     base = predicate["models"]["base"]
     if base is None:
@@ -60,7 +87,14 @@ def base_list(predicate: Mapping[str, Any], path: Path) -> Entries | Skip:
     sums = read(path, what="the checksum manifest")
     if hashlib.sha256(sums).hexdigest() != base["measured"]["manifest"]["sha256"]:
         raise Invalid("base_list.digest", f"{path.name} is not the list that the certificate names")
-    return parse_sums(sums)
+    entries = parse_sums(sums)
+    for fault in describes(base["measured"], entries):
+        raise fault
+    if document is not None:
+        from afterburn_core.certify.checks_document import require_same_model
+
+        require_same_model(document, "base", entries)
+    return entries
 
 
 def files(
@@ -90,6 +124,8 @@ def files(
     present = scan_files(found, threads=threads, progress=progress, stage=f"hashing {role}")
     different = differences(expected, present)
     if not different:
+        if present.size != measured["manifest"]["bytes"]:
+            raise Invalid("models.manifest", f"the files have {present.size} bytes, not as many as are certified")
         _require_sound_weights(found)
         flagged = [*measured["codeFiles"], *measured["pickleFiles"]]
         noted = f"; holds code or pickles: {', '.join(flagged[:3])}" if flagged else ""

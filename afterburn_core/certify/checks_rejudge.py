@@ -15,7 +15,9 @@ from afterburn_core.certify.checks import DetailedInvalid, Outcome, Skip, clippe
 from afterburn_core.certify.encoding import Invalid
 
 if TYPE_CHECKING:
+    from afterburn_core.judge.policy import Policy
     from afterburn_core.plugin.registry import Registry
+    from afterburn_core.result.model import Result
 
 _COMPARED = ("verdict", "belowBar", "required", "waiver", "finding", "numbers", "threshold", "subjects", "scope")
 
@@ -54,10 +56,41 @@ def rejudged(document: bytes, pack: Path, predicate: Mapping[str, Any]) -> Outco
         raise DetailedInvalid(
             "rejudged.differs", f"{len(found)} tests come out otherwise when they are judged again", found
         )
+    if found := list(_told_otherwise(predicate, result, judged.result, document, policy)):
+        raise DetailedInvalid("rejudged.differs", f"says otherwise than the run's document of its {found[0]}", found)
     status = judged.result.verdict.status.upper()
     if status != predicate["summary"]["overall"]:
         raise Invalid("rejudged.differs", f"judged again, the whole comes to {status}")
     return f"{len(again)} tests judged again by the detectors from the run's measurements: the same"
+
+
+def _told_otherwise(
+    predicate: Mapping[str, Any], stored: Result, judged: Result, document: bytes, policy: Policy
+) -> Iterator[str]:
+    """Whatever else of the certificate is read off the document, taken from it again."""
+    from afterburn_core.certify import predicate_run
+    from afterburn_core.certify.encoding import canonical, parse
+    from afterburn_core.judge.settle import required_by
+
+    held, tool = predicate["protocol"], predicate["tool"]
+    declared = {name: value for name, value in held["declared"].items() if name != "origin"}
+    met = predicate["completeness"]["requirements"]
+    made: dict[str, Any] = {
+        "protocol": predicate_run.protocol(stored, policy, declared, held["probeSetsNotAsked"]),
+        "completeness": predicate_run.completeness(judged, met),
+        "environment": predicate_run.environment(judged),
+        "reproducibility": predicate_run.reproducibility(judged),
+        "evidence": predicate_run.evidence(judged, document, policy),
+    }
+    again = parse(canonical(made), what="what was taken from the document")  # as numbers are in a certificate
+    yield from (name for name in made if predicate[name] != again[name])
+    ran = [(one.name, one.version) for one in judged.descriptors.plugins if one.name != "core"]
+    told = [(one["name"], one["version"]) for one in tool["plugins"]]
+    if (tool["ranVersion"], told) != (judged.run.tool.version, ran):
+        yield "tool"
+    required = {(one.kind, one.name): one.met for one in required_by(policy, judged)}
+    if {(one["kind"], one["name"]): one["met"] for one in met} != required:
+        yield "requirements"
 
 
 def _absent(predicate: Mapping[str, Any], registry: Registry) -> Iterator[str]:

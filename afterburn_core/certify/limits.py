@@ -5,7 +5,6 @@ All three are functions of the document, so that whoever checks it can tell whet
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -45,11 +44,6 @@ def threats(predicate: Mapping[str, Any]) -> list[Entry]:
     if predicate["tests"]:
         names.append("multiplicity")
     return [_entry(THREATS, name) for name in names]
-
-
-def required_ids(predicate: Mapping[str, Any]) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """How often each id must stand in `limitations` and in `notTested`, given the rest of the document."""
-    return Counter(name for name, _ in _limits(predicate)), Counter(name for name, _ in _untested(predicate))
 
 
 def _limits(predicate: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from afterburn_core.certify.derived import clip
 from afterburn_core.certify.encoding import Invalid, parse
 from afterburn_core.result.model import Scope
 
+_KEYS = {
+    *("name", "fail_on", "review", "undecided", "optional", "options"),
+    *("require", "thresholds", "suppressions", "plugins", "cached"),
+}
+"""Of a policy. What another key means for a verdict is not known here, so no verdict can be made again with it."""
 _WORDS = {
     "fail_on": ("note", "warning", "error", "never"),
     "review": ("allow", "fail"),
@@ -33,6 +38,8 @@ def policy_in(protocol: Mapping[str, Any]) -> dict[str, Any]:
     policy = parse(held["text"].encode(), what="the policy", scope="protocol.policy")
     if not isinstance(policy, dict) or any(policy.get(key) not in words for key, words in _WORDS.items()):
         raise Invalid("protocol.policy", "the policy's text is no policy")
+    if unknown := sorted(policy.keys() - _KEYS):
+        raise Invalid("protocol.policy", f"the policy has a key that this release does not know: {unknown[0][:60]!a}")
     policy.setdefault("optional", [])
     if not _well_formed(policy):
         raise Invalid("protocol.policy", "the policy's text is no policy")
@@ -42,6 +49,9 @@ def policy_in(protocol: Mapping[str, Any]) -> dict[str, Any]:
 def _well_formed(policy: Mapping[str, Any]) -> bool:
     lists = [policy["optional"], policy.get("thresholds", []), policy.get("suppressions", [])]
     require = policy.get("require", {})
+    plugins = policy.get("plugins", {})
+    if not isinstance(plugins, dict) or not isinstance(plugins.get("allow") or {}, dict):
+        return False
     if not isinstance(require, dict) or not all(isinstance(one, list) for one in [*lists, *require.values()]):
         return False
     names = [*policy["optional"], *require.get("analyzers", []), *require.get("rules", [])]
@@ -68,12 +78,31 @@ def _well_formed(policy: Mapping[str, Any]) -> bool:
     return plain and bounds and controls and texts
 
 
-def threshold_names(policy: Mapping[str, Any]) -> dict[str, tuple[str, str, float]]:
-    """Metric, kind of bound and bound of each threshold, by its name."""
+class Bound(NamedTuple):
+    """A threshold of a policy."""
+
+    metric: str
+    subjects: tuple[str, ...]
+    place: str
+    each: bool
+    """Whether it is about every place at which the metric was measured."""
+    op: str
+    value: float
+
+
+def threshold_names(policy: Mapping[str, Any]) -> dict[str, Bound]:
+    """Each threshold by its name."""
     found = {}
     for one in policy.get("thresholds", ()):
         op = "at_most" if one.get("at_most") is not None else "at_least"
-        found[clip(_name(one, op))] = (one["metric"], op, one[op])
+        found[clip(_name(one, op))] = Bound(
+            metric=one["metric"],
+            subjects=tuple(one.get("subjects", ("base", "trained"))),
+            place=clip(_place(one.get("scope"))),
+            each=isinstance(one.get("scope"), str),
+            op=op,
+            value=one[op],
+        )
     return found
 
 

@@ -9,23 +9,14 @@ from typing import Any
 
 import attrs
 
-from afterburn_core.certify.derived import MOST_TENSORS, clip, clip_or_none
+from afterburn_core.certify.derived import DOCUMENTS, MOST_TENSORS, clip, clip_or_none, jsonable, of_files
 from afterburn_core.certify.encoding import Invalid
 from afterburn_core.certify.manifest import Manifest
-from afterburn_core.certify.paths import CODE_SUFFIXES, PICKLE_SUFFIXES
-from afterburn_core.certify.predicate_run import jsonable
 from afterburn_core.certify.tensors import TensorChanges, TensorDigest, Tensors, changes, digest_of
-from afterburn_core.result.model import FileDigest, Result, Subject
+from afterburn_core.result.model import Result, Subject
 
 MOST_DIFFERENCES = 200
 _LARGEST_CONFIGURATION = 1 << 20  # bytes; a configuration is a few thousand
-_DOCUMENTS = {
-    "configurationSha256": ("config.json",),
-    "tokenizerSha256": ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"),
-    "chatTemplateSha256": ("chat_template.jinja", "chat_template.json"),
-    "adapterConfigurationSha256": ("adapter_config.json",),
-}
-_FORMATS = {".safetensors": "safetensors", ".gguf": "gguf", **dict.fromkeys(PICKLE_SUFFIXES, "pickle")}
 
 
 @attrs.frozen(kw_only=True)
@@ -72,7 +63,6 @@ def model(subject: Subject, files: ModelFiles, name: str, declared: Mapping[str,
         declared: from the declaration.
     """
     entries = files.manifest.entries
-    by_path = {entry.path: entry.sha256 for entry in entries}
     read = {file.path for file in subject.files}
     tensors = files.tensors
     return {
@@ -87,7 +77,6 @@ def model(subject: Subject, files: ModelFiles, name: str, declared: Mapping[str,
             "modelType": clip_or_none(subject.model_type),
             "parameters": subject.parameters,
             "dtypes": [{"dtype": clip(dtype), "parameters": count} for dtype, count in sorted(subject.dtypes.items())],
-            "formats": sorted({_FORMATS[s] for s in _suffixes(entries) if s in _FORMATS}),
             "manifest": {
                 "name": name,
                 "sha256": files.manifest.sha256,
@@ -95,15 +84,13 @@ def model(subject: Subject, files: ModelFiles, name: str, declared: Mapping[str,
                 "bytes": files.manifest.size,
                 "source": files.source,
             },
-            **{field: _first(by_path, names) for field, names in _DOCUMENTS.items()},
+            **of_files({entry.path: entry.sha256 for entry in entries}),
             "tensors": None if tensors is None else len(tensors.by_name),
             "tensorsSha256": None if tensors is None else tensors.sha256,
             "headers": []
             if tensors is None
             else [{"path": path, "headerSha256": digest} for path, digest in sorted(tensors.headers.items())],
             "notReadByRun": sorted(entry.path for entry in entries if entry.path not in read),
-            "codeFiles": sorted(entry.path for entry in entries if entry.path.endswith(CODE_SUFFIXES)),
-            "pickleFiles": sorted(entry.path for entry in entries if entry.path.endswith(PICKLE_SUFFIXES)),
         },
     }
 
@@ -130,7 +117,7 @@ def relation(
     }
     if subject.kind != "recorded" and base is not None:
         for field, names in (("tokenizer", "tokenizerSha256"), ("chatTemplate", "chatTemplateSha256")):
-            found[field] = _compared(base.manifest, trained.manifest, _DOCUMENTS[names], subject.kind)
+            found[field] = _compared(base.manifest, trained.manifest, DOCUMENTS[names], subject.kind)
     if subject.kind == "checkpoint" and base is not None:
         found["configurationDifferences"] = _configuration(base, trained)
         if base.tensors is not None and trained.tensors is not None:
@@ -210,11 +197,3 @@ def _flat(directory: Path) -> dict[str, str]:
 
     walk(document, "")
     return found
-
-
-def _suffixes(entries: Sequence[FileDigest]) -> set[str]:
-    return {Path(entry.path).suffix.lower() for entry in entries}
-
-
-def _first(by_path: Mapping[str, str], names: Sequence[str]) -> str | None:
-    return next((by_path[name] for name in names if name in by_path), None)

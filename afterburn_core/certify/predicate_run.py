@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 from afterburn_core import __version__
-from afterburn_core.certify.derived import clip, clip_or_none, plan_digest
+from afterburn_core.certify.derived import clip, clip_or_none, jsonable, plan_digest
 from afterburn_core.certify.wording import LIMITATIONS
 from afterburn_core.judge.policy import Policy
 from afterburn_core.judge.rejudge import started_under
@@ -258,17 +258,6 @@ def evidence(result: Result, document: bytes, policy: Policy) -> dict[str, Any]:
             for artifact in result.artifacts
         ],
     }
-
-
-def jsonable(value: Any) -> Any:
-    """Values as canonical JSON can hold them: integers beyond 2^53 become texts."""
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53 - 1:
-        return str(value)
-    return value
 
 
 def _text(value: Any) -> str | None:

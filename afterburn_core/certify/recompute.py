@@ -7,17 +7,21 @@ done. Whoever wrote the document is not asked. Assumes a predicate that its sche
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from afterburn_core.certify import limits
+from afterburn_core import __version__
+from afterburn_core.certify import limits, recompute_tests
 from afterburn_core.certify.coverage import coverage
-from afterburn_core.certify.derived import MOST_TENSORS, compute_ratio, plan_digest
+from afterburn_core.certify.derived import MOST_TENSORS, clip, compute_ratio, plan_digest
 from afterburn_core.certify.encoding import Invalid
-from afterburn_core.certify.policies import policy_in, threshold_names, waived_by
-from afterburn_core.certify.verdicts import WORDS, gaps, overall, rule_verdict, threshold_verdict
+from afterburn_core.certify.policies import policy_in
+from afterburn_core.certify.verdicts import WORDS, gaps, overall
+from afterburn_core.certify.wording import LIMITATIONS, OVERALL_RULE
 
 Predicate = Mapping[str, Any]
+_CLOCKS = timedelta(days=1)  # by which two machines' clocks may differ
 
 
 def problems(predicate: Predicate) -> list[Invalid]:
@@ -27,22 +31,38 @@ def problems(predicate: Predicate) -> list[Invalid]:
     except Invalid as error:
         return [error]
     return [
-        *_bound(predicate),
+        *_bound(predicate, policy),
+        *_times(predicate),
         *_models(predicate),
-        *_tests(predicate, policy),
-        *_thresholds(predicate, policy),
+        *recompute_tests.problems(predicate, policy),
         *_requirements(predicate, policy),
         *_summary(predicate, policy),
         *_said(predicate),
     ]
 
 
-def _bound(predicate: Predicate) -> Iterator[Invalid]:
+def _times(predicate: Predicate) -> Iterator[Invalid]:
+    """An issue dated before its run would count waivers that had ended by then."""
+    run = predicate["evidence"]["result"]
+    try:
+        issued, started, finished = (
+            datetime.fromisoformat(text) for text in (predicate["issuedAt"], run["startedAt"], run["finishedAt"])
+        )
+    except ValueError:
+        yield Invalid("protocol.times", "a time is none of the calendar")
+        return
+    if started > finished or finished - issued > _CLOCKS:
+        yield Invalid("protocol.times", "the certificate was issued before the run had ended")
+
+
+def _bound(predicate: Predicate, judged: Mapping[str, Any]) -> Iterator[Invalid]:
     """What was fixed before the run is what the certificate judges by, or the difference is stated."""
     protocol, evidence = predicate["protocol"], predicate["evidence"]
     plan, policy, ran = protocol["plan"], protocol["policy"], protocol["runPolicy"]
     if plan_digest(plan) != protocol["planSha256"]:
         yield Invalid("protocol.plan_digest", "planSha256 is not the digest of the plan")
+    if policy["name"] != clip(str(judged.get("name", ""))):
+        yield Invalid("protocol.policy", "the policy is called otherwise than in its own text")
     before = policy["sha256"] if ran is None else ran["sha256"]
     if plan["policySha256"] != before:
         yield Invalid("protocol.plan_policy", "the plan names another policy than the one the run was started under")
@@ -81,69 +101,14 @@ def _models(predicate: Predicate) -> Iterator[Invalid]:
         listed, total = len(relation[f"{name}Tensors"]), 0 if counted is None else counted[name]
         if listed != min(total, MOST_TENSORS):
             yield Invalid("relation.tensors", f"{total} tensors are counted as {name}, and {listed} are listed")
+    for side, other in (("trained", "added"), ("base", "removed")):
+        total = None if models[side] is None else models[side]["measured"]["tensors"]
+        if counted is not None and counted["changed"] + counted["unchanged"] + counted[other] != total:
+            yield Invalid("relation.tensors", f"the tensors compared are not those of the {side} model")
     if (seal["state"] == "draft") != (seal["keyFingerprint"] is None):
         yield Invalid("seal.state", "a draft has no key, and everything else has one")
     if predicate["computeRatio"] != compute_ratio(predicate["training"]["compute"]):
         yield Invalid("training.compute_ratio", "the quotient is not that of the operations stated")
-
-
-def _tests(predicate: Predicate, policy: Mapping[str, Any]) -> Iterator[Invalid]:
-    repeated = [name for name, n in Counter(test["id"] for test in predicate["tests"]).items() if n > 1]
-    if repeated:
-        yield Invalid("tests.duplicate", f"test {repeated[0][:120]!a} stands twice")
-    day = predicate["issuedAt"][:10]
-    for test in predicate["tests"]:
-        name = ascii(test["id"][:120])
-        for number in test["numbers"]:
-            for value in (number, number["base"], number["trained"]):
-                if value is not None and (fault := _ill_formed(value)):
-                    yield Invalid("tests.number", f"{name}: {fault}")
-        if (test["rule"] is None) == (test["kind"] == "rule") or (test["threshold"] is None) == (
-            test["kind"] == "threshold"
-        ):
-            yield Invalid("tests.kind", f"{name}: is neither a rule nor a threshold")
-            continue
-        if test["kind"] == "rule":
-            judged = rule_verdict(test["rule"], test["finding"], policy)
-            verdict, below, required = judged.verdict, judged.below_bar, judged.required
-        else:
-            numbers = test["numbers"]
-            verdict, below = threshold_verdict(test["threshold"], numbers[0] if numbers else None), False
-            required = test["name"] not in policy["optional"]
-        if test["verdict"] != verdict:
-            yield Invalid("tests.verdict", f"{name}: says {test['verdict']}, and its numbers give {verdict}")
-        if test["belowBar"] != below:
-            yield Invalid("tests.below_bar", f"{name}: whether it failed below the bar is told wrongly")
-        if test["required"] != required:
-            yield Invalid("tests.required", f"{name}: whether the policy requires it is told wrongly")
-        if test["waiver"] is not None and not waived_by(policy, test, day):
-            yield Invalid("tests.waiver", f"{name}: no waiver of the policy covers it on the day of issue")
-
-
-def _ill_formed(value: Mapping[str, Any]) -> str | None:
-    interval = value["interval"]
-    if interval is not None and interval["low"] > interval["high"]:
-        return "an interval's low end lies above its high end"
-    if value["value"] is None and interval is not None:
-        return "an undefined value has an interval"
-    return None
-
-
-def _thresholds(predicate: Predicate, policy: Mapping[str, Any]) -> Iterator[Invalid]:
-    """Each threshold of the policy is tested once, with its own bound."""
-    tested = {test["name"]: test for test in predicate["tests"] if test["kind"] == "threshold"}
-    asked = threshold_names(policy)
-    for name in sorted(asked.keys() ^ tested.keys()):
-        what = "is in the policy and was not tested" if name in asked else "was tested and is not in the policy"
-        yield Invalid("tests.thresholds", f"threshold {name[:120]!a} {what}")
-    for name in asked.keys() & tested.keys():
-        test, (metric, op, value) = tested[name], asked[name]
-        if (test["metric"], test["threshold"]["op"], test["threshold"]["value"]) != (metric, op, value):
-            yield Invalid("tests.thresholds", f"threshold {name[:120]!a} is not the one of the policy")
-        places = test["places"] or {}
-        worst = next((word for word in ("FAIL", "INCONCLUSIVE", "NOT_RUN", "PASS") if places.get(word)), "NOT_RUN")
-        if worst != test["verdict"]:
-            yield Invalid("tests.places", f"threshold {name[:120]!a} tells another place than the worst")
 
 
 def _requirements(predicate: Predicate, policy: Mapping[str, Any]) -> Iterator[Invalid]:
@@ -156,6 +121,10 @@ def _requirements(predicate: Predicate, policy: Mapping[str, Any]) -> Iterator[I
     if policy.get("cached") == "refuse":
         wanted.append(("cache", "fresh"))
     components = {component["name"]: component for component in predicate["completeness"]["components"]}
+    allow = policy.get("plugins", {}).get("allow")
+    if allow is not None:
+        taking = {component.partition(".")[0] for component in components}
+        wanted += [("plugin", name) for name in sorted(taking) if name != "core" or name in allow]
     for kind, name in wanted:
         if (kind, name) not in listed:
             yield Invalid("completeness.requirements", f"the policy requires {kind} {name[:120]!a}; it is not listed")
@@ -165,6 +134,12 @@ def _requirements(predicate: Predicate, policy: Mapping[str, Any]) -> Iterator[I
         component = components.get(name)
         if kind == "analyzer" and (component is None or component["status"] != "ok" or not component["produced"]):
             yield Invalid("completeness.requirements", f"required analyzer {name[:120]!a} did not end well")
+        if kind == "plugin" and name not in allow:
+            yield Invalid("completeness.requirements", f"plugin {name[:120]!a} is not among those allowed")
+        if kind == "cache" and (
+            predicate["protocol"]["servedFromCache"] or predicate["protocol"]["plan"]["configuration"].get("answers")
+        ):
+            yield Invalid("completeness.requirements", "some of the run was served from a cache")
         if kind == "rule" and not _applied(predicate, name):
             yield Invalid("completeness.requirements", f"required rule {name[:120]!a} was not judged")
 
@@ -190,17 +165,28 @@ def _summary(predicate: Predicate, policy: Mapping[str, Any]) -> Iterator[Invali
 
 
 def _said(predicate: Predicate) -> Iterator[Invalid]:
-    """Nothing that must be said was left out."""
-    limitations, untested = limits.required_ids(predicate)
-    for field, wanted, code in (
-        ("limitations", limitations, "limitations.missing"),
-        ("notTested", untested, "not_tested.missing"),
+    """Nothing that must be said was left out, and this release's own sentences stand as it writes them."""
+    own = predicate["tool"]["certifiedWithVersion"] == __version__  # others may have worded them otherwise
+    for field, made, code in (
+        ("limitations", limits.limitations(predicate), "limitations.missing"),
+        ("notTested", limits.not_tested(predicate), "not_tested.missing"),
+        ("threatsToValidity", limits.threats(predicate), "limitations.missing"),
     ):
-        there = Counter(entry["id"] for entry in predicate[field])
+        there, wanted = (Counter(entry["id"] for entry in side) for side in (predicate[field], made))
         for name in sorted(wanted):
             if there[name] < wanted[name]:
                 yield Invalid(code, f"{field} lacks {name!r}, which follows from the rest of the document")
-    if [(one["framework"], one["clause"], one["status"]) for one in predicate["coverage"]] != [
-        (one["framework"], one["clause"], one["status"]) for one in coverage(predicate)
-    ]:
+        if own and there >= wanted and [one for one in predicate[field] if one["origin"] == "measured"] != made:
+            yield Invalid("wording.altered", f"{field} says something that this release does not write")
+    if own and predicate["summary"]["rule"] != OVERALL_RULE:
+        yield Invalid("wording.altered", "the rule for the overall is not the one that this release writes")
+    for deviation in predicate["protocol"]["deviations"]:
+        if own and deviation["text"] != LIMITATIONS.get(deviation["id"]):
+            yield Invalid("wording.altered", "a deviation says something that this release does not write")
+    table, made = predicate["coverage"], coverage(predicate)
+    if (own and table != made) or _statuses(table) != _statuses(made):
         yield Invalid("coverage.status", "the coverage table is not what the fields present give")
+
+
+def _statuses(table: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    return [(one["framework"], one["clause"], one["status"]) for one in table]

@@ -17,7 +17,7 @@ from afterburn_core.certify.tensors import read_tensors
 from afterburn_core.errors import AfterburnError, ConfigError, SubjectError
 from afterburn_core.judge.policy import Policy, policy_of
 from afterburn_core.judge.rejudge import rejudge
-from afterburn_core.judge.requirements import requirements
+from afterburn_core.judge.settle import required_by
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.result import codec
 from afterburn_core.result.model import Finding, Result, Subject
@@ -142,17 +142,6 @@ def audited(
     registry: Registry,
 ) -> Audited:  # fmt: skip
     """Everything that the predicate needs."""
-    problems = result.properties.get("plugin_problems", ())
-    required = requirements(
-        policy,
-        run=result.run,
-        subjects=result.subjects,
-        executions=result.executions,
-        findings=result.findings,
-        measurements=result.measurements,
-        plugins=result.descriptors.plugins,
-        problems=tuple(f"{one.get('plugin')}: {one.get('error')}" for one in problems if isinstance(one, dict)),
-    )
     asked = {entry.id for entry in result.inputs}
     return Audited(
         view=ResultView(result, directory),
@@ -160,7 +149,7 @@ def audited(
         policy=policy,
         trained=trained.files,
         base=None if base is None else base.files,
-        requirements=[attrs.asdict(one) for one in required],
+        requirements=[attrs.asdict(one) for one in required_by(policy, result)],
         not_asked=sorted(
             one.spec.name
             for one in registry.specs("probe_set")

@@ -108,20 +108,19 @@ def _verified(pack: Path, request: Request) -> Verification:
         return _refused(log, pack, "the statement was refused")
     sums = pack / TRAINED_SUMS
     trained = log.take("subject", lambda: checks_files.subject(statement, _present(sums), TRAINED_SUMS), _listing)
-    known = log.take("predicate", lambda: checks_content.content(statement, key), _format)
+    known = log.take("predicate", lambda: _content(statement, key, trained), _format)
     if known is None:
         return _refused(log, pack, "the content was refused")
     predicate = known[0]
     page = _page(pack, bundle, key, predicate, request)
-    log.note("verdicts", lambda: checks_content.verdicts(predicate))
-    document = log.take(
-        "result", lambda: checks_content.result(pack, predicate), "the document of the run that is named"
-    )
-    log.note("rejudged", lambda: _rejudged(document, pack, predicate, request))
+    follows = log.note("verdicts", lambda: checks_content.verdicts(predicate))
+    run = log.take("result", lambda: checks_content.result(pack, predicate, trained, compare=follows), _document)
+    log.note("rejudged", lambda: _rejudged(run[0] if run and follows else None, pack, predicate, request))
     log.note("test_result", lambda: checks_content.projection(pack, predicate, _present(sums), key))
     stamped = partial(checks_content.timestamp, content, request.tsa_root, request.require_timestamp)
     log.note("timestamp", lambda: stamped(pack / "seal.crt", key))
-    base = log.take("base_list", lambda: checks_files.base_list(predicate, pack / BASE_SUMS), _listing)
+    document = run[1] if run else None
+    base = log.take("base_list", lambda: checks_files.base_list(predicate, pack / BASE_SUMS, document), _listing)
     for role, directory, entries in (("model", request.model, trained), ("base", request.base, base)):
         log.note(role, partial(_files, role, directory, entries, predicate, request))
     log.checks += page()
@@ -188,6 +187,21 @@ def _listing(entries: checks_files.Entries) -> str:
     return f"lists {len(entries)} {'file' if len(entries) == 1 else 'files'}, and is the list that was signed"
 
 
+def _content(
+    statement: Mapping[str, Any], key: EllipticCurvePublicKey, trained: checks_files.Entries | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    predicate, notes = checks_content.content(statement, key)
+    for fault in () if trained is None else checks_files.describes(predicate["models"]["trained"]["measured"], trained):
+        raise fault
+    return predicate, notes
+
+
+def _document(run: tuple[bytes, Any]) -> str:
+    if run[1] is None:
+        return "the document of the run that is named; not compared with the certificate (too large, or no use)"
+    return "the document of the run that is named: of these models, with this plan and these numbers"
+
+
 def _format(known: tuple[Mapping[str, Any], Sequence[str]]) -> str:
     predicate, notes = known
     return "; ".join((f"version {predicate['schemaVersion']} of the format", *notes))
@@ -215,7 +229,7 @@ def _rejudged(document: bytes | None, pack: Path, predicate: Mapping[str, Any], 
     if not request.rejudge:
         return Skip("not asked for (--rejudge)", asked=False)
     if document is None:
-        return Skip("not looked at: the run's document was refused", asked=False)
+        return Skip("not looked at: the verdicts or the run's document were refused", asked=False)
     from afterburn_core.certify.checks_rejudge import rejudged
 
     return rejudged(document, pack, predicate)

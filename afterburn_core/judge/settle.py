@@ -23,7 +23,7 @@ from afterburn_core.judge.verdict import decide
 from afterburn_core.judge.waivers import Waiver, waive
 from afterburn_core.result.model import Measurement, Reason, Result, Verdict
 
-__all__ = ["JUDGEMENT", "day_of", "settle", "unsettled"]
+__all__ = ["JUDGEMENT", "day_of", "required_by", "settle", "unsettled"]
 
 JUDGEMENT = "core.judgement"
 _PROBLEMS = "plugin_problems"
@@ -75,21 +75,26 @@ def settle(
         doubts=doubts,
     )
     held = thresholds.outcomes(policy, (*result.measurements, *tabled))
-    required = requirements(
-        policy,
-        run=result.run,
-        subjects=result.subjects,
-        executions=result.executions,
-        findings=findings,
-        measurements=result.measurements,
-        plugins=result.descriptors.plugins,
-        problems=problems,
-    )
+    required = required_by(policy, attrs.evolve(result, findings=findings))
     properties = {name: value for name, value in result.properties.items() if name != JUDGEMENT}
     properties[PROPERTY] = policy.canonical()
     if held or required or waivers:
         properties[JUDGEMENT] = _kept(day, held, required, waivers)
     return attrs.evolve(result, findings=findings, verdict=verdict, properties=properties)
+
+
+def required_by(policy: Policy, result: Result) -> tuple[Requirement, ...]:
+    """What comes of each requirement of a policy in a document, whose findings carry their waivers."""
+    return requirements(
+        policy,
+        run=result.run,
+        subjects=result.subjects,
+        executions=result.executions,
+        findings=result.findings,
+        measurements=result.measurements,
+        plugins=result.descriptors.plugins,
+        problems=_problems(result.properties),
+    )
 
 
 def _kept(

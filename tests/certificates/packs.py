@@ -23,8 +23,10 @@ import pki
 from cryptography.hazmat.primitives.asymmetric import ec
 from vector import Presented
 
-from afterburn_core.certify import declaration, predicate, statement
+from afterburn_core.certify import declaration, limits, predicate, statement
 from afterburn_core.certify.chain import Chain, local_chain
+from afterburn_core.certify.coverage import coverage
+from afterburn_core.certify.derived import of_files
 from afterburn_core.certify.encoding import canonical
 from afterburn_core.certify.envelope import BUNDLE_NAME, seal
 from afterburn_core.certify.keys import FileSigner, fingerprint, public_pem
@@ -207,15 +209,35 @@ def restated(change: Change) -> dict[str, bytes]:
     return files_of(found)
 
 
-def with_sums(sums: bytes) -> dict[str, bytes]:
-    """A pack that was truly signed over another list of files."""
-    digest = hashlib.sha256(sums).hexdigest()
+def with_sums(sums: bytes, size: int = 0) -> dict[str, bytes]:
+    """A pack that was truly signed over another list of files, `size` bytes in all, and says nothing against it."""
+    audited, digest = _audited(), hashlib.sha256(sums).hexdigest()
+    lines = [line.partition("  ") for line in sums.decode("utf-8", "replace").splitlines()]
+    listed = {path: value for value, _, path in lines}
+    document = json.loads(audited.document)
+    for subject in document["subjects"]:
+        if subject["role"] == "trained":
+            subject["files"] = [{"path": path, "sha256": value, "size": 1} for path, value in listed.items()]
+    run = json.dumps(document).encode()
 
     def change(found: dict[str, Any]) -> None:
+        measured = found["predicate"]["models"]["trained"]["measured"]
         found["subject"][0]["digest"]["sha256"] = digest
-        found["predicate"]["models"]["trained"]["measured"]["manifest"]["sha256"] = digest
+        measured["manifest"] |= {"sha256": digest, "files": len(listed), "bytes": size}
+        measured |= {**of_files(listed), "notReadByRun": [], "headers": []}
+        found["predicate"]["evidence"]["result"] |= {"sha256": hashlib.sha256(run).hexdigest(), "bytes": len(run)}
+        reworded(found["predicate"])
 
-    return {**restated(change), statement.TRAINED_SUMS: sums}
+    return {**restated(change), statement.TRAINED_SUMS: sums, "result.json": run}
+
+
+def reworded(predicate: dict[str, Any]) -> None:
+    """The sentences and the table as they follow from the rest of a predicate that was changed."""
+    declared = [entry for entry in predicate["limitations"] if entry["origin"] == "declared"]
+    predicate["limitations"] = [*limits.limitations(predicate), *declared]
+    predicate["notTested"] = limits.not_tested(predicate)
+    predicate["threatsToValidity"] = limits.threats(predicate)
+    predicate["coverage"] = coverage(predicate)
 
 
 def presented(folder: Path, files: Files | None = None, **more: Any) -> Presented:

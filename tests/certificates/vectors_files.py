@@ -96,7 +96,9 @@ def _malformed(weights: bytes) -> Build:
     def build(folder: Path) -> Presented:
         files = {**model_files("trained"), SECOND: weights}
         sums = _sums(*((hashlib.sha256(files[name]).hexdigest(), name) for name in sorted(files, key=str.encode)))
-        return presented(folder, packs.with_sums(sums), model=write(folder / "model", files))
+        return presented(
+            folder, packs.with_sums(sums, sum(map(len, files.values()))), model=write(folder / "model", files)
+        )
 
     return build
 

@@ -19,7 +19,6 @@ import pki
 from vector import Presented, Vector
 
 from afterburn_core.certify.chain import Chain
-from afterburn_core.certify.coverage import coverage
 from afterburn_core.certify.encoding import canonical
 from afterburn_core.certify.envelope import BUNDLE_NAME
 from afterburn_core.certify.keys import FileSigner
@@ -61,7 +60,7 @@ def hostile_statement() -> dict[str, Any]:
     trained["declared"]["name"] = REVERSED
     trained["declared"]["version"] = HOMOGLYPHS
     found["predicate"]["purpose"] = INJECTED
-    found["predicate"]["coverage"] = coverage(found["predicate"])  # tells which fields are filled in
+    packs.reworded(found["predicate"])  # what is said depends on which fields are filled in
     return found
 
 

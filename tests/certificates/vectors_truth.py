@@ -77,6 +77,7 @@ def _reversed_interval(predicate: dict[str, Any]) -> None:
 
 
 def _claims(predicate: dict[str, Any]) -> None:
+    predicate["tool"]["certifiedWithVersion"] = "0.0.9"  # whose sentences this release does not know
     predicate["limitations"][0]["text"] = "The model is safe and free of backdoors."
 
 
