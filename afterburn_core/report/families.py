@@ -14,6 +14,7 @@ from afterburn_core.result.model import Measurement
 OPEN = 40
 """Lines of a table that stands open."""
 WHOLE = "whole model"
+_TITLES = {"sae": "sparse dictionaries"}
 
 
 @attrs.frozen(kw_only=True)
@@ -79,7 +80,7 @@ class Family:
     @property
     def title(self) -> str:
         """The name for a heading: `reward_hack` becomes `Reward hack`."""
-        words = self.name.replace("_", " ")
+        words = _TITLES.get(self.name, self.name).replace("_", " ")
         return words[:1].upper() + words[1:]
 
 

@@ -258,13 +258,16 @@ def _pack(field: Field) -> RiskPack:
         sha256=field["sha256"].text(),
         dictionary=field["dictionary"].maybe(Field.text),
         bound=field["bound"].flag(),
+        verified=field["verified"].maybe(Field.flag),
         features=tuple(map(_risky, field["features"].items(MOST))),
     )
 
 
 def _risky(field: Field) -> RiskyFeature:
-    numbers = ("base", "trained", "multiple", "low", "high", "p", "p_adjusted")
-    base, trained, multiple, low, high, p, p_adjusted = (field[name].maybe(Field.number) for name in numbers)
+    numbers = ("base", "trained", "multiple", "low", "high", "shift", "null95", "p", "p_adjusted")
+    base, trained, multiple, low, high, shift, null95, p, p_adjusted = (
+        field[name].maybe(Field.number) for name in numbers
+    )
     feature = field["feature"]
     return RiskyFeature(
         feature=feature.text() if isinstance(feature.value, str) else feature.whole(),
@@ -275,6 +278,8 @@ def _risky(field: Field) -> RiskyFeature:
         multiple=multiple,
         low=low,
         high=high,
+        shift=shift,
+        null95=null95,
         p=p,
         p_adjusted=p_adjusted,
         set=field["set"].maybe(Field.text),

@@ -46,8 +46,7 @@ def sae_blocks(views: SaeViews, table: Draw, *, top: int) -> list[str]:
         rows = [(one.title, markdown(one.largest), markdown(one.meaning)) for one in views.maps]
         blocks.append(table(("Drift", "Largest", "What it is"), rows))
     for pack in views.risks:
-        state = "" if pack.bound else ", not bound to a dictionary that was used"
-        blocks.append(f"**Risk pack {markdown(pack.name)} {markdown(pack.version)}{state}**")
+        blocks.append(f"**Risk pack {markdown(pack.name)} {markdown(pack.version)}**: {markdown(pack.told)}.")
         if pack.rows:
             named = [
                 (
@@ -55,12 +54,21 @@ def sae_blocks(views: SaeViews, table: Draw, *, top: int) -> list[str]:
                     markdown(row.set),
                     markdown(row.means),
                     markdown(f"{row.multiple} {row.bounds}".strip()),
+                    markdown(f"{row.shift} ({row.null})"),
                     markdown(row.p),
                     row.word,
                 )
                 for row in pack.rows[:top]
             ]
-            heads = ("Feature", "Probe set", "Base → trained", "Multiple, 95 %", "p, corrected", "As the pack fears")
+            heads = (
+                "Feature",
+                "Probe set",
+                "Base → trained",
+                "Multiple, 95 %",
+                "Shift (others)",
+                "p, corrected",
+                "As the pack fears",
+            )
             blocks.append(table(heads, named))
     if views.crosscoder is not None:
         facts = [

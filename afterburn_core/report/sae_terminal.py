@@ -92,10 +92,9 @@ def _risks(packs: tuple[RiskTable, ...], width: int, top: int) -> list[Text | Ta
     parts: list[Text | Table] = []
     for pack in packs:
         head = f"Risk pack {one_line(pack.name)} {one_line(pack.version)}: "
-        told = f"{pack.moved} of {pack.total} moved as it fears" if pack.bound else "not bound to a dictionary used"
-        parts.append(Text.assemble((head, "bold"), told))
-        for row in [row for row in pack.rows if row.moved][:top]:
-            told = f"{row.feature} {row.label}, {row.multiple} on {row.set}, p {row.p}"
+        parts.append(Text.assemble((head, "bold"), one_line(pack.told)))
+        for row in [row for row in pack.rows if row.moved in ("further", "moved")][:top]:
+            told = f"{row.feature} {row.label}, {row.multiple} on {row.set}, {row.word}"
             parts.append(Text(f"  {one_line(told)}", overflow="fold" if width < _WIDE else None))
     return parts
 

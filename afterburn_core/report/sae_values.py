@@ -152,6 +152,10 @@ class RiskyFeature:
     multiple: float | None
     low: float | None
     high: float | None
+    shift: float | None
+    """log₂ of the multiple, or the share of the way along a direction; + towards what the pack calls risky."""
+    null95: float | None
+    """What 95 % of comparison latents, or of random directions, stay under."""
     p: float | None
     p_adjusted: float | None
     set: str | None
@@ -166,6 +170,8 @@ class RiskPack:
     sha256: str
     dictionary: str | None
     bound: bool
+    verified: bool | None
+    """Whether its author has shown what its features do; `None` where it does not say."""
     features: tuple[RiskyFeature, ...]
 
 

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from afterburn_core.report.behaviour_questions import options_of
+from afterburn_core.report.behaviour_values import option
 from afterburn_core.report.forward_marks import WORDS
 from afterburn_core.report.sae_artifacts import read_crosscoder, read_drift, read_features, read_risk
 from afterburn_core.report.sae_channels import Channels, channels
 from afterburn_core.report.sae_crosscoder import CrosscoderView, crosscoder_view
 from afterburn_core.report.sae_features import SaeLimits, Table, tables
 from afterburn_core.report.sae_maps import HeatMap, heat_maps
-from afterburn_core.report.sae_risks import RiskTable, risk_tables
+from afterburn_core.report.sae_risks import ALPHA, DETECTOR, RiskTable, risk_tables
 from afterburn_core.result.model import Finding
 
 if TYPE_CHECKING:
@@ -51,13 +53,15 @@ def sae_views(view: ResultView, evidence: Evidence, limits: SaeLimits) -> SaeVie
     drift, no_drift = read_drift(view)
     packs, no_packs = read_risk(view)
     crosscoder, no_crosscoder = read_crosscoder(view)
+    known = () if features is None else features.dictionaries
+    alpha = option(options_of(view.result), DETECTOR, "alpha", ALPHA)
     problems = (no_features, no_drift, no_packs, no_crosscoder)
     titles = {rule.id: rule.summary for rule in view.result.descriptors.rules if rule.id.startswith("sae.")}
     return SaeViews(
         rules=tuple((titles.get(f.rule, f.rule), f) for f in view.result.findings if f.rule.startswith("sae.")),
         tables=() if features is None else tables(features, limits),
         maps=() if drift is None else heat_maps(drift),
-        risks=() if packs is None else risk_tables(packs, limits),
+        risks=() if packs is None else risk_tables(packs, known, limits, alpha=alpha),
         channels=channels(evidence.families.get("sae", ())),
         crosscoder=None if crosscoder is None else crosscoder_view(crosscoder, points=limits.points),
         problems=tuple(dict.fromkeys(problem for problem in problems if problem)),
