@@ -7,20 +7,25 @@ and nothing else; an `.npz` without pickles. Whatever is wrong with a file is on
 from __future__ import annotations
 
 import json
+import math
+import mmap
 import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
+from afterburn_core.backends.tensors import TORCH_DTYPES
 from afterburn_core.errors import SubjectError
 
 _NESTS = ("state_dict", "sae", "model", "model_state_dict")
 """Keys under which trainers put the state dict."""
+_LONGEST_HEADER = 100_000_000
+"""Bytes of a safetensors header; the format allows no more."""
 _UNREADABLE = (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError, zipfile.BadZipFile)
 
 
@@ -42,15 +47,28 @@ def config_of(path: Path) -> Mapping[str, Any]:
 def safe_tensors(path: Path) -> Mapping[str, torch.Tensor]:
     """All tensors of a safetensors file, as views of its memory map.
 
+    Mapped for reading only, so that a file may be larger than the memory: what safetensors itself maps may be written
+    to, and the kernel grants no more of that than it could hold.
+
     Raises:
         SubjectError: it is damaged or truncated.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, ValueError) as error:
+        with path.open("rb") as file:
+            start, header = _safe_header(file)
+            size = path.stat().st_size
+            view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        found = {}
+        for name, entry in header.items():
+            first, last = entry["data_offsets"]
+            dtype = getattr(torch, TORCH_DTYPES[entry["dtype"]])
+            shape = tuple(entry["shape"])
+            count = math.prod(shape)
+            if not (0 <= first <= last <= size - start) or count * dtype.itemsize != last - first:
+                raise ValueError(f"tensor {name} does not lie within the file")
+            found[name] = _view(view, start + first, dtype, shape)
+        return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SubjectError(
             f"{path}: cannot be read as safetensors ({_line(error)}); it may be truncated, download it again"
         ) from error
@@ -58,13 +76,32 @@ def safe_tensors(path: Path) -> Mapping[str, torch.Tensor]:
 
 def safe_names(path: Path) -> frozenset[str]:
     """Names of the tensors of a safetensors file; empty where it cannot be read."""
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            return frozenset(file.keys())
-    except (SafetensorError, OSError, ValueError):
+        with path.open("rb") as file:
+            return frozenset(_safe_header(file)[1])
+    except (OSError, ValueError):
         return frozenset()
+
+
+def _safe_header(file: BinaryIO) -> tuple[int, Mapping[str, Any]]:
+    """Where the tensors begin, and what the header says of each."""
+    length = int.from_bytes(file.read(8), "little")
+    if not 2 <= length <= _LONGEST_HEADER:
+        raise ValueError("its header is not as long as one can be")
+    header = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    return 8 + length, {name: entry for name, entry in header.items() if name != "__metadata__"}
+
+
+def _view(buffer: mmap.mmap, offset: int, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
+    """A tensor over a memory map; nothing writes into it."""
+    count = math.prod(shape)
+    if count == 0:
+        return torch.empty(shape, dtype=dtype)
+    with warnings.catch_warnings():  # that it cannot be written to, which is meant
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.frombuffer(buffer, dtype=dtype, count=count, offset=offset).reshape(shape)
 
 
 def torch_tensors(path: Path) -> Mapping[str, torch.Tensor]:
@@ -117,11 +154,11 @@ def npz_tensors(path: Path) -> Mapping[str, torch.Tensor]:
     """
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-            found = {}
-            for member in archive.infolist():
-                name = member.filename.removesuffix(".npy")
-                found[name] = torch.from_numpy(_array(path, file, archive, member))
-            return found
+            view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return {
+                member.filename.removesuffix(".npy"): _array(file, view, archive, member)
+                for member in archive.infolist()
+            }
     except (*_UNREADABLE, NotImplementedError) as error:
         raise SubjectError(
             f"{path}: cannot be read as .npz without unpickling ({_line(error)}); it is damaged, or holds Python "
@@ -129,11 +166,10 @@ def npz_tensors(path: Path) -> Mapping[str, torch.Tensor]:
         ) from error
 
 
-def _array(path: Path, file: Any, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray[Any, Any]:
+def _array(file: BinaryIO, view: mmap.mmap, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> torch.Tensor:
     if member.compress_type != zipfile.ZIP_STORED:
         with archive.open(member) as stream:
-            loaded: np.ndarray[Any, Any] = np.lib.format.read_array(stream, allow_pickle=False)
-            return loaded
+            return torch.from_numpy(np.lib.format.read_array(stream, allow_pickle=False))
     file.seek(member.header_offset)
     local = file.read(30)  # the local header's own name and extra field may be longer than the directory's
     if local[:4] != b"PK\x03\x04":
@@ -143,15 +179,14 @@ def _array(path: Path, file: Any, archive: zipfile.ZipFile, member: zipfile.ZipI
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read_header(file)
+    offset = file.tell()
     if dtype.hasobject:
         raise ValueError(f"{member.filename} holds Python objects")
-    offset = file.tell()
-    if offset - start + dtype.itemsize * int(np.prod(shape, dtype=np.int64)) != member.file_size:
+    if offset - start + dtype.itemsize * math.prod(shape) != member.file_size or offset > len(view):
         raise ValueError(f"{member.filename} is not as long as its header says")
-    if not shape or 0 in shape:
-        return np.frombuffer(file.read(member.file_size - (offset - start)), dtype=dtype).reshape(shape).copy()
-    # copy-on-write: torch wants arrays that may be written to, and the file stays as it is
-    return np.memmap(path, dtype=dtype, mode="c", offset=offset, shape=shape, order="F" if fortran else "C")
+    kind = torch.from_numpy(np.empty(0, dtype=dtype)).dtype  # NumPy's name of the same numbers; others raise
+    tensor = _view(view, offset, kind, tuple(reversed(shape)) if fortran else tuple(shape))
+    return tensor.permute(*reversed(range(tensor.ndim))) if fortran else tensor
 
 
 def _line(error: BaseException) -> str:

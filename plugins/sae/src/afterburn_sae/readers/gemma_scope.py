@@ -6,8 +6,8 @@ numbers is in the path: `gemma-scope-2b-pt-res/layer_12/width_16k/average_l0_82/
 - `att` dictionaries read the heads' outputs before they are projected, which is no neutral site
 - `embedding` ones were trained on embeddings before their scaling by √d, which the site `embed` has behind it
 - transcoders read the normed input of the MLP and write its output after the post-norm
-- in Gemma Scope 2 `affine_skip_connection` (d_in, d_out) multiplies from the right: x·A. A transpose of it, square as it
-  is, would pass unseen
+- in Gemma Scope 2 `affine_skip_connection` (d_in, d_out) multiplies from the right, x·A; it is square, so that a
+  transpose of it would pass unseen
 """
 
 from __future__ import annotations

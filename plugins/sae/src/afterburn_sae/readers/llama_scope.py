@@ -5,8 +5,8 @@ The first has `hyperparams.json` and `checkpoints/final.safetensors`, the later 
 on s·x. What the library does when it loads them, and what is done here without rewriting the large matrices:
 
 - first: b_enc/s_in, b_dec/s_out and W_dec·s_in/s_out, so that codes are in the model's own units, then, with
-  `sparsity_include_decoder_norm`, the decoder's norms into W_enc and b_enc; the stored threshold belongs to *that* form.
-  In terms of s·x it is θ·s, which is the scaling that a reader easily forgets
+  `sparsity_include_decoder_norm`, the decoder's norms into W_enc and b_enc; the threshold belongs to *that* form. In
+  terms of s·x it is θ·s, which is the scaling that a reader easily forgets
 - later: codes stay those of s·x, and the gate compares p·‖W_dec‖ with exp(log_jumprelu_threshold), which is
   p > θ/‖W_dec‖
 """
@@ -83,9 +83,7 @@ def read_later(path: Path) -> Dictionary | None:
     weights = path if path.suffix == ".safetensors" else directory / "sae_weights.safetensors"
     kind_of = str(config.get("sae_type") or "sae")
     if kind_of != "sae":
-        raise SubjectError(
-            f"{directory}: a dictionary of type {kind_of!r}, which is not supported; only one site's are"
-        )
+        raise SubjectError(f"{directory}: a dictionary of type {kind_of!r} is not supported, only `sae` (one site)")
     if not weights.is_file():
         raise SubjectError(f"{weights}: missing beside config.json; the weights were not downloaded")
     stored = _stored(weights, config)
@@ -103,8 +101,8 @@ def read_later(path: Path) -> Dictionary | None:
             normalisation = Normalisation(kind="fixed", scale=scale_in, out_scale=scale_out)
         else:
             stored.notes.append(
-                "trained on scaled activations, and the files do not hold the scale: check FVU and L0 on your own texts "
-                "(--base)"
+                "trained on scaled activations, and the files do not hold the scale: check FVU and L0 on your own "
+                "texts (--base)"
             )
     w_dec = _decoder(stored, n, d_out)
     threshold = None

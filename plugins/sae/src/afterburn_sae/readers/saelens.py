@@ -3,8 +3,8 @@
 Quirks, all of them tested:
 
 - before version 6 keys are flat and have older names (`hook_point`, `activation_fn_str`, k in `activation_fn_kwargs`,
-  `normalize_activations` a bool), and b_dec is subtracted unless the file says otherwise; since then what belongs to the
-  model lies in `metadata`. Transcoders never subtract b_dec
+  `normalize_activations` a bool), and b_dec is subtracted unless the file says otherwise; since then what belongs to
+  the model lies in `metadata`. Transcoders never subtract b_dec
 - gated dictionaries have b_gate, b_mag and r_mag in place of b_enc
 - batch-top-k and Matryoshka dictionaries are saved as JumpReLU with one constant threshold, or, from a checkpoint of
   training, with `topk_threshold`; JumpReLU checkpoints hold ln θ
@@ -171,21 +171,13 @@ def _threshold(kind: Kind, stored: Stored) -> torch.Tensor | float | None:
     threshold = logarithm.exp() if logarithm is not None else stored.vector("threshold")
     if threshold.numel() > 1 and bool((threshold == threshold[0]).all()):
         stored.notes.append(
-            "one constant threshold: a batch-top-k dictionary saved as JumpReLU; some releases saved a wrong one, which "
-            "L0 on your own texts shows (--base)"
+            "one constant threshold: a batch-top-k dictionary saved as JumpReLU; some releases saved a wrong one, "
+            "which L0 on your own texts shows (--base)"
         )
     return threshold
 
 
 def _normalisation(settings: Mapping[str, Any], stored: Stored, site: str | None) -> Normalisation:
-    ours = settings.get("afterburn")
-    if isinstance(ours, Mapping) and isinstance(ours.get("normalisation"), Mapping):
-        constants = ours["normalisation"]
-        mean = constants.get("mean")
-        return Normalisation.fixed(
-            mean=None if mean is None else torch.tensor(mean, dtype=torch.float32),
-            scale=float(constants.get("scale", 1.0)),
-        )
     kind = settings.get("normalize_activations") or "none"
     match kind:
         case "constant_norm_rescale":
@@ -197,8 +189,8 @@ def _normalisation(settings: Mapping[str, Any], stored: Stored, site: str | None
             if scale is not None:
                 return Normalisation.fixed(scale=float(scale))
             stored.notes.append(
-                "trained on scaled activations, and the file does not hold the scale: taken as folded into the weights; "
-                "check FVU and L0 on your own texts (--base)"
+                "trained on scaled activations, and the file does not hold the scale: taken as folded into the "
+                "weights; check FVU and L0 on your own texts (--base)"
             )
         case "none":
             pass

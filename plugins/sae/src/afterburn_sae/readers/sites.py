@@ -30,7 +30,7 @@ _PARTS = {
     "post_attention_layernorm.output": None,
     "post_feedforward_layernorm.output": "mlp.out",
 }
-"""Modules of transformers, by their path inside a block; post-norm families add what `post_feedforward_layernorm` gives."""
+"""Modules of transformers, by their path inside a block; in post-norm families the norm's output is what is added."""
 _POST_NORM = re.compile(r"gemma-?[23](?!b)|olmo-?2|glm-?4", re.IGNORECASE)
 """Models that add a norm of the module's output, not the output itself."""
 

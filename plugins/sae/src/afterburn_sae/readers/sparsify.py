@@ -1,7 +1,7 @@
 """sparsify (EleutherAI): `layers.N[.mlp]/cfg.json` and `sae.safetensors`.
 
-The encoder lies as a linear layer, (n, d), and `W_dec` **as it is used**, (n, d): transposing both alike, as one popular
-loader does, goes unnoticed only where n = d. Top-k; b_dec is subtracted unless it is a transcoder.
+The encoder lies as a linear layer, (n, d), and `W_dec` **as it is used**, (n, d): transposing both alike, as one
+popular loader does, goes unnoticed only where n = d. Top-k; b_dec is subtracted unless it is a transcoder.
 """
 
 from __future__ import annotations

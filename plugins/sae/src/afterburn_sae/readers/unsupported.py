@@ -1,4 +1,4 @@
-"""What is known and not supported, refused by its name, so that nobody takes it for a damaged file of another format."""
+"""What is known and not supported, refused by its name: it is no damaged file of another format."""
 
 from __future__ import annotations
 
