@@ -50,8 +50,8 @@ _GROUP = 8
 class Taker(Protocol):
     """Takes the stream. All calls come one after the other; tensors are valid within the call."""
 
-    def begin(self, blocks: Sequence[int]) -> None:
-        """Rows of every block from the first, whether it will be read again or not."""
+    def begin(self, blocks: Sequence[int], once: int) -> None:
+        """Rows of every block, from the first whichever is read first, and of all passages read once."""
         ...
 
     def take(self, batch: ForwardBatch, rows: torch.Tensor) -> None:
@@ -100,6 +100,13 @@ class Models:
     def same(self) -> bool:
         """Whether the two are the same files, so that nothing can differ."""
         return self.trained is not None and self.trained.digest == self.base.digest
+
+    @property
+    def width(self) -> int | None:
+        """d of the residual stream, where the base's configuration says it."""
+        config = self.opened[0].documents().get("config") or {}
+        found = {**config, **(config.get("text_config") or {})}.get("hidden_size")
+        return found if isinstance(found, int) else None
 
     def read(
         self,
@@ -239,7 +246,7 @@ class _Streaming:
                 rows[-1] += _rows(batch)
                 left -= _rows(batch)
             epoch += 1
-        self._taker.begin(rows)
+        self._taker.begin(rows, whole)
         kept = blocks[self._stretch.start :]
         self._ends = [len(block) for block in kept]
         return [batch for block in kept for batch in block]
