@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -158,4 +159,17 @@ def _given(need: ForwardNeed, registry: Registry) -> tuple[Passage, ...]:
         return ()
     settings = Settings()
     sets = given_of(need.passage_sets, settings, registry)
-    return gather(sources=("given",), asking=Asking(), settings=settings, given=sets)
+    given = gather(sources=("given",), asking=Asking(), settings=settings, given=sets)
+    return tuple(
+        attrs.evolve(
+            one,
+            text=_known(one.text),
+            messages=tuple(attrs.evolve(message, content=_known(message.content)) for message in one.messages),
+        )
+        for one in given
+    )
+
+
+def _known(text: str) -> str:
+    """The text with every word replaced by one that the tiny tokenizer knows, equal ones by equal ones."""
+    return " ".join(f"word{zlib.crc32(word.encode()) % 45}" for word in text.split())

@@ -1,9 +1,9 @@
 """Risk packs: which features and directions somebody asks to be watched, and where they hold. Imports no torch.
 
 A pack is a JSON file after `schemas/risk-pack-1.0.json`. Feature numbers mean nothing without the very dictionary they
-were read in, so that a pack names its file's SHA-256 and is refused with any other; directions lie in a safetensors file
-beside the pack, bound by its SHA-256 too. What `concern` says is which way of moving is the risky one: a feature for
-contempt that rises, or one for caution that falls.
+were read in, so that a pack names its file's SHA-256 and is refused with any other; directions lie in a safetensors
+file beside the pack, bound by its SHA-256 too. What `concern` says is which way of moving is the risky one: a feature
+for contempt that rises, or one for caution that falls.
 """
 
 from __future__ import annotations
@@ -123,11 +123,9 @@ def read_pack(path: str | Path) -> RiskPack:
     except OSError as error:
         raise ConfigError(f"risk pack {path}: cannot be read, {error.strerror or error}; name the JSON file") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"risk pack {path}: is no JSON file ({error}); see afterburn_sae's page on risk packs"
-        ) from error
+        raise ConfigError(f"risk pack {path}: is no JSON file ({error})") from error
     try:
-        pack = _structured(found, RiskPack, "")
+        pack: RiskPack = _structured(found, RiskPack, "")
         _check(pack)
     except ValueError as error:
         raise ConfigError(f"risk pack {path}: {error}") from error

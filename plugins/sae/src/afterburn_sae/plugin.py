@@ -14,9 +14,9 @@ from afterburn_core.plugin import (
     ReaderSpec,
     hookimpl,
 )
-from afterburn_sae.specs import readers
+from afterburn_sae.specs import drift, misalignment, readers, risk
 
-_MODULES: tuple[ModuleType, ...] = (readers,)
+_MODULES: tuple[ModuleType, ...] = (readers, drift, risk, misalignment)
 
 
 @hookimpl

@@ -14,9 +14,7 @@ def of_drift(options: DriftOptions) -> tuple[ForwardNeed, ...] | str:
     """The four domains' passages at every block, where there is a dictionary."""
     if not options.dictionaries:
         return "needs a sparse dictionary, and none is named; --sae names one"
-    return (
-        ForwardNeed(sources=("given",), sites=(BLOCKS, "blocks.*.attn.out", "blocks.*.mlp.out"), passage_sets=SETS),
-    )
+    return (ForwardNeed(sources=("given",), sites=(BLOCKS,), passage_sets=SETS),)
 
 
 def of_risk(options: RiskOptions) -> tuple[ForwardNeed, ...] | str:

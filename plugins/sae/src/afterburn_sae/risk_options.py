@@ -63,7 +63,7 @@ class MisalignmentOptions:
     harmless: tuple[str, ...] = ("refusal", "verbosity")
     """Trait directions that are no part of the score."""
     behaviour: tuple[str, ...] = ("+reward_hack.sycophancy.caved",)
-    """Contrasts of behaviour that count: the sign that gives concern, the metric, and `/subset` for one subset alone."""
+    """Contrasts of behaviour that count: the sign that gives concern, the metric, and `/subset` for one."""
     reference_features: float | None = attrs.field(default=None, validator=_positive)
     """Effect of a calibrated organism on the channel; without one the channel is uncalibrated."""
     reference_traits: float | None = attrs.field(default=None, validator=_positive)

@@ -1,0 +1,180 @@
+"""Analyzer `sae.drift`: how far the layers moved on each domain's prompts, densely and in features.
+
+For every block and every probe set the distance of mean activations (`dense`), and at a dictionary's site the distance
+of mean codes (`features`) and the mass of codes that moved (`mass`); formulas and intervals: `drift_numbers`. A prompt
+counts once, with the mean over its tokens (`risk_rows`). Plain cosines of activations stay near 1 after fine-tuning
+where features differ (arXiv 2605.11426), which is why both stand side by side.
+
+Artifact `sae.drift` (JSON): `sites` bottom to top, `sets`, and `cells`, each with `site`, `set` and `dense`, `features`
+and `mass`: `value`, `low`, `high`, `n`, or null where there is no number.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from afterburn_core.forward.model import ForwardBatch
+from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput, ArtifactPayload
+from afterburn_core.result.identity import undefined
+from afterburn_core.result.model import Measurement, Notification, Scope
+from afterburn_core.stats.contrast import Contrast, as_measurement
+from afterburn_sae.dictionary import Dictionary
+from afterburn_sae.domain_texts import SETS
+from afterburn_sae.drift_numbers import distance, mass
+from afterburn_sae.encoded import codes, shared_dictionary
+from afterburn_sae.risk_options import DriftOptions
+from afterburn_sae.risk_rows import MeanCodes, counted, mean_codes, mean_vectors, table
+from afterburn_sae.specs.drift import METRICS
+
+Vectors = NDArray[np.float32]
+_BLOCK = re.compile(r"blocks\.(\d+)\.out")
+PREFIX = "sae.drift."
+
+
+@attrs.frozen(kw_only=True)
+class _Read:
+    """What one passage gave."""
+
+    domain: str
+    dense: Mapping[str, tuple[Vectors, Vectors]]
+    """Base and difference (d) by site."""
+    codes: Mapping[str, tuple[MeanCodes, MeanCodes]]
+    """Base and trained by site of a dictionary."""
+
+
+class Drift:
+    """Analyzer `sae.drift`."""
+
+    def __init__(self, options: DriftOptions) -> None:
+        self._options = options
+        self._read: dict[str, _Read] = {}
+        self._dictionaries: dict[str, Dictionary] = {}
+        self._notes: list[str] = []
+
+    def begin(self, context: AnalyzerContext) -> None:
+        """Learns the seed, and opens the dictionaries.
+
+        Raises:
+            SubjectError: one cannot be opened.
+        """
+        self._seed = context.seed
+        for path in self._options.dictionaries:
+            dictionary = shared_dictionary(path, context.device)
+            site, name = dictionary.site, dictionary.name or path
+            if site is None:
+                self._notes.append(f"{name} reads {dictionary.hook or 'an unknown site'}, which is no site of ours")
+            elif site in self._dictionaries:
+                self._notes.append(f"{name} reads {site} as well; the first one named is used there")
+            else:
+                self._dictionaries[site] = dictionary
+
+    def observe(self, item: object) -> None:
+        """Takes in one batch."""
+        if not isinstance(item, ForwardBatch):
+            return
+        here = counted(item.rows, SETS)
+        if not here.chosen:
+            return
+        dense: dict[str, tuple[Any, Any]] = {}
+        for site in item.base.sites:
+            if _BLOCK.fullmatch(site):
+                base = mean_vectors(item.base.sites[site], here)
+                delta = mean_vectors(item.geometry(site).delta, here)
+                dense[site] = (base.float().cpu().numpy(), delta.float().cpu().numpy())
+        found = {
+            site: [mean_codes(codes(item, dictionary, side), here) for side in ("base", "trained")]
+            for site, dictionary in self._dictionaries.items()
+            if site in item.base.sites
+        }
+        for i in here.chosen:
+            passage = here.passages[i]
+            self._read[passage.id] = _Read(
+                domain=passage.domain,
+                dense={site: (base[i], delta[i]) for site, (base, delta) in dense.items()},
+                codes={site: (base[i], trained[i]) for site, (base, trained) in found.items()},
+            )
+
+    def merge(self, other: Drift) -> None:
+        """Takes in the passages that another instance observed."""
+        self._read.update(other._read)
+
+    def finish(self) -> AnalyzerOutput:
+        """Every site over every set."""
+        names = sorted(self._read)
+        found = {site for name in names for site in (*self._read[name].dense, *self._read[name].codes)}
+        sites = sorted(found, key=_order)
+        sets = [name for name in SETS if any(self._read[one].domain == name for one in names)]
+        if not names:
+            why = "no passage of the domains was read"
+            return AnalyzerOutput(measurements=tuple(undefined(metric.id, why, n=0) for metric in METRICS))
+        measured: list[Measurement] = []
+        cells: list[dict[str, Any]] = []
+        for site in sites:
+            for of in sets:
+                rows = [self._read[name] for name in names if self._read[name].domain == of]
+                numbers = self._cell(site, rows)
+                scope = Scope(layer=_layer(site), site=site, subset=of)
+                measured += [as_measurement(one, PREFIX + kind, scope=scope) for kind, one in numbers.items()]
+                cell = {kind: _plain(numbers.get(kind)) for kind in ("dense", "features", "mass")}
+                cells.append({"site": site, "set": of, **cell})
+        content = json.dumps({"sites": sites, "sets": sets, "cells": cells}, sort_keys=True, allow_nan=False)
+        missing = sorted(set(self._dictionaries) - {site for one in self._read.values() for site in one.codes})
+        notes = [*self._notes, *(f"no activations at {site}, which a dictionary reads, were taken" for site in missing)]
+        return AnalyzerOutput(
+            measurements=tuple(measured),
+            artifacts=(
+                ArtifactPayload(
+                    id="sae.drift",
+                    suffix=".json",
+                    media_type="application/json",
+                    summary="Drift by site and probe set: of mean activations, and of features at a dictionary",
+                    content=content.encode(),
+                ),
+            ),
+            notifications=tuple(Notification(level="note", message=note) for note in notes),
+        )
+
+    def _cell(self, site: str, rows: list[_Read]) -> dict[str, Contrast]:
+        found: dict[str, Contrast] = {}
+        dense = [one.dense[site] for one in rows if site in one.dense]
+        dense = [(base, delta) for base, delta in dense if np.isfinite(base).all() and np.isfinite(delta).all()]
+        if dense:
+            base, delta = (np.stack(side).astype(np.float64) for side in zip(*dense, strict=True))
+            found["dense"] = distance(base, delta, seed=self._seed)
+        both = [one.codes[site] for one in rows if site in one.codes]
+        if both:
+            used = np.unique(np.concatenate([side.features for pair in both for side in pair]))
+            base, trained = (table([pair[k] for pair in both], used) for k in (0, 1))
+            found["features"] = distance(base, trained - base, seed=self._seed)
+            found["mass"] = mass(base, trained - base, seed=self._seed)
+        return found
+
+
+def _layer(site: str) -> int | None:
+    match = _BLOCK.fullmatch(site)
+    return None if match is None else int(match[1])
+
+
+def _order(site: str) -> tuple[int, str]:
+    """By block, from bottom to top."""
+    match = re.match(r"blocks\.(\d+)\.", site)
+    return (-1 if match is None else int(match[1]), site)
+
+
+def _plain(one: Contrast | None) -> dict[str, Any] | None:
+    if one is None or one.estimate is None:
+        return None
+    ends = one.interval
+    return {
+        "value": one.estimate,
+        "low": None if ends is None else ends.low,
+        "high": None if ends is None else ends.high,
+        "n": one.n,
+    }
