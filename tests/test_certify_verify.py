@@ -28,7 +28,20 @@ from afterburn_core.certify.verify import CHECKS, Request, verify
 from afterburn_core.cli.main import run
 from afterburn_core.errors import SubjectError
 
-HEAVY = {"cattrs", "jinja2", "jsonschema", "numpy", "pyhanko", "rich", "scipy", "torch", "weasyprint", "yaml"}
+HEAVY = {
+    "afterburn_core.plugin.registry",
+    "cattrs",
+    "importlib.metadata",
+    "jinja2",
+    "jsonschema",
+    "numpy",
+    "pyhanko",
+    "rich",
+    "scipy",
+    "torch",
+    "weasyprint",
+    "yaml",
+}
 NOT_OF_VERIFY = {"model.not_as_run", "result.findings", "oms.signature"}
 """Refusals to sign."""
 

@@ -8,6 +8,7 @@ asked does the work itself.
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import os
 import signal
@@ -114,7 +115,10 @@ def _died() -> tuple[Check, ...]:
 def _serve(work: Work, readable: int, writable: int) -> None:
     """In the child: does one job after the other, and ends the process without the parent's way out."""
     try:
+        gc.disable()  # what is loaded stays until the end
         _without_network()
+        gc.freeze()
+        gc.enable()
         with os.fdopen(readable, "r", encoding="utf-8") as jobs, os.fdopen(writable, "w", encoding="utf-8") as answers:
             for line in jobs:
                 fields = json.loads(line)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import traceback
+from importlib import import_module
 from typing import Any
 
 import click
 
 from afterburn_core import __version__
 from afterburn_core.errors import AfterburnError, VerificationError
-from afterburn_core.plugin.registry import Registry, load_factory, suggestion
 
 USAGE, INCOMPLETE, UNVERIFIED = 2, 3, 4
 
@@ -46,12 +46,14 @@ class Commands(click.Group):
         return sorted([*COMMANDS, *_plugin_commands()])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        factory = COMMANDS[cmd_name][0] if cmd_name in COMMANDS else None
-        if factory is None:
-            factory = _plugin_commands().get(cmd_name, (None, ""))[0]
-        if factory is None:
-            return None
-        command: click.Command = load_factory(factory)
+        command: click.Command | None = None
+        if cmd_name in COMMANDS:  # without the registry, whose import takes longer than some commands do
+            module, _, name = COMMANDS[cmd_name][0].partition(":")
+            command = getattr(import_module(module), name)
+        elif cmd_name in (brought := _plugin_commands()):
+            from afterburn_core.plugin.registry import load_factory
+
+            command = load_factory(brought[cmd_name][0])
         return command
 
     def resolve_command(
@@ -59,6 +61,8 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0] if args else ""
         if name and not name.startswith("-") and self.get_command(ctx, name) is None:
+            from afterburn_core.plugin.registry import suggestion
+
             hint = suggestion(name, self.list_commands(ctx))
             if name in BROUGHT_BY:
                 hint = f"; it comes with the plugin {BROUGHT_BY[name]!r}: pip install ./plugins/{BROUGHT_BY[name]}"
@@ -75,6 +79,8 @@ class Commands(click.Group):
 
 def _plugin_commands() -> dict[str, tuple[str, str]]:
     """Commands of plugins by their name after the dot; core names are not theirs to take."""
+    from afterburn_core.plugin.registry import Registry
+
     registry = Registry.discover()
     commands: dict[str, tuple[str, str]] = {}
     for registered in registry.specs("command"):
