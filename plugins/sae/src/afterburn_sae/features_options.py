@@ -1,0 +1,82 @@
+"""Options of `sae.features` and its judge, and what they make the analyzer need; light, so that specs can name them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from afterburn_core.forward.model import Source
+from afterburn_core.plugin import ForwardNeed
+
+LAST = "blocks.last.out"
+SOURCES: tuple[Source, ...] = ("text", "prompt")
+
+
+def _inside(instance: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"'{attribute.name}' must lie between 0 and 1: {value}")
+
+
+def _share(instance: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"'{attribute.name}' must be a share, from 0 to 1: {value}")
+
+
+@attrs.frozen(kw_only=True)
+class FeaturesOptions:
+    """Options of `sae.features`."""
+
+    dictionaries: tuple[str, ...] = ()
+    """Sparse dictionaries: files, directories, or names shipped with the plugin."""
+    labels: tuple[str, ...] = ()
+    """What features are called: Neuronpedia exports, JSONL or CSV files, or directories of them."""
+    features: tuple[int, ...] = attrs.field(default=())
+    """Look at these features alone; only their columns of the encoder are read where the architecture allows it."""
+    site: str | None = None
+    """Where to read activations, in place of the site that the dictionary names."""
+    any_model: bool = False
+    """Whether a dictionary may be used that names another model."""
+    most_unexplained: float = attrs.field(default=0.5, validator=_inside)
+    """Fraction of variance unexplained on base beyond which a dictionary is not valid here."""
+    alpha: float = attrs.field(default=0.05, validator=_inside)
+    """False discovery rate over the features of a dictionary."""
+    active: float = attrs.field(default=0.005, validator=_share)
+    """Share of the prompts in which a feature must be active, on either side, to be tested."""
+    attributed: float = attrs.field(default=0.25, validator=_share)
+    """Share of the passages on which attributions are taken; 0 takes none."""
+    shown: int = attrs.field(default=200, validator=attrs.validators.ge(1))
+    """Features that the artifact lists of each dictionary."""
+    contexts: int = attrs.field(default=3, validator=attrs.validators.ge(0))
+    """Passages that it shows of each feature and side."""
+
+
+@attrs.frozen(kw_only=True)
+class FeatureJudgeOptions:
+    """Options of `sae.feature_judge`."""
+
+    most_added: float = attrs.field(default=0.1, validator=_inside)
+    """Growth of it on trained beyond which findings are no more than a review."""
+
+
+def needs_of_features(options: FeaturesOptions) -> tuple[ForwardNeed, ...] | str:
+    """The sites of the dictionaries; the last block and the head for attributions and tokens.
+
+    Raises:
+        SubjectError: a dictionary cannot be opened.
+        ConfigError: a file of labels is not there.
+    """
+    if not options.dictionaries:
+        return "needs a sparse dictionary, and none is named; --sae names one"
+    from afterburn_sae.labels import require
+
+    require(options.labels)
+    sites = {LAST} if options.attributed else set()
+    if options.site is not None:
+        sites.add(options.site)
+    else:
+        from afterburn_sae.encoded import shared_dictionary
+
+        found = (shared_dictionary(path).site for path in options.dictionaries)
+        sites |= {site for site in found if site is not None}
+    return (ForwardNeed(sources=SOURCES, sites=tuple(sorted(sites)), readout=True),)
