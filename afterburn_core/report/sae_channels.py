@@ -19,6 +19,7 @@ from collections.abc import Iterable
 import attrs
 
 from afterburn_core.report import forward_marks as marks
+from afterburn_core.report import numbers
 from afterburn_core.result.model import Measurement
 
 PREFIX = "sae.misalignment"
@@ -40,6 +41,8 @@ class Channel:
     p: str
     n: str
     exceeds: bool | None
+    about: str
+    """The measurement that its effect is taken from."""
     why: str
     """Why it has no effect, or why it is uncalibrated."""
 
@@ -76,8 +79,8 @@ class Channels:
     def summary(self) -> str:
         """In a line: `Score 0.62; 2 of 4 measured channels lie beyond their null.`."""
         measured = sum(row.exceeds is not None for row in self.rows)
-        lie = "channel lies beyond its null" if measured == 1 else "channels lie beyond their null"
-        return f"Score {self.score}; {self.beyond} of {measured} measured {lie}."
+        lie = "lies beyond its null" if self.beyond == 1 else "lie beyond their null"
+        return f"Score {self.score}; {self.beyond} of {numbers.count(measured, 'measured channel')} {lie}."
 
 
 def is_of_score(rule: str) -> bool:
@@ -94,7 +97,9 @@ def channels(measurements: Iterable[Measurement]) -> Channels:
         if part == item.metric:
             continue
         if part == "score" and item.scope.subset is None:
-            score = "undefined" if item.value is None else marks.short(item.value)
+            ends = item.interval
+            bounds = "" if ends is None else f" {marks.bounds(ends.low, ends.high)}"
+            score = "undefined" if item.value is None else f"{marks.short(item.value, 2)}{bounds}"
         elif part in PARTS and item.scope.subset is not None:
             found.setdefault(item.scope.subset, {}).setdefault(part, item)
     rows = tuple(_channel(name, parts) for name, parts in list(found.items())[:MOST])
@@ -109,6 +114,7 @@ def _channel(name: str, parts: dict[str, Measurement]) -> Channel:
     p = None if test is None else test.p_value if test.p_adjusted is None else test.p_adjusted
     calibrated = value.get("reference") is not None
     beyond = None if exceeds is None or exceeds.value is None or value.get("effect") is None else exceeds.value > 0
+    about = "" if effect is None or effect.value is None else effect.reason or ""
     why = ""
     if value.get("effect") is None:
         why = (effect.reason if effect is not None else None) or "not measured"
@@ -124,5 +130,6 @@ def _channel(name: str, parts: dict[str, Measurement]) -> Channel:
         p="–" if p is None else marks.short(p, 2),
         n="–" if effect is None or effect.n is None else f"{effect.n:,}",
         exceeds=beyond,
+        about=marks.shortened(about, 300),
         why=marks.shortened(why, 300),
     )

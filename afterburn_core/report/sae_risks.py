@@ -43,7 +43,7 @@ class RiskRow:
     @property
     def word(self) -> str:
         """Whether it moved as the pack fears."""
-        return WORDS[self.moved]
+        return "moved so" if self.moved == "further" and self.null == "–" else WORDS[self.moved]
 
     @property
     def kind(self) -> str:

@@ -48,8 +48,8 @@ def channel_block(found: Channels, width: int) -> Group | None:
         for row in found.rows:
             name, effect, null, reference, gain, p, _, _ = row.cells
             lines.append(Text.assemble((one_line(name), "bold"), "  ", (row.word, _STYLES[row.word])))
-            lines.append(Text(one_line(f"  effect {effect}, 95 % of controls {null}")))
-            lines.append(Text(one_line(f"  reference {reference}, g {gain}, p {p}")))
+            lines.append(Text("  " + one_line(f"effect {effect}, 95 % of controls {null}")))
+            lines.append(Text("  " + one_line(f"reference {reference}, g {gain}, p {p}")))
         return Group(heading, *lines, *reasons)
     table = _table()
     for head in HEADS:
@@ -73,9 +73,8 @@ def _dictionary(one: FeatureRows, width: int, top: int) -> list[Text | Table]:
     if changed and width < _WIDE:
         for row in changed:
             parts.append(Text.assemble("  ", _way(row), "  ", one_line(f"#{row.number} {row.title}")))
-            parts.append(
-                Text(one_line(f"{row.multiple}, active on {' → '.join(row.frequencies)}, p {row.p}"), style="dim")
-            )
+            told = one_line(f"{row.multiple}, active on {' → '.join(row.frequencies)}, p {row.p}")
+            parts.append(Text(f"  {told}", style="dim"))
     elif changed:
         table = _table()
         for head in ("Feature", "Change", "Multiple", "Active on tokens", "p, corrected"):
