@@ -363,6 +363,11 @@ class TestDocument:
         policy = Policy(thresholds=(Threshold(metric="m", at_most=0.5),))
         assert [outcomes(policy, [one])[0].status for one in (few, many)] == ["INCONCLUSIVE", "PASS"]
 
+    def test_equal_units_of_one_side_have_an_interval_once_they_are_many(self) -> None:
+        few, many = (mean(np.zeros(n), seed=0) for n in (58, 59))
+        assert (few.interval, few.reason) == (None, "58 equal units show no spread")
+        assert many.interval is not None and many.interval.high == 0.0
+
     def test_an_undefined_contrast_becomes_an_undefined_measurement(self) -> None:
         measurement = as_measurement(undefined("no gold answer", 3), "behaviour.correct.rate", subjects=("base",))
         assert (measurement.status, measurement.value, measurement.reason) == ("undefined", None, "no gold answer")

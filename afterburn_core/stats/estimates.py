@@ -29,6 +29,8 @@ MANY = 50
 """From so many units on BCa joins Student's interval."""
 REACHABLE = 6
 """So many units are needed for a two-sided sign-flip p value of .05: 2/2^6 = .031."""
+ALIKE = 59
+"""So many units without a difference show that it is rare: below 5 % of them, with 95 % confidence (1 − .05^(1/59))."""
 SPARSE = 10
 """Rates with fewer informative units get score intervals, which do not shrink to nothing as s/√n does."""
 _WIDTH = 64  # columns that are resampled together

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from afterburn_core.result.model import Interval
 from afterburn_core.stats.contrast import Contrast, undefined
 from afterburn_core.stats.estimates import (
+    ALIKE,
     SPARSE,
     clipped,
     column,
@@ -58,9 +59,13 @@ def means(
     clusters: Mapping[str, Sequence[str]] | None = None,
     level: float = 0.95,
 ) -> dict[str, Contrast]:
-    """One side's means of many metrics at once, with the intervals of `estimates` and without a test."""
+    """One side's means of many metrics at once, with the intervals of `estimates` and without a test.
+
+    Units that are all alike have an interval from `ALIKE` of them on: fewer would pass any bound with no width at all.
+    """
     columns = {name: column(array, (clusters or {}).get(name)) for name, array in values.items()}
     intervals = mean_intervals(columns, seed=seed, level=level)
+    intervals |= {name: None for name, one in columns.items() if one.groups and one.constant and one.groups < ALIKE}
     return {
         name: Contrast(
             n=one.groups,

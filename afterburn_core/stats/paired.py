@@ -21,6 +21,7 @@ from afterburn_core.stats.clusters import standard_error
 from afterburn_core.stats.contrast import Contrast, undefined
 from afterburn_core.stats.effects import cohens_dz
 from afterburn_core.stats.estimates import (
+    ALIKE,
     REACHABLE,
     SPARSE,
     Column,
@@ -48,8 +49,6 @@ __all__ = [
 ]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-ALIKE = 59
-"""So many units without a difference show that it is rare: below 5 % of them, with 95 % confidence (1 − .05^(1/59))."""
 _NOTHING = "no unit was answered by both sides"
 
 
