@@ -200,11 +200,63 @@ PRIVATE_USE = {
         "afterburn_core.run.configuration",
         "afterburn_core.run.directory",
     },
+    # the feature diff is a `diagnose` with the SAE plugin alone
+    "plugins/sae/src/afterburn_sae/command_diff.py": {
+        "afterburn_core.cli.diagnose",
+        "afterburn_core.cli.options",
+        "afterburn_core.run.configuration",
+    },
     # the hack check is a `diagnose` with other defaults and two plugins
     "plugins/reward_hack/src/afterburn_reward_hack/commands.py": {
         "afterburn_core.cli.diagnose",
         "afterburn_core.cli.options",
         "afterburn_core.run.configuration",
+    },
+    # subjects of MLX are the core's, but for what runs their models
+    **{
+        f"plugins/mlx/src/afterburn_mlx/{name}.py": {f"afterburn_core.{module}" for module in modules}
+        for name, modules in {
+            "decoding": (
+                "backends.transformers_cost",
+                "backends.transformers_decoding",
+                "backends.transformers_sampling",
+            ),
+            "families": ("backends.documents", "backends.locate"),
+            "generator": (
+                "backends.transformers_decoding",
+                "backends.transformers_generator",
+                "backends.transformers_subjects",
+            ),
+            "network": ("backends.documents",),
+            "plugin": ("run.references",),
+            "reader": (
+                "backends.adapter_settings",
+                "backends.documents",
+                "backends.transformers_pairing",
+                "backends.transformers_reader",
+                "backends.transformers_residents",
+                "forward.encoded",
+                "forward.reading",
+                "run.memory",
+                "run.subjects",
+            ),
+            "sources": ("backends.documents", "run.subjects"),
+            "subjects": (
+                "backends",
+                "backends.adapter",
+                "backends.checkpoint",
+                "backends.documents",
+                "backends.locate",
+                "backends.tensors_of_files",
+                "forward.reading",
+                "plugin.registry",
+                "run.digests",
+                "run.needs",
+                "run.references",
+                "run.subjects",
+            ),
+            "switching": ("backends.adapter", "backends.adapter_binding"),
+        }.items()
     },
     # the merge check opens adapters without their base, which no pass offers
     "plugins/weight/src/afterburn_weight/merge_check/sources.py": {

@@ -61,7 +61,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 
 def _placeless(value: Any) -> Any:
-    """An option as it is, or the last part of one that names a place on this machine."""
+    """An option as it is, or the last part of one that names a place on this machine; of each in a list."""
+    if isinstance(value, (list, tuple)):
+        return [_placeless(one) for one in value]
     if isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
         return Path(value).name
     return value

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -76,7 +77,7 @@ class Features:
         for path in self._options.dictionaries:
             dictionary = shared_dictionary(path, context.device)
             site = self._options.site or dictionary.site
-            name = dictionary.name or str(path)
+            name = dictionary.name or Path(path).name
             names[name] = names.get(name, 0) + 1
             self._places.append(
                 _Place(
