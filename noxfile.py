@@ -185,8 +185,9 @@ def group(name: str) -> list[str]:
 
 
 def needed_plugins(name: str) -> tuple[str, ...]:
-    """The plugins of this checkout that a plugin says it depends on."""
-    stated = nox.project.load_toml(ROOT / "plugins" / name / "pyproject.toml")["project"]["dependencies"]
+    """The plugins of this checkout that a plugin says it depends on, or in its extra `test` that its tests do."""
+    project = nox.project.load_toml(ROOT / "plugins" / name / "pyproject.toml")["project"]
+    stated = [*project["dependencies"], *project.get("optional-dependencies", {}).get("test", ())]
     named = {re.split(r"[<>=!~\[ ]", requirement)[0] for requirement in stated}
     return tuple(other for other in PLUGINS if f"afterburn-{other.replace('_', '-')}" in named)
 

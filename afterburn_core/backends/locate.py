@@ -105,7 +105,8 @@ def adapter_base(reference: SubjectReference) -> str | None:
         return None
     path, _ = locate(reference)
     config = (read_json(path / "adapter_config.json") if path.is_dir() else None) or {}
-    named, revision = config.get("base_model_name_or_path"), config.get("revision")
+    named = config.get("base_model_name_or_path") or config.get("model")  # PEFT's and mlx-lm's names for it
+    revision = config.get("revision")
     if not isinstance(named, str):
         return None
     for candidate in (path / named, path.parent / named):

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from afterburn_core.backends.transformers_loading import threads_for
 from afterburn_core.backends.transformers_sites import Sites
 
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
@@ -64,6 +65,11 @@ class Head:
         finally:
             self._given.states = None
         return logits[0].float()
+
+    def log_probs(self, states: torch.Tensor, vocabulary: int) -> torch.Tensor:
+        """(n, vocabulary) float32 log-probabilities over the first so many ids; see `log_probabilities`."""
+        with torch.inference_mode(), threads_for(self.shell):
+            return log_probabilities(self(states), vocabulary)
 
 
 def separate_head(sites: Sites, ids: torch.Tensor, states: torch.Tensor) -> tuple[Head | None, int]:

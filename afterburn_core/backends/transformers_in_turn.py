@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
-from afterburn_core.backends.transformers_head import Head, log_probabilities
-from afterburn_core.backends.transformers_loading import threads_for
+from afterburn_core.backends.transformers_head import Head
 from afterburn_core.backends.transformers_residents import Grid, Reading, Resident, Stance
 from afterburn_core.backends.transformers_spill import SKETCHED, Sketch, Spill
 from afterburn_core.forward.rows import grid
@@ -107,8 +106,7 @@ class InTurn:
         def compute(index: torch.Tensor) -> torch.Tensor:
             if self.head is None:
                 raise RuntimeError("no distributions were asked of this reader")
-            with torch.inference_mode(), threads_for(self.head.shell):
-                return log_probabilities(self.head(states[index]), self._vocabulary)
+            return self.head.log_probs(states[index], self._vocabulary)
 
         return Reading(sites=sites, compute=compute)
 

@@ -10,11 +10,15 @@ from collections import Counter
 from contextlib import redirect_stderr
 from importlib.metadata import distributions, entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import click
 
 from afterburn_core.cli.options import debug_option
+
+if TYPE_CHECKING:
+    from afterburn_core.plugin.specs import BackendSpec
 
 
 @attrs.frozen(kw_only=True)
@@ -82,11 +86,23 @@ def _plugins() -> list[Check]:
             remedy="nothing would be measured; install a plugin: pip install ./plugins/weight",
         )
     ]
+    checks += [_backend(registered.spec) for registered in registry.specs("backend") if registered.spec.available]
     checks += [
         Check(name=f"plugin {p.plugin}", ok=False, detail=f"{p.stage}: {p.error}", remedy="reinstall or remove it")
         for p in registry.problems
     ]
     return checks
+
+
+def _backend(spec: BackendSpec) -> Check:
+    """Whether a backend that not every machine has can run here, and whether it is chosen by itself."""
+    from afterburn_core.plugin.registry import load_factory
+
+    reason = load_factory(str(spec.available))()
+    unchosen = load_factory(spec.unchosen)() if spec.unchosen is not None else None
+    detail = reason or ("ready" if unchosen is None else f"ready; {unchosen}")
+    remedy = "nothing else needs it; remove its plugin if it is not wanted"
+    return Check(name=f"backend {spec.name}", ok=reason is None, detail=detail, remedy=remedy)
 
 
 def _installation() -> list[Check]:

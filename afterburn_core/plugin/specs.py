@@ -116,6 +116,9 @@ class BackendSpec:
     factory: str
     available: str | None = None
     """`"module:attr"` of a function that returns why the backend cannot run here, or `None` if it can."""
+    unchosen: str | None = None
+    """`"module:attr"` of a function that returns why `afterburn_select_backend` never names the backend on this
+    machine, or `None` if it does; for backends that are the first choice on some machines only."""
     example: str | None = None
     """`"module:attr"` of a function `write(directory, tensors) -> Path` that saves tensors in the backend's own format
     and returns what a user would name on the command line. The conformance kit compares what the backend reads with

@@ -152,7 +152,10 @@ def make_plan(
             )
         elif lacking:
             reason = f"needs {' and '.join(lacking)}, which {' and '.join(who)} cannot offer"
-            if {"generate", "logits", "steer"} & set(lacking):
+            known = [facts.absent[name] for name in lacking for facts in subjects if name in facts.absent]
+            if known:
+                reason += f": {known[0]}"
+            elif {"generate", "logits", "steer"} & set(lacking):
                 reason += "; that takes the directory of a causal language model with its tokenizer"
             elif "forward" in lacking:
                 reason += "; that takes a model directory with its tokenizer"

@@ -42,6 +42,8 @@ class SubjectFacts:
     model_type: str | None = None
     revision: str | None = None
     properties: Mapping[str, Any] = attrs.field(factory=dict)
+    absent: Mapping[str, str] = attrs.field(factory=dict)
+    """Why a capability is not offered, by capability, where the backend knows better than the planner."""
     gram_flop: float = 0.0
     """Σ 2·m·n·min(m, n) over its matrices: what one set of Gram matrices costs."""
     eigen_flop: float = 0.0
@@ -122,14 +124,14 @@ def open_subject(
         reference: the parsed name.
         role: what the subject is in this run.
         registry: where backends are looked up.
-        backend: name of a backend; absent means automatic.
+        backend: name of a backend; absent or `auto` means automatic.
         base: the opened base, for a trained subject that is an adapter on it.
 
     Raises:
         PluginError: no such backend, or it cannot run here.
         SubjectError: the subject cannot be opened.
     """
-    name = backend or registry.select_backend(reference)
+    name = registry.select_backend(reference) if backend in (None, "auto") else backend
     spec = registry.get("backend", name).spec
     if spec.available is not None:
         missing = load_factory(spec.available)()
