@@ -6,7 +6,7 @@ import html as html_escape
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from afterburn_core.errors import ConfigError, PluginError
 from afterburn_core.plugin.registry import Registry
@@ -20,6 +20,7 @@ from afterburn_core.run.directory import directory_of, result_path
 if TYPE_CHECKING:
     import pandas
 
+    from afterburn_core.report.sae_answers import DriftHeatmap, DriftRow, Measure, RiskyFeatures
     from afterburn_core.run.progress import Progress
 
 _RISK = "reward_hack.risk"
@@ -111,6 +112,37 @@ class DiagnosticReport:
             for m in self.measurements()
         ]
         return pandas.DataFrame(rows)
+
+    @overload
+    def drift_heatmap(self, layer: None = None, *, measure: Measure = "dense") -> DriftHeatmap: ...
+
+    @overload
+    def drift_heatmap(self, layer: int | str, *, measure: Measure = "dense") -> DriftRow: ...
+
+    def drift_heatmap(self, layer: int | str | None = None, *, measure: Measure = "dense") -> DriftRow | DriftHeatmap:
+        """How far a layer, or every layer, moved on the domains' prompts: `sets`, `values`, `intervals`.
+
+        Args:
+            layer: number of a block or name of a site; `None` for all.
+            measure: `dense` (mean activations), or at a dictionary's site `features` (mean codes) or `mass` (their
+                sum of absolute changes).
+
+        Raises:
+            ConfigError: the run measured no such drift; a dictionary has to be named.
+        """
+        from afterburn_core.report.sae_answers import drift_heatmap
+
+        return drift_heatmap(self._view, layer, measure)
+
+    def risky_features(self, topk: int = 5) -> RiskyFeatures:
+        """The features and directions of risk packs that moved furthest towards concern, with signed multiples.
+
+        Raises:
+            ConfigError: the run read no risk pack.
+        """
+        from afterburn_core.report.sae_answers import risky_features
+
+        return risky_features(self._view, topk)
 
     def save(self, path: str | Path) -> Path:
         """Writes a report; the suffix picks the reporter.
