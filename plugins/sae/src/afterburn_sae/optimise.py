@@ -93,7 +93,7 @@ class Trainer:
         coder, recipe, t = self.coder, self.recipe, len(x)
         centred = x - coder.b_dec
         p = torch.addmm(coder.b_enc, centred, coder.w_enc.t())  # (t, n)
-        start = recipe.k_start or recipe.k
+        start = max(recipe.k, min(recipe.k_start or 0, coder.latents // 4))  # above, nothing would be sparse
         k = annealed(start, recipe.k, self.step, self.steps)
         chosen = self._choose(p, max(1, round(k * t)))
         row, column = chosen.index.div(coder.latents, rounding_mode="floor"), chosen.index % coder.latents

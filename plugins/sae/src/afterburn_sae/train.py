@@ -26,7 +26,7 @@ from afterburn_sae.train_writer import CONFIGURATION, configuration, folded, wri
 if TYPE_CHECKING:
     import torch
 
-    from afterburn_core.forward.model import ForwardBatch
+    from afterburn_core.forward.model import ForwardBatch, Passage
 
 CHECKPOINT_SECONDS = 30.0
 
@@ -75,7 +75,7 @@ def train(models: Models, division: Division, recipe: Recipe, setting: Setting) 
     if scale is None:
         raise SubjectError("nothing was learned; give more --tokens")
     fit = Fit(coder, scale, threshold, sides=1)
-    evaluate(models, division, recipe, setting, [lambda sides, index, names: fit.add(*fit.encode(sides), index, names)])
+    evaluate(models, division.held_back, recipe, setting, lambda *rows: fit.add(*fit.encode(rows[0]), *rows[1:]))
     seed = child_seed(recipe.seed, "report")
     subject = models.base if recipe.on == "base" else models.trained or models.base
     facts = {
@@ -162,18 +162,18 @@ def learned(models: Models, division: Division, recipe: Recipe, setting: Setting
     return Trained(learner=learner, facts=facts)
 
 
-def evaluate(models: Models, division: Division, recipe: Recipe, setting: Setting, take: Sequence[Taking]) -> None:
-    """Hands out the rows of the passages that were kept back.
+def evaluate(models: Models, passages: Sequence[Passage], recipe: Recipe, setting: Setting, take: Taking) -> None:
+    """Hands out the rows of some passages, such as those that were kept back, once.
 
     Raises:
         SubjectError: they cannot be read.
         Interrupted: the user stopped it.
     """
-    stretch = Stretch(passages=division.held_back, seed=recipe.seed, block=1 << 62)
+    stretch = Stretch(passages=tuple(passages), seed=recipe.seed, block=1 << 62)
     only = recipe.on if recipe.on in ("base", "trained") else None
     read = models.read(
         stretch,
-        _HeldBack(recipe, take),
+        _Handing(recipe, take),
         sites=(recipe.site,),
         device=setting.device,
         dtype=setting.dtype,
@@ -183,10 +183,10 @@ def evaluate(models: Models, division: Division, recipe: Recipe, setting: Settin
         raise Interrupted("stopped during the report; go on with the same command and --resume")
 
 
-class _HeldBack:
-    """Takes the stream of held-back passages; see `afterburn_core.forward.streaming.Taker`."""
+class _Handing:
+    """Hands the stream on; see `afterburn_core.forward.streaming.Taker`."""
 
-    def __init__(self, recipe: Recipe, take: Sequence[Taking]) -> None:
+    def __init__(self, recipe: Recipe, take: Taking) -> None:
         self._recipe, self._take = recipe, take
 
     def begin(self, blocks: Sequence[int], once: int) -> None:
@@ -196,8 +196,7 @@ class _HeldBack:
         names = list(dict.fromkeys(passage.unit for passage in batch.rows.passages))
         units = [names.index(passage.unit) for passage in batch.rows.passages]
         index = batch.rows.passage.new_tensor(units)[batch.rows.passage[rows]]
-        for take in self._take:
-            take(sides_of(batch, rows, self._recipe.site, self._recipe.on), index, names)
+        self._take(sides_of(batch, rows, self._recipe.site, self._recipe.on), index, names)
 
     def end_block(self, number: int) -> None:
         pass
