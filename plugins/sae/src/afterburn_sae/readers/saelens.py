@@ -113,8 +113,9 @@ def _build(settings: Mapping[str, Any], stored: Stored, weights: Path) -> Dictio
         w_dec = w_dec * scaling[:, None]
         stored.notes.append("scaling_factor is multiplied into the decoder")
     skip = stored.get("W_skip")
-    hook, model = settings.get("hook_name"), settings.get("model_name")
-    site = None if settings.get("hook_head_index") is not None else neutral(hook, model=model)
+    hook, model, ours = settings.get("hook_name"), settings.get("model_name"), settings.get("afterburn")
+    own = ours if isinstance(ours, Mapping) else {}
+    site = None if settings.get("hook_head_index") is not None else own.get("site") or neutral(hook, model=model)
     if site is None:
         stored.notes.append(f"{hook} is no site that is offered here; the dictionary can be read, not measured with")
     return Dictionary(
@@ -125,7 +126,7 @@ def _build(settings: Mapping[str, Any], stored: Stored, weights: Path) -> Dictio
         b_enc=b_enc,
         w_dec=w_dec,
         b_dec=b_dec,
-        threshold=_threshold(kind, stored),
+        threshold=_threshold(kind, stored, trusted=bool(own)),
         k=_k(settings.get("k"), weights),
         r_mag=stored.vector("r_mag") if kind == "gated" else None,
         b_mag=stored.vector("b_mag") if kind == "gated" else None,
@@ -140,18 +141,26 @@ def _build(settings: Mapping[str, Any], stored: Stored, weights: Path) -> Dictio
         name=weights.parent.name if weights.name == _WEIGHTS else weights.stem,
         lookup=settings.get("neuronpedia_id"),
         prepend_bos=settings.get("prepend_bos", None if settings["since_6"] else True),
-        l0=None if settings.get("l0") is None else float(settings["l0"]),
+        l0=_l0(settings.get("l0"), own),
         facts={
             "architecture": architecture,
             "version": settings.get("sae_lens_version"),
             "context_size": settings.get("context_size"),
             "dataset": settings.get("dataset_path"),
             "hook_out": settings.get("hook_name_out"),
-            "afterburn": settings.get("afterburn"),
+            "afterburn": ours,
             "notes": tuple(stored.notes),
         },
         weights=weights,
     )
+
+
+def _l0(card: Any, own: Mapping[str, Any]) -> float | None:
+    """What the card says; of ours, what was measured on texts that were kept back."""
+    held = own.get("held_out")
+    measured = held.get("l0") if isinstance(held, Mapping) else None
+    value = card if card is not None else measured.get("value") if isinstance(measured, Mapping) else None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _k(value: Any, weights: Path) -> int | None:
@@ -162,14 +171,14 @@ def _k(value: Any, weights: Path) -> int | None:
     return round(value)  # batch-top-k may be trained with a mean that is no whole number
 
 
-def _threshold(kind: Kind, stored: Stored) -> torch.Tensor | float | None:
+def _threshold(kind: Kind, stored: Stored, *, trusted: bool) -> torch.Tensor | float | None:
     if kind == "batch_topk":
         return stored.scalar("topk_threshold", "threshold")
     if kind != "jumprelu":
         return None
     logarithm = stored.get("log_threshold")
     threshold = logarithm.exp() if logarithm is not None else stored.vector("threshold")
-    if threshold.numel() > 1 and bool((threshold == threshold[0]).all()):
+    if not trusted and threshold.numel() > 1 and bool((threshold == threshold[0]).all()):
         stored.notes.append(
             "one constant threshold: a batch-top-k dictionary saved as JumpReLU; some releases saved a wrong one, "
             "which L0 on your own texts shows (--base)"
