@@ -208,8 +208,6 @@ def _check(pack: RiskPack) -> None:
     if pack.directions is not None:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", pack.directions.file):
             raise ValueError(f"directions.file: {pack.directions.file!r} is no plain name of a file beside the pack")
-        if not pack.directions.entries:
-            raise ValueError("directions.entries: names none")
         for one in pack.directions.entries:
             if not one.site:
                 raise ValueError(f"directions.entries: {one.tensor!r} is not called trait.<name>.blocks.<number>.out")
@@ -245,7 +243,7 @@ def _field(value: Any, name: str, annotation: str, where: str) -> Any:
     if name in _PARTS:
         kind = _PARTS[name]
         if annotation.startswith("tuple"):
-            _expect(isinstance(value, list), where, "a list")
+            _expect(isinstance(value, list) and bool(value), where, "a list that is not empty")
             return tuple(_structured(one, kind, f"{where}[{i}]") for i, one in enumerate(value))
         return _structured(value, kind, where)
     if annotation.startswith("tuple"):
