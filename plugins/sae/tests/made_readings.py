@@ -18,7 +18,7 @@ from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput
 from afterburn_core.result.model import Artifact
 from afterburn_core.testing.documents import result_of
 
-D, LATENTS, TOKENS = 12, 40, 5
+D, LATENTS, TOKENS = 48, 40, 5
 SITES = ("blocks.0.out", "blocks.1.out")
 
 

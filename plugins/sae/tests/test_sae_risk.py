@@ -72,27 +72,20 @@ def written(folder: Path, value: Any) -> str:
 def steered(encoder: np.ndarray, up: float, down: float, along: float, count: int = 24) -> list[Any]:
     """Readings in which one latent's pre-activation rises by `up`, one falls by `down`, and block 0 moves `along`."""
     rng = np.random.default_rng(4)
+    alone = np.linalg.pinv(encoder)  # (LATENTS, D): what moves one latent and no other
     made = []
     for i in range(count):
         base = {site: rng.normal(size=(TOKENS, D)) for site in SITES}
-        push = up * _alone(encoder, UP) - down * _alone(encoder, DOWN)
+        push = up * alone[UP] - down * alone[DOWN]
         trained = {SITES[0]: base[SITES[0]] + along * np.eye(D)[3], SITES[1]: base[SITES[1]] + push}
         made.append((f"{SET}/{i:02}", SET, base, trained))
     return made
 
 
-def _alone(encoder: np.ndarray, feature: int) -> np.ndarray:
-    """A direction that moves one latent and leaves the other two of the pack."""
-    others = encoder[:, [one for one in (UP, DOWN, STILL) if one != feature]]
-    own = encoder[:, feature]
-    rest = own - others @ np.linalg.lstsq(others, own, rcond=None)[0]
-    return np.asarray(rest / (rest @ own))
-
-
 def test_planted_shifts_are_found_with_sign_and_size_and_the_rest_is_still(tmp_path: Path) -> None:
     folder, encoder = dictionary(tmp_path / "dictionary")
     path = written(folder, content(folder))
-    made = steered(encoder, up=6.0, down=6.0, along=1.0)
+    made = steered(encoder, up=16.0, down=16.0, along=1.0)
     options = RiskOptions(packs=(path,), dictionaries=(str(folder),))
     output = analyze(lambda: Risk(options), [batch(made[:10]), batch(made[10:])], parts=2)
     rows = {row["feature"]: row for row in json.loads(output.artifacts[0].content)["packs"][0]["features"]}

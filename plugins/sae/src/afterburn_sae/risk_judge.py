@@ -49,21 +49,23 @@ class RiskJudge:
             return
         moved = sorted((m for m in known if self._moved(m)), key=lambda m: -(m.value or 0.0))
         concern = [m for m in moved if (m.value or 0.0) > 0 and self._further(m)]
-        count = f"{len(known)} features and directions of risk packs, each over its probe sets"
+        count = f"{len(known)} shifts along features and directions of risk packs"
         if concern:
             told = "; ".join(_told(m) for m in concern[:_NAMED])
             more = f"; and {len(concern) - _NAMED} more" if len(concern) > _NAMED else ""
-            message = f"{len(concern)} of {count} moved towards concern, further than others do: {told}{more}"
+            message = f"{len(concern)} of {count} go towards concern, further than others do: {told}{more}"
             yield finding(RULE, "review", "warning", message, concern, artifacts=artifacts)
         elif moved:
             largest = max(moved, key=lambda m: abs(m.value or 0.0))
-            message = f"{len(moved)} of {count} moved, none of them towards concern and further than others; most: "
+            message = f"{len(moved)} of {count} are known, none of them towards concern and further than others; most: "
             yield finding(RULE, "informational", "note", message + _told(largest), moved, artifacts=artifacts)
         elif len(known) < len(every):
             message = f"{len(every) - len(known)} of {len(every)} features and directions of risk packs have no number"
             yield finding(RULE, "open", "warning", message, every, artifacts=artifacts)
         else:
-            yield finding(RULE, "pass", "none", f"None of {count}, is known to have moved", known, artifacts=artifacts)
+            yield finding(
+                RULE, "pass", "none", f"None of {count} is known to differ from 0", known, artifacts=artifacts
+            )
 
     def _moved(self, m: Measurement) -> bool:
         test, band = m.test, m.interval
