@@ -153,6 +153,8 @@ def crosscoder() -> dict[str, Any]:
         "site": "blocks.1.out", "kind": "batch_topk", "latents": 9000, "alive": sum(counts),
         "norms": {"edges": edges, "counts": counts},
         "classes": {"base_only": 12, "shared": sum(counts) - 40, "trained_only": 28}, "kept": 12,
+        "classes_after_scaling": {"base_only": 5, "shared": sum(counts) - 17, "trained_only": 12},
+        "seeds": [{"seed": 2, "value": 0.8, "low": 0.7, "high": 0.9, "n": 8000}],
         "scaling": scaling, "fve": {"base": 0.91, "trained": 0.9},
     }  # fmt: skip
 
@@ -322,12 +324,17 @@ def test_a_crosscoder_is_drawn_to_its_numbers() -> None:
         share = math.log1p(count) / math.log1p(max(stored["norms"]["counts"]))
         assert height == pytest.approx(share * max(heights), abs=0.05)
     assert drawn.bars[0].x == pytest.approx(60.5) and drawn.bars[-1].x + drawn.bars[-1].width == pytest.approx(747.5)
+    assert [bar.kind for bar in drawn.bars] == ["base"] * 4 + ["shared"] * 32 + ["trained"] * 4
+    assert [row[3] for row in drawn.classes] == ["5", f"{sum(stored['norms']['counts']) - 17:,}", "12"]
+    assert ("Found from another seed", "0.8 [0.7, 0.9]", "of 8,000 latents") in drawn.facts
     inside = [point for point in drawn.points if point.x < drawn.bar_x and point.y > drawn.bar_y]
     low = [one for one in stored["scaling"] if one["nu_reconstruction"] < 0.5 and one["nu_error"] < 0.2]
     assert len(inside) == len(low) >= 12 and sum(point.kept for point in drawn.points) == 12
     page = Page(render_crosscoder(stored, title=PWN))
     assert not page.scripts and not {"img", "iframe"} & {tag for tag, _ in page.tags}
-    assert sum(values.get("class") == "column" for _, values in page.tags) == sum(height > 0 for height in heights)
+    assert sum(values.get("class", "").startswith("column") for _, values in page.tags) == sum(
+        height > 0 for height in heights
+    )
 
 
 def test_the_channel_table_stands_with_the_finding_in_every_format(view: ResultView, page: Page) -> None:
@@ -447,11 +454,16 @@ def test_limits_count_what_is_left_out(tmp_path: Path, view: ResultView) -> None
     assert (len(few.risks[0].rows), few.risks[0].total, few.risks[0].further) == (1, 5, 2)
 
 
-def test_the_level_is_that_of_the_detector() -> None:
+def test_levels_and_bars_are_those_of_the_plugin() -> None:
+    from afterburn_core.report import sae_crosscoder
     from afterburn_core.report.sae_risks import ALPHA, DETECTOR
+    from afterburn_sae import crosscoder_norms, scaling
     from afterburn_sae.risk_options import RiskJudgeOptions
     from afterburn_sae.specs.risk import DETECTORS
 
+    assert crosscoder_norms.EDGE == sae_crosscoder.EDGE
+    bars = sae_crosscoder.NU_RECONSTRUCTION, sae_crosscoder.NU_ERROR
+    assert bars == (scaling.NU_RECONSTRUCTION, scaling.NU_ERROR)
     assert RiskJudgeOptions().alpha == ALPHA and DETECTOR in {one.name for one in DETECTORS}
 
 

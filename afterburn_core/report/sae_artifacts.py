@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from afterburn_core.report.attachments import Unusable
 from afterburn_core.report.behaviour_curves import read
-from afterburn_core.report.sae_fields import Field
+from afterburn_core.report.sae_fields import Field, known, sides
 from afterburn_core.report.sae_values import (
     MEASURES,
     Context,
@@ -73,9 +73,9 @@ def parse_features(content: Any) -> FeatureTable:
         dictionaries=tuple(map(_dictionary, top["dictionaries"].items(MOST))),
         features=tuple(map(_feature, top["features"].items(MOST))),
     )
-    known = {one.id for one in found.dictionaries}
+    names = {one.id for one in found.dictionaries}
     for k, one in enumerate(found.features):
-        if one.dictionary not in known:
+        if one.dictionary not in names:
             raise Unusable(f"features[{k}].dictionary names none of the dictionaries")
     return found
 
@@ -114,7 +114,7 @@ def parse_crosscoder(content: Any) -> Crosscoder:
     counts = tuple(one.whole() for one in top["norms"]["counts"].items(MOST))
     if len(edges) != len(counts) + 1 or any(a >= b for a, b in pairwise(edges)):
         raise Unusable("norms holds no histogram: edges have to rise, one more of them than counts")
-    base_only, shared, trained_only = (top["classes"][name].whole() for name in CLASSES)
+    after = top["classes_after_scaling"]
     return Crosscoder(
         site=top["site"].text(),
         kind=top["kind"].text(),
@@ -122,10 +122,12 @@ def parse_crosscoder(content: Any) -> Crosscoder:
         alive=top["alive"].whole(),
         edges=edges,
         counts=counts,
-        classes=(base_only, shared, trained_only),
+        classes=_classes(top["classes"]),
         kept=top["kept"].whole(),
+        scaled_classes=after.maybe(_classes),
+        seeds=tuple(one for one in map(known, top["seeds"].some(50)) if one is not None),
         scaling=tuple(map(_scaled, top["scaling"].some(MOST))),
-        fve=_sides(top["fve"]),
+        fve=sides(top["fve"]),
     )
 
 
@@ -137,27 +139,6 @@ def _read(view: ResultView, identifier: str, parse: Callable[[Any], Content]) ->
         return parse(content), None
     except Unusable as reason:
         return None, f"{identifier} has not the shape of such a file: {reason}"
-
-
-def _estimate(field: Field) -> Estimate:
-    """A number alone, or an object of value, low, high and n."""
-    if not isinstance(field.value, dict):
-        return Estimate(value=field.number())
-    low, high = (field[end].maybe(Field.number) for end in ("low", "high"))
-    return Estimate(value=field["value"].number(), low=low, high=high, n=field["n"].maybe(Field.whole))
-
-
-def _sides(field: Field) -> tuple[Estimate | None, Estimate | None]:
-    if field.value is None:
-        return None, None
-    base, trained = (_known(field[side]) for side in ("base", "trained"))
-    return base, trained
-
-
-def _known(field: Field) -> Estimate | None:
-    """An estimate; `None` where it is null, or an object whose value is."""
-    empty = isinstance(field.value, dict) and field.value.get("value") is None
-    return None if empty else field.maybe(_estimate)
 
 
 def _dictionary(field: Field) -> Dictionary:
@@ -174,8 +155,8 @@ def _dictionary(field: Field) -> Dictionary:
         width=field["width"].whole(),
         valid=field["valid"].flag(),
         why=field["why"].maybe(Field.text),
-        fvu=_sides(field["fvu"]),
-        l0=_sides(field["l0"]),
+        fvu=sides(field["fvu"]),
+        l0=sides(field["l0"]),
         tested=field["tested"].maybe(Field.whole) or 0,
         up=0 if changed.value is None else changed["up"].whole(),
         down=0 if changed.value is None else changed["down"].whole(),
@@ -247,7 +228,7 @@ def _context(field: Field) -> Context:
 
 
 def _cell(field: Field) -> DriftCell:
-    dense, features, mass = (_known(field[measure]) for measure in MEASURES)
+    dense, features, mass = (known(field[measure]) for measure in MEASURES)
     return DriftCell(site=field["site"].text(), set=field["set"].text(), dense=dense, features=features, mass=mass)
 
 
@@ -292,6 +273,11 @@ def _label_text(field: Field) -> str:
 
 def _word_or_number(field: Field) -> str:
     return field.text() if isinstance(field.value, str) else f"{field.number():g}"
+
+
+def _classes(field: Field) -> tuple[int, int, int]:
+    base_only, shared, trained_only = (field[name].whole() for name in CLASSES)
+    return base_only, shared, trained_only
 
 
 def _scaled(field: Field) -> Scaled:

@@ -19,12 +19,15 @@ from afterburn_core.report.sae_values import Crosscoder
 
 NU_RECONSTRUCTION, NU_ERROR = 0.5, 0.2
 """Bars that a trained-only latent has to stay under."""
+EDGE = 0.1
+"""Δnorm below it is base-only, above 1 − it trained-only; a test compares both with the plugin's own."""
 WIDTH, HEIGHT = 760.0, 250.0
 LEFT, RIGHT, TOP, BOTTOM = 60.0, 12.0, 12.0, 44.0
 SIDE = 380.0
 """Width and height of the drawing of latent scaling."""
 _LOW, _HIGH = -0.1, 1.3
 """Ends of the axes of ν; latents beyond lie at the edge."""
+_SLACK = 1e-6
 _NAMES = ("Base only", "Shared", "Trained only")
 KINDS = {"batch_topk": "BatchTopK", "l1": "L1"}
 
@@ -37,6 +40,8 @@ class Bar:
     width: float
     y: float
     height: float
+    kind: str
+    """`base`, `shared` or `trained`."""
     title: str
 
 
@@ -61,8 +66,8 @@ class CrosscoderView:
     bars: tuple[Bar, ...]
     across: tuple[tuple[float, str], ...]
     up: tuple[tuple[float, str], ...]
-    classes: tuple[tuple[str, str, str], ...]
-    """Name, latents and share of the living ones."""
+    classes: tuple[tuple[str, str, str, str], ...]
+    """Name, latents, share of the living ones, and latents after scaling."""
     points: tuple[Point, ...]
     ticks: tuple[tuple[float, float, str], ...]
     """Place along x, place along y and label of the axes of ν."""
@@ -78,6 +83,7 @@ def crosscoder_view(found: Crosscoder, *, points: int = 2000) -> CrosscoderView:
     """The drawings of a crosscoder, at most so many latents in that of latent scaling."""
     alive = found.alive or sum(found.counts)
     base_only, shared, trained_only = found.classes
+    after = ("–",) * 3 if found.scaled_classes is None else tuple(f"{n:,}" for n in found.scaled_classes)
     scaled = sorted(found.scaling, key=lambda one: (not one.trained_only, -one.delta_norm, one.feature))
     drawn = [
         _point(one.feature, one.nu_reconstruction, one.nu_error, one.trained_only)
@@ -91,6 +97,8 @@ def crosscoder_view(found: Crosscoder, *, points: int = 2000) -> CrosscoderView:
         ("After latent scaling", f"{found.kept:,}", f"of {numbers.count(len(scaled), 'latent')} that was scaled"
          if len(scaled) == 1 else f"of {len(scaled):,} latents that were scaled"),
         ("Variance explained", " → ".join(value for value, _ in explained), "base → trained"),
+        *(("Found from another seed", " ".join(estimate_text(one)), f"of {one.n or 0:,} latents")
+          for one in found.seeds),
     )  # fmt: skip
     return CrosscoderView(
         site=site_name(found.site),
@@ -100,8 +108,8 @@ def crosscoder_view(found: Crosscoder, *, points: int = 2000) -> CrosscoderView:
         across=tuple((round(_x(found, v), 1), f"{v:g}") for v in (0.0, 0.25, 0.5, 0.75, 1.0)),
         up=_ticks(max(found.counts, default=0)),
         classes=tuple(
-            (name, f"{n:,}", numbers.percent(float(f"{n / alive:.3g}")) if alive else "–")
-            for name, n in zip(_NAMES, found.classes, strict=True)
+            (name, f"{n:,}", numbers.percent(float(f"{n / alive:.3g}")) if alive else "–", left)
+            for name, n, left in zip(_NAMES, found.classes, after, strict=True)
         ),
         points=tuple(drawn),
         ticks=tuple((_along(v), _down(v), f"{v:g}") for v in (0.0, 0.5, 1.0)),
@@ -146,6 +154,11 @@ def _bars(found: Crosscoder) -> list[Bar]:
                 width=round(max(end - start - 1, 0.5), 2),
                 y=top,
                 height=round(HEIGHT - BOTTOM - top, 2),
+                kind="base"
+                if found.edges[k + 1] <= EDGE + _SLACK
+                else "trained"
+                if found.edges[k] >= 1 - EDGE - _SLACK
+                else "shared",
                 title=f"{found.edges[k]:.3g} to {found.edges[k + 1]:.3g}: {numbers.count(count, 'latent')}",
             )
         )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import attrs
 
 from afterburn_core.report.attachments import Unusable
+from afterburn_core.report.sae_values import Estimate
 
 Value = TypeVar("Value")
 LONGEST = 4000
@@ -85,3 +86,25 @@ class Field:
 
     def _not(self, what: str) -> Unusable:
         return self.refused(f"is not {what}")
+
+
+def _estimate(field: Field) -> Estimate:
+    """A number alone, or an object of value, low, high and n."""
+    if not isinstance(field.value, dict):
+        return Estimate(value=field.number())
+    low, high = (field[end].maybe(Field.number) for end in ("low", "high"))
+    return Estimate(value=field["value"].number(), low=low, high=high, n=field["n"].maybe(Field.whole))
+
+
+def sides(field: Field) -> tuple[Estimate | None, Estimate | None]:
+    """Both sides' estimates, as far as they are there."""
+    if field.value is None:
+        return None, None
+    base, trained = (known(field[side]) for side in ("base", "trained"))
+    return base, trained
+
+
+def known(field: Field) -> Estimate | None:
+    """An estimate; `None` where it is null, or an object whose value is."""
+    empty = isinstance(field.value, dict) and field.value.get("value") is None
+    return None if empty else field.maybe(_estimate)

@@ -201,6 +201,10 @@ class Crosscoder:
     """Latents that are base-only, shared and trained-only by their norms."""
     kept: int
     """Trained-only latents that latent scaling leaves."""
+    scaled_classes: tuple[int, int, int] | None
+    """The classes once those that latent scaling threw out count as shared."""
+    seeds: tuple[Estimate, ...]
+    """Share of the latents that training from another seed finds again."""
     scaling: tuple[Scaled, ...]
     fve: tuple[Estimate | None, Estimate | None]
     """Fraction of variance explained on base and on trained."""
