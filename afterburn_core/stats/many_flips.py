@@ -61,7 +61,7 @@ def many_sign_flip_p(values: csc_array | FloatArray, *, seed: int, alpha: float 
         p[waiting] = (1 + counts[waiting]) / (done + 1)
         waiting = waiting[counts[waiting] < REACHED]
         called = sum(one <= alpha for one in adjusted(p.tolist()))
-        if called and (done + 1) * alpha * called / m >= EXPECTED:
+        if done >= STAGES[1] and called and (done + 1) * alpha * called / m >= EXPECTED:
             break
     return p
 
