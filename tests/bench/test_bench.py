@@ -45,3 +45,9 @@ def test_verifying_takes_half_a_second_and_hashing_little_more_than_sha256() -> 
 def test_a_printed_report_of_fifty_thousand_tensors_is_short_and_takes_seconds() -> None:
     done = subprocess.run([sys.executable, str(HERE / "report_pdf.py")], check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.bench
+def test_encoding_with_a_dictionary_keeps_most_of_the_speed_of_its_product() -> None:
+    done = subprocess.run([sys.executable, str(HERE / "sae_encoding.py")], check=False)
+    assert done.returncode == 0
