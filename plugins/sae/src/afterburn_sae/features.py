@@ -94,7 +94,7 @@ class Features:
         """Takes in one batch."""
         if not isinstance(item, ForwardBatch):
             return
-        here = counted(item.rows, SOURCES)
+        here = counted(item.rows, SOURCES, self._options.positions)
         if not here.chosen:
             return
         self._decode, self._readout = item.rows.decode, self._readout or item.readout

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
 from afterburn_core.forward.model import Source
 from afterburn_core.plugin import ForwardNeed
 
+Positions = Literal["content", "last", "all"]
 LAST = "blocks.last.out"
 SOURCES: tuple[Source, ...] = ("text", "prompt")
 
@@ -35,6 +36,8 @@ class FeaturesOptions:
     """Look at these features alone; only their columns of the encoder are read where the architecture allows it."""
     site: str | None = None
     """Where to read activations, in place of the site that the dictionary names."""
+    positions: Positions = "content"
+    """Tokens that count: the text's own (`content`), the last of a prompt, where the answer begins (`last`), or all."""
     any_model: bool = False
     """Whether a dictionary may be used that names another model."""
     most_unexplained: float = attrs.field(default=0.5, validator=_inside)

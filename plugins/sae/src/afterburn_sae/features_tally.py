@@ -1,7 +1,8 @@
 """What features did in each passage: sums over its tokens, for both sides at once, of active features alone.
 
 Counted are tokens of the classes `content` and `first`, without the token at position 0, whose norm is hundreds of
-times that of the others in many models (arXiv 2402.17762). Passages are kept apart until the end: sums over them are
+times that of the others in many models (arXiv 2402.17762); or the last token of every prompt alone, where its answer
+begins; or all but position 0. Template tokens are the same in all prompts, and say little of any. Passages are kept apart until the end: sums over them are
 then taken in the order of their names, so that they do not depend on how a pass was divided.
 """
 
@@ -73,12 +74,17 @@ class Counted:
         return tuple(i for i, count in enumerate(self.tokens) if count)
 
 
-def counted(rows: Rows, sources: Collection[str]) -> Counted:
-    """The tokens of passages of these sources that count."""
+def counted(rows: Rows, sources: Collection[str], positions: str = "content") -> Counted:
+    """The tokens of passages of these sources that count: `content`, `last` or `all`."""
     wanted = [passage.source in sources for passage in rows.passages]
     mine = torch.tensor(wanted, dtype=torch.bool, device=rows.token.device)[rows.passage]
-    content = (rows.token_class == CONTENT) | (rows.token_class == FIRST)
-    index = (mine & content & (rows.position > 0)).nonzero()[:, 0]
+    kind = (rows.token_class == CONTENT) | (rows.token_class == FIRST)
+    if positions == "last":
+        prompt = [passage.source == "prompt" for passage in rows.passages]
+        kind = torch.tensor(prompt, device=rows.token.device)[rows.passage] & (rows.offset == -1)
+    elif positions == "all":
+        kind = torch.ones_like(kind)
+    index = (mine & kind & (rows.position > 0)).nonzero()[:, 0]
     passage = rows.passage[index]
     tokens = torch.bincount(passage, minlength=len(rows.passages)).tolist()
     return Counted(passages=rows.passages, index=index, passage=passage, tokens=tuple(tokens))
