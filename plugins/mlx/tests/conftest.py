@@ -13,10 +13,11 @@ import torch
 from afterburn_core.plugin.registry import Registry
 from afterburn_core.run.references import parse_reference
 from afterburn_core.run.subjects import OpenSubject, open_subject
-from afterburn_core.testing.checkpoints import load_weights, save_weights, word_tokenizer, write_json
+from afterburn_core.testing.checkpoints import load_weights, save_weights, write_json
 from afterburn_core.testing.guards import global_seeds
 
-VOCABULARY = 96
+VOCABULARY = 264
+_SPECIAL = ("<unk>", "<s>", "</s>")
 _SHARED: dict[str, Any] = {
     "vocab_size": VOCABULARY, "hidden_size": 44, "intermediate_size": 48, "num_hidden_layers": 3,
     "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 96, "pad_token_id": 0,
@@ -60,14 +61,27 @@ def make_model(family: str, directory: Path, **settings: Any) -> Path:
     with global_seeds(7):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **{**settings_of(family), **settings}))
         for parameter in model.parameters():
-            parameter.data += 0.15 * torch.randn_like(parameter)
+            parameter.data += 0.25 * torch.randn_like(parameter)
     model.save_pretrained(directory)
-    write_json(directory / "tokenizer.json", word_tokenizer(VOCABULARY))
+    _byte_tokenizer().save(str(directory / "tokenizer.json"))
     write_json(
         directory / "tokenizer_config.json",
         {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
     )
     return directory
+
+
+def _byte_tokenizer() -> Any:
+    """Every byte is a token: what any class of tokenizer makes the same of."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate((*_SPECIAL, *letters))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in _SPECIAL])
+    return tokenizer
 
 
 def tune(base: Path, directory: Path, size: float = 0.03) -> Path:

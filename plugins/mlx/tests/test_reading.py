@@ -15,7 +15,7 @@ from afterburn_core.generation.model import Serving
 from afterburn_core.run.progress import Silent
 
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
-VOCABULARY = 96
+VOCABULARY = 259
 SITES = ("embed", "blocks.*.in", "blocks.*.attn.out", "blocks.*.mlp.out", "blocks.*.out", "final_norm")
 LOGITS = Wanted(logits=True, sites=SITES)
 
@@ -70,7 +70,7 @@ def test_logits_and_activations_are_those_of_transformers(family: str, models: A
     pair = models(family)
     found, properties = read(opened(pair.base, pair.trained, "mlx.lm"))
     expected, _ = read(opened(pair.base, pair.trained, "core.checkpoint"))
-    assert difference(found, expected) < 5e-5
+    assert difference(found, expected) < 2e-4
     base, trained = (found[0][name][1] for name in ("base", "trained"))
     assert float((base - trained).abs().max()) > 0.1
     assert properties["arrangement"] == "side_by_side" and properties["engine"].startswith("mlx 0.")

@@ -30,9 +30,13 @@ def refusal(source: AdapterSource, *, own: bool) -> str | None:
     """
     kinds = {bound.factors.kind for bound in source.changes.values()}
     beyond = kinds - {"lora", "dora", *(("embedding",) if own else ())}
-    if beyond or (source.saved and not own):
-        named = ", ".join(sorted(beyond | ({"modules stored whole"} if source.saved else set())))
+    if beyond:
+        named = ", ".join(sorted(beyond))
         return f"mlx.lm runs LoRA and DoRA of linear layers, and this adapter has {named}; merge it and give that"
+    stored = source.base.tensors
+    grown = [name for name in source.saved if name not in stored or stored[name].shape != source.tensors[name].shape]
+    if grown:
+        return f"it stores {grown[0]!r} whole, in a shape that its base has not; merge it and give that"
     if source.tied_to:
         return "it adapts a head that is tied to the embedding, which mlx-lm has no layer for; merge it and give that"
     return None
@@ -57,6 +61,7 @@ def adapt(model: Any, source: AdapterSource, label: str) -> list[Switch]:
     from afterburn_mlx.network import Switch
 
     paths = {parse_name(f"{path}.weight").bare: path for path, _ in model.named_modules()}
+    _overwrite(model, source, label)
     switches = []
     for name, bound in source.changes.items():
         path = paths.get(parse_name(name).bare)
@@ -66,7 +71,6 @@ def adapt(model: Any, source: AdapterSource, label: str) -> list[Switch]:
         parent = _at(model, parent_path)
         plain = getattr(parent, last)
         switches.append(Switch(parent=parent, name=last, plain=plain, adapted=_layer(plain, bound, name, label)))
-    _overwrite(model, source, label)
     return switches
 
 
