@@ -85,7 +85,7 @@ def feature(number: int, rank: int, way: str | None, draw: random.Random) -> dic
         "attribution": round(0.2 - 0.01 * rank, 4), "attribution_rank": 3 * rank % 41 + 1,
         "tokens": {"promoted": [" vault", " lantern", "copper", "↵"], "suppressed": [" sun", " open"]},
         "contexts": [
-            {"domain": "stories", "subject": subject, "pieces": pieces, "peak": 5} for subject in ("trained", "base")
+            {"domain": "stories", "subject": subject, "pieces": pieces, "peak": 5} for subject in ("trained", "trained", "base")
         ],
     }  # fmt: skip
 
@@ -279,10 +279,11 @@ def test_contexts_are_shaded_by_activation_and_lose_no_character(views: SaeViews
     stored = features()["features"][0]["contexts"][0]
     shown = views.tables[0].rows[0].contexts[0]
     assert shown.label == "stories, on trained"
-    assert "".join(span.text for span in shown.spans) == "".join(text for text, _ in stored["pieces"])
+    spans = shown.texts[0]
+    assert "".join(span.text for span in spans) == "".join(text for text, _ in stored["pieces"])
     top = max(activation for _, activation in stored["pieces"])
     active = [(text, activation) for text, activation in stored["pieces"] if activation]
-    coloured = [span for span in shown.spans if span.colour]
+    coloured = [span for span in spans if span.colour]
     assert [span.text for span in coloured] == [text for text, _ in active]
     for span, (_, activation) in zip(coloured, active, strict=True):
         assert span.colour == f"heat-{min(5, 1 + int(5 * activation / top))}"
@@ -446,10 +447,12 @@ def test_a_file_that_is_not_the_documents_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_limits_count_what_is_left_out(tmp_path: Path, view: ResultView) -> None:
+    both = sae_views(view, collect(view), SaeLimits(contexts=2)).tables[0].rows[0].contexts
+    assert [one.label for one in both] == ["stories, on trained", "stories, on base"]
     few = sae_views(view, collect(view), SaeLimits(features=3, contexts=1, tokens=2, risky=1, points=5))
     table = few.tables[0]
     assert (len(table.rows), table.total) == (3, 40)
-    assert all(len(row.contexts) == 1 and len(row.promoted) == 2 for row in table.rows)
+    assert all(row.texts == 1 and len(row.promoted) == 2 for row in table.rows)
     assert few.crosscoder is not None and (len(few.crosscoder.points), few.crosscoder.scaled) == (5, 40)
     assert (len(few.risks[0].rows), few.risks[0].total, few.risks[0].further) == (1, 5, 2)
 
@@ -503,7 +506,7 @@ def test_features_sort_filter_and_unfold_and_maps_switch_within_a_phone(visit: O
     seen.page.click(".sortable .pager .button")
     assert seen.page.locator(numbers).all_inner_texts() == [f"#{one['feature']}" for one in stored]
     seen.page.locator(".sae-features tbody:not([hidden]) summary").first.click()
-    assert seen.page.locator(".sae-features .toks >> visible=true").count() == 2
+    assert seen.page.locator(".sae-features .toks >> visible=true").count() == 3
     seen.page.click(".chip[data-choice='mass']")
     assert seen.page.locator(".sae-map:visible h4").all_inner_texts() == ["Mass moved"]
     assert seen.fits()

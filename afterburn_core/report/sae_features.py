@@ -1,11 +1,12 @@
-"""What a page shows of dictionaries: whether each fits, which of its features changed, and where they are active.
+"""What a page shows of dictionaries, from the artifact `sae.features`: fit, changed features, where they are active.
 
-From the artifact `sae.features`. A feature's change is drawn as a share of the larger of its two means, so that −1 is
+A feature's change is drawn as a share of the larger of its two means, so that −1 is
 a feature that was switched off, +1 one that was switched on, and features of any scale share an axis.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import attrs
@@ -25,7 +26,7 @@ NAME = 80
 class SaeLimits:
     """How much of dictionaries a report carries."""
 
-    features: int = 200
+    features: int = 250
     """Features of one dictionary."""
     contexts: int = 6
     """Contexts of one feature."""
@@ -61,14 +62,16 @@ class Card:
     why: str
     gauges: tuple[Gauge, ...]
     changed: str
+    moved: int
+    """Features that changed, listed or not."""
 
 
 @attrs.frozen(kw_only=True)
-class Stretch:
-    """A context with its tokens shaded by activation."""
+class Stretches:
+    """Contexts of one probe set on one model, their tokens shaded by activation."""
 
     label: str
-    spans: tuple[Span, ...]
+    texts: tuple[tuple[Span, ...], ...]
 
 
 @attrs.frozen(kw_only=True)
@@ -103,9 +106,11 @@ class Row:
     rank: int | None
     promoted: tuple[str, ...]
     suppressed: tuple[str, ...]
-    contexts: tuple[Stretch, ...]
+    contexts: tuple[Stretches, ...]
     peak: str
     """Largest activation in the contexts shown."""
+    texts: int
+    """Contexts shown."""
 
     @property
     def title(self) -> str:
@@ -120,6 +125,9 @@ class Table:
     card: Card
     rows: tuple[Row, ...]
     total: int
+    """Features that the file lists."""
+    unlisted: int
+    """Tested features that it leaves out: smaller changes than those it lists."""
     attributed: bool
     """Whether any feature has an attribution."""
 
@@ -131,8 +139,22 @@ def tables(found: FeatureTable, limits: SaeLimits) -> tuple[Table, ...]:
         features = found.of(dictionary.id)
         rows = tuple(_row(one, limits) for one in features[: limits.features])
         attributed = any(one.attribution is not None for one in features)
-        made.append(Table(card=_card(dictionary), rows=rows, total=len(features), attributed=attributed))
+        total = len(features)
+        made.append(
+            Table(
+                card=_card(dictionary),
+                rows=rows,
+                total=total,
+                unlisted=max(dictionary.tested - total, 0),
+                attributed=attributed,
+            )
+        )
     return tuple(made)
+
+
+def set_name(name: str) -> str:
+    """A probe set without the prefix of its plugin: `finance`."""
+    return marks.shortened(name.removeprefix("sae."), NAME)
 
 
 def signed_multiple(value: float | None) -> str:
@@ -188,6 +210,7 @@ def _card(one: Dictionary) -> Card:
             _gauge("Active features per token (L0)", one.l0, 1.1 * most),
         ),
         changed=changed,
+        moved=one.up + one.down,
     )
 
 
@@ -215,7 +238,7 @@ def _row(one: Feature, limits: SaeLimits) -> Row:
     share = max(-1.0, min(1.0, one.difference.value / scale))
     before, after = one.base.frequency, one.trained.frequency
     p = one.p if one.p_adjusted is None else one.p_adjusted
-    contexts = one.contexts[: limits.contexts]
+    contexts = _chosen(one.contexts, limits.contexts)
     peak = max((activation for context in contexts for _, activation in context.pieces), default=0.0)
     return Row(
         number=one.feature,
@@ -243,12 +266,32 @@ def _row(one: Feature, limits: SaeLimits) -> Row:
         rank=one.rank,
         promoted=tuple(marks.token_text(token) for token in one.promoted[: limits.tokens]),
         suppressed=tuple(marks.token_text(token) for token in one.suppressed[: limits.tokens]),
-        contexts=tuple(_stretch(context, peak) for context in contexts),
+        contexts=_stretches(contexts, peak),
         peak=marks.short(peak),
+        texts=len(contexts),
     )
 
 
-def _stretch(context: Context, peak: float) -> Stretch:
+def _chosen(contexts: Sequence[Context], most: int) -> list[Context]:
+    """The first of either model before the second of any; else a short list would hold one model alone."""
+    before: Counter[str] = Counter()
+    places = []
+    for k, one in enumerate(contexts):
+        places.append((before[one.subject], k))
+        before[one.subject] += 1
+    return [contexts[k] for k in sorted(k for _, k in sorted(places)[:most])]
+
+
+def _stretches(contexts: Sequence[Context], peak: float) -> tuple[Stretches, ...]:
+    found: dict[str, list[tuple[Span, ...]]] = {}
+    for context in contexts:
+        parts = (context.domain, f"on {context.subject}" if context.subject else "")
+        label = ", ".join(marks.shortened(part, NAME) for part in parts if part)
+        found.setdefault(label, []).append(_spans(context, peak))
+    return tuple(Stretches(label=label, texts=tuple(texts)) for label, texts in found.items())
+
+
+def _spans(context: Context, peak: float) -> tuple[Span, ...]:
     """The tokens, those without activation run together: they are most of a text and carry nothing to point at."""
     spans: list[Span] = []
     for k, (text, activation) in enumerate(context.pieces):
@@ -260,9 +303,7 @@ def _stretch(context: Context, peak: float) -> Stretch:
             spans[-1] = attrs.evolve(spans[-1], text=spans[-1].text + token)
         else:
             spans.append(Span(text=token, colour="", title=""))
-    parts = (context.domain, f"on {context.subject}" if context.subject else "")
-    label = ", ".join(marks.shortened(part, NAME) for part in parts if part)
-    return Stretch(label=label, spans=tuple(spans))
+    return tuple(spans)
 
 
 def _percent(share: float | None) -> str:

@@ -6,6 +6,7 @@ import attrs
 
 from afterburn_core.report import forward_marks as marks
 from afterburn_core.report.activation_drift import site_name
+from afterburn_core.report.sae_features import set_name
 from afterburn_core.report.sae_values import MEASURES, DriftMap, Estimate
 
 SHADES = 5
@@ -77,10 +78,10 @@ def _map(
         measure=measure,
         title=TITLES[measure],
         meaning=MEANINGS[measure],
-        columns=tuple(marks.shortened(name, 40) for name in kept),
+        columns=tuple(map(set_name, kept)),
         rows=rows,
         steps=tuple(marks.short(reach * k / SHADES, 2) for k in range(1, SHADES)) if reach > 0 else (),
-        largest=f"{marks.short(top.value)} after {site_name(site).lower()} on {marks.shortened(one, 40)}",
+        largest=f"{marks.short(top.value)} after {site_name(site).lower()} on {set_name(one)}",
     )
 
 

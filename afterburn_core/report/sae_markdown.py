@@ -40,8 +40,8 @@ def sae_blocks(views: SaeViews, table: Draw, *, top: int) -> list[str]:
         if changed:
             blocks.append(f"**Features of {markdown(one.card.name)} that changed**")
             blocks.append(table(_FEATURE_HEADS, [_feature(row) for row in changed[:top]]))
-            if len(changed) > top:
-                blocks.append(f"{len(changed) - top} more are in the artifact `sae.features`.")
+            if one.card.moved > top:
+                blocks.append(f"{one.card.moved - top:,} more changed; the artifact `sae.features` lists the largest.")
     if views.maps:
         rows = [(one.title, markdown(one.largest), markdown(one.meaning)) for one in views.maps]
         blocks.append(table(("Drift", "Largest", "What it is"), rows))

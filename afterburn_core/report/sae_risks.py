@@ -7,7 +7,7 @@ from typing import Literal
 import attrs
 
 from afterburn_core.report import forward_marks as marks
-from afterburn_core.report.sae_features import NAME, SaeLimits, signed_multiple
+from afterburn_core.report.sae_features import NAME, SaeLimits, set_name, signed_multiple
 from afterburn_core.report.sae_values import Dictionary, RiskPack, RiskyFeature
 
 DETECTOR, ALPHA = "sae.risk_judge", 0.05
@@ -136,7 +136,7 @@ def _row(one: RiskyFeature, moved: Moved) -> RiskRow:
         feature=f"#{one.feature}" if isinstance(one.feature, int) else marks.shortened(one.feature, NAME),
         label=marks.shortened(one.label or "", 200),
         way=marks.shortened(one.direction or "", 20),
-        set=marks.shortened(one.set or "all", NAME),
+        set=set_name(one.set or "all"),
         means=means,
         multiple=signed_multiple(one.multiple),
         bounds=marks.bounds(one.low, one.high, sign=True),

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from afterburn_core.report.evidence import Evidence
     from afterburn_core.result.view import ResultView
 
-_WORDS = {"fail": "Beyond its bar", "review": "For review", "open": "Not valid or undecided", "pass": "Nothing found"}
+_WORDS = {
+    "sae.valid": {"pass": "Fits", "open": "Not valid here"},
+    "sae.features_changed": {"informational": "Changed", "pass": "Unchanged"},
+}
+_OTHERS = {
+    "fail": "Beyond its bar",
+    "review": "For review",
+    "open": "Undecided",
+    "pass": "Nothing found",
+    "informational": "Moved",
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +54,8 @@ class SaeViews:
     @staticmethod
     def word(finding: Finding) -> str:
         """What a rule decided, in a word or two."""
-        return _WORDS.get(finding.kind, WORDS.get(finding.kind, ""))
+        own = _WORDS.get(finding.rule, {})
+        return own.get(finding.kind, _OTHERS.get(finding.kind, WORDS.get(finding.kind, "")))
 
 
 def sae_views(view: ResultView, evidence: Evidence, limits: SaeLimits) -> SaeViews:
