@@ -85,7 +85,8 @@ def feature(number: int, rank: int, way: str | None, draw: random.Random) -> dic
         "attribution": round(0.2 - 0.01 * rank, 4), "attribution_rank": 3 * rank % 41 + 1,
         "tokens": {"promoted": [" vault", " lantern", "copper", "↵"], "suppressed": [" sun", " open"]},
         "contexts": [
-            {"domain": "stories", "subject": subject, "pieces": pieces, "peak": 5} for subject in ("trained", "trained", "base")
+            {"domain": "stories", "subject": subject, "pieces": pieces, "peak": 5}
+            for subject in ("trained", "trained", "base")
         ],
     }  # fmt: skip
 
