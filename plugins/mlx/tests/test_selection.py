@@ -101,6 +101,10 @@ def _without_tensor(directory: Path) -> None:
     save_weights(directory, stored)
 
 
+def _doubled(directory: Path) -> None:
+    shutil.copy(directory / "model.safetensors", directory / "model-old.safetensors")
+
+
 def _truncated(directory: Path) -> None:
     whole = (directory / "model.safetensors").read_bytes()
     (directory / "model.safetensors").write_bytes(whole[:-8])
@@ -132,9 +136,13 @@ def test_what_cannot_be_opened_or_loaded_is_said_in_one_line(
     shutil.copytree(models("llama").base, directory)
     (directory / "tokenizer_config.json").unlink()
     spoil(directory)
-    with pytest.raises(SubjectError) as caught:
+
+    def load() -> None:
         subject = open_subject(parse_reference(str(directory)), "base", registry, backend="mlx.lm")
         Network(source_of(subject, "float32"))
+
+    with pytest.raises(SubjectError) as caught:
+        load()
     assert said in str(caught.value) and "\n" not in str(caught.value)
     assert "model" in str(caught.value)
 
