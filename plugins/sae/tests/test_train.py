@@ -18,11 +18,13 @@ from afterburn_core.testing.checkpoints import load_weights, save_weights, tiny_
 from afterburn_sae import train_checkpoint
 from afterburn_sae.command_train import train as command
 from afterburn_sae.optimise import AUXILIARY, Trainer
+from afterburn_sae.readers import open_dictionary
 from afterburn_sae.streaming import divided
 from afterburn_sae.train import Setting, train
-from afterburn_sae.train_coder import Coder, scale_of
+from afterburn_sae.train_coder import Coder, Scale, scale_of
 from afterburn_sae.train_learner import Learner, Standing
 from afterburn_sae.train_recipe import Recipe
+from afterburn_sae.train_writer import configuration, folded, write_dictionary
 
 SITE = "blocks.1.out"
 
@@ -112,6 +114,25 @@ def test_the_difference_shows_a_planted_direction() -> None:
     learner = learn(Recipe(site=SITE, on="difference", k=1, batch=256, latents=8, lr=1e-2), [trained - base], 4)
     (coder,) = learner.finish()
     assert ((planted @ coder.w_dec.T).max(dim=1).values > 0.95).all()
+
+
+def test_the_written_dictionary_is_read_back_in_the_activations_own_units(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(8)
+    coder = Coder.drawn(40, 12, 1, 3, "cpu")
+    coder.b_enc += 0.3 * torch.randn(40, generator=generator)
+    coder.b_dec += torch.randn(12, generator=generator)
+    scale = Scale(mean=20 * torch.randn(12, generator=generator), factors=(0.25,))
+    facts = {"kind": "batch_topk", "k": 4, "held_out": {"l0": {"value": 3.9}}}
+    content = configuration(coder, site="blocks.7.mlp.out", model="m", on="difference", facts=facts)
+    write_dictionary(tmp_path, folded(coder, scale, 0.4), content)
+    found = open_dictionary(tmp_path)
+    assert (found.site, found.model, found.latents, found.l0) == ("blocks.7.mlp.out", "m", 40, 3.9)
+    assert found.facts["afterburn"]["on"] == "difference"
+    x = 20 + 9 * torch.randn(50, 12, generator=generator)
+    codes = coder.encode(scale.apply_(x.clone()), 0.4)
+    assert 0.05 < (codes > 0).float().mean() < 0.5
+    assert torch.allclose(found.encode(x), codes / 0.25, rtol=1e-4, atol=1e-4)
+    assert torch.allclose(found.decode(found.encode(x)), coder.decode(codes) / 0.25 + scale.mean, rtol=1e-4, atol=1e-3)
 
 
 def test_constants_give_every_side_the_same_size() -> None:

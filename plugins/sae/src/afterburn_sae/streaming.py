@@ -52,8 +52,9 @@ def divided(corpus: Sequence[str], *, seed: int, tokens: int) -> Division:
             f"{len(ranked)} text{'s' * (len(ranked) != 1)} to read, of which none can be kept back for the report; "
             "give more of them with --corpus"
         )
-    back = set(sorted(ranked, key=ranked.__getitem__)[: max(2, len(ranked) // HELD_BACK)])
-    held = [passage for passage in found.passages if passage.unit in back]
+    order = sorted(ranked, key=ranked.__getitem__)[: max(2, len(ranked) // HELD_BACK)]
+    back = {unit: place for place, unit in enumerate(order)}
+    held = sorted((one for one in found.passages if one.unit in back), key=lambda one: (back[one.unit], one.id))
     return Division(
         learned=tuple(passage for passage in found.passages if passage.unit not in back),
         held_back=tuple(held[:MOST_HELD_BACK]),

@@ -58,7 +58,7 @@ def configuration(coder: Coder, *, site: str, model: str, on: str, facts: Mappin
         site: what it reads.
         model: label of the model that it belongs to.
         on: `base`, `trained` or `difference`.
-        facts: what goes under `metadata.afterburn`.
+        facts: what goes under `metadata.afterburn`, with `held_out` among it.
     """
     return {
         "architecture": "jumprelu",
@@ -75,6 +75,7 @@ def configuration(coder: Coder, *, site: str, model: str, on: str, facts: Mappin
             "hook_head_index": None,
             "prepend_bos": True,
             "neuronpedia_id": None,
+            "l0": facts["held_out"]["l0"]["value"],
             "afterburn": {"site": site, "on": on, **facts},
         },
     }
