@@ -14,6 +14,7 @@ import jsonschema
 import numpy as np
 import pytest
 import safetensors.numpy
+from click.testing import CliRunner
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -23,6 +24,7 @@ from afterburn_core.errors import ConfigError
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.resources import schema_path
 from afterburn_sae import pack as packs
+from afterburn_sae.commands import sae
 from afterburn_sae.pack import read_pack
 from afterburn_sae.readers import open_dictionary
 from afterburn_sae.risk import Risk
@@ -223,6 +225,17 @@ def test_a_pack_holds_with_no_other_dictionary_and_no_other_directions(tmp_path:
     with pytest.raises(ConfigError, match="it is another file"):
         analyze(lambda: Risk(RiskOptions(packs=(path,), dictionaries=(str(folder),))), [])
     assert encoder.shape == (D, LATENTS)
+
+
+def test_a_pack_is_checked_on_the_command_line(tmp_path: Path) -> None:
+    folder, _ = dictionary(tmp_path / "dictionary")
+    other, _ = dictionary(tmp_path / "other", seed=9)
+    path = written(folder, content(folder, verified=False))
+    told = CliRunner().invoke(sae, ["pack", "check", path, "--sae", str(folder)])
+    assert told.exit_code == 0, told.output
+    assert "3 features of the dictionary sha256 " in told.output and "not verified" in told.output
+    refused = CliRunner().invoke(sae, ["pack", "check", path, "--sae", str(other)])
+    assert isinstance(refused.exception, ConfigError) and "holds with no other" in str(refused.exception)
 
 
 def test_needs_are_those_of_the_packs_and_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ SUBCOMMANDS = {
     "train": ("afterburn_sae.command_train:train", "Train a dictionary on base, trained or difference activations."),
     "crosscoder": ("afterburn_sae.command_crosscoder:crosscoder", "Train one dictionary on both models at once."),
     "align": ("afterburn_sae.command_align:align", "Match the latents of two dictionaries."),
+    "pack": ("afterburn_sae.pack_command:pack", "Check a risk pack."),
 }
 """Where each is, and its line of the group's help."""
 
