@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from afterburn_sae.attribution import attributions, gradients
 from afterburn_sae.contexts import Contexts, KeptCodes
 from afterburn_sae.dictionary import Dictionary
 from afterburn_sae.encoded import Codes, encode, reconstruct
+from afterburn_sae.features_contrast import contrasted
 from afterburn_sae.features_statistics import changes, least_differing, multiples
 from afterburn_sae.features_tally import Paired, Tally, table
 from afterburn_sae.normalisation import Normalisation
@@ -92,6 +94,7 @@ def tallies(difference: np.ndarray, base: np.ndarray | None = None) -> dict[str,
             unit=f"{i:04d}",
             domain="test",
             tokens=1,
+            variant=None,
             features=columns[active],
             base=below[active].astype(np.float32),
             difference=row[active].astype(np.float32),
@@ -113,6 +116,7 @@ def test_prompts_are_the_unit_and_only_what_can_be_called_is_tested() -> None:
         unit="0000",
         domain="test",
         tokens=3,
+        variant=None,
         features=np.array([0], dtype=np.int32),
         base=np.zeros(1, np.float32),
         difference=np.array([1.5], np.float32),
@@ -218,3 +222,22 @@ def test_whose_a_dictionary_is(model: str | None, config: dict[str, object], lab
 def test_codes_count_per_row() -> None:
     found = Codes(rows=torch.tensor([0, 0, 2]), features=torch.tensor([1, 2, 0]), values=torch.ones(3), n=4, latents=3)
     assert found.counts().tolist() == [2, 0, 1, 0]
+
+
+def test_a_contrast_is_what_moved_more_under_the_first_variant_pair_by_pair() -> None:
+    rng = np.random.default_rng(11)
+    common = rng.normal(1.0, 0.2, size=(30, 3))  # both variants moved by this
+    first, second = common.copy(), common.copy()
+    first[:, 1] += rng.uniform(0.5, 1, size=30)
+    second[:, 2] += rng.normal(0, 1, size=30)
+    read = {}
+    for variant, values in (("trigger", first), ("other", second)):
+        read |= {f"{n}/{variant}": attrs.evolve(one, variant=variant) for n, one in tallies(values).items()}
+    alone = attrs.evolve(next(iter(read.values())), unit="lonely")
+    found = contrasted({**read, "lonely": alone}, "trigger", "other")
+    assert found.units == tuple(f"{i:04d}" for i in range(30))  # a prompt read in one variant alone has no pair
+    result = changes(found, alpha=0.05, active=0.005, seed=1)
+    assert result.changed.tolist() == [0, 1, 0]
+    assert result.difference == pytest.approx((first - second).mean(axis=0), rel=1e-5, abs=1e-8)
+    assert result.trained - result.base == pytest.approx(first.mean(axis=0), rel=1e-5)
+    assert (changes(table(read), alpha=0.05, active=0.005, seed=1).changed == 1).all()

@@ -38,6 +38,14 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 @click.option("--pack", multiple=True, metavar="FILE", help="Risk pack (JSON) bound to a dictionary. Repeats.")
 @click.option("--features", callback=_numbers, metavar="LIST", help="These features alone: 12,907.")
 @click.option("--site", metavar="SITE", help="Where to read activations, such as blocks.12.out [default: the file's].")
+@click.option(
+    "--contrast",
+    metavar="A,B",
+    help="Test how much more features changed under one variant of the prompts than under another.",
+)
+@click.option(
+    "--positions", type=click.Choice(("content", "last", "all")), help="Tokens that count [default: content]."
+)
 @click.option("--any-model", is_flag=True, default=None, help="Use a dictionary though it names another model.")
 @writing_options
 @run_options
@@ -52,7 +60,10 @@ def diff(ctx: click.Context, /, **flags: Any) -> None:
 
     A dictionary that does not fit the models is `not valid here`, and nothing is said about its features.
     """
-    own = {name: flags.pop(name) for name in ("sae", "labels", "pack", "features", "site", "any_model")}
+    own = {
+        name: flags.pop(name)
+        for name in ("sae", "labels", "pack", "features", "site", "any_model", "contrast", "positions")
+    }
     settings = settings_from(flags)
     options = sae_options(
         settings.options,
@@ -62,6 +73,8 @@ def diff(ctx: click.Context, /, **flags: Any) -> None:
         features=own["features"],
         site=own["site"],
         any_model=own["any_model"],
+        positions=own["positions"],
+        contrast=None if own["contrast"] is None else tuple(own["contrast"].split(",")),
     )
     if not _named(options):
         raise click.UsageError("no dictionary is named; --sae names one (`afterburn sae inspect PATH` says what it is)")

@@ -151,10 +151,11 @@ class Features:
         dictionary, site, some = place.dictionary, place.site or "", tuple(self._options.features) or None
         found = {side: codes(item, dictionary, side, site=site, features=some) for side in SIDES}
         both = paired(found["base"], found["trained"], here)
-        if some is None:
+        text = here if self._options.positions == "content" else counted(item.rows, SOURCES)  # one fit for all
+        if some is None and text.chosen:
             for side, one in found.items():
                 x = item.subject(side).sites[site]
-                place.fits[side] |= fits(x, reconstruct(x, one, dictionary), one.counts(), here)
+                place.fits[side] |= fits(x, reconstruct(x, one, dictionary), one.counts(), text)
         g, taken = gradient
         given = None
         if taken and g.shape[1] == dictionary.d_out:

@@ -4,7 +4,8 @@
 `l0` by side (`value`, `low`, `high`, `n`), `tested`, `changed` (`up`, `down`), `alpha`, `noise` (ε of the multiples),
 `prompts`, `tokens`. `features`: those that changed first, each group by |d_z|, with what the largest attributions add:
 `label`, `base` and `trained` (`mean`, `frequency`), `difference`, `low`, `high`, `d_z`, `multiple`, `p`, `p_adjusted`,
-`changed`, `attribution` (nats per token), `rank`, `attribution_rank`, `tokens` (`promoted`, `suppressed` by the logit
+`changed` (with `contrast`, `difference` and what follows are of the contrast of variants, `base` and `trained` of the
+first), `attribution` (nats per token), `rank`, `attribution_rank`, `tokens` (`promoted`, `suppressed` by the logit
 lens of the feature's direction), `contexts`.
 """
 
@@ -27,6 +28,7 @@ from afterburn_core.stats.estimates import column, mean_intervals
 from afterburn_sae.attribution import Readout, directions_of
 from afterburn_sae.contexts import Contexts
 from afterburn_sae.dictionary import Dictionary
+from afterburn_sae.features_contrast import contrasted
 from afterburn_sae.features_options import FeaturesOptions
 from afterburn_sae.features_statistics import Changes, changes
 from afterburn_sae.features_tally import Table, Tally, table
@@ -63,6 +65,8 @@ class Reading:
     attribution_ranks: Mapping[int, int]
     """By position, 1 the largest."""
     contexts: Contexts
+    contrast: tuple[str, ...]
+    """Variants of prompts that were set against each other, if any."""
 
     @classmethod
     def of(
@@ -98,7 +102,10 @@ class Reading:
         ranks: dict[int, int] = {}
         intervals: Mapping[int, Interval | None] = {}
         if refused is None:
-            read = table(tallies)
+            read = contrasted(tallies, *options.contrast) if options.contrast else table(tallies)
+            if not read.units:
+                refused = f"no prompt was read both as {options.contrast[0]} and as {options.contrast[1]}"
+        if refused is None and read is not None:
             tested = changes(read, alpha=options.alpha, active=options.active, seed=seed)
             ranks = _attribution_ranks(read, tested)
             listed = _listed(tested, ranks, options.shown)
@@ -118,6 +125,7 @@ class Reading:
             listed=listed,
             attribution_ranks=ranks,
             contexts=contexts,
+            contrast=options.contrast,
         )
 
 
@@ -211,7 +219,7 @@ def _dense(read: Table, i: int) -> NDArray[np.float64]:
     """Differences (n) of one feature by prompt."""
     values = np.zeros(len(read.units))
     part = slice(read.starts[i], read.starts[i + 1])
-    values[read.unit[part]] = read.difference[part]
+    values[read.unit[part]] = read.tested[part]
     return values
 
 
@@ -257,6 +265,7 @@ def _dictionary(one: Reading, options: FeaturesOptions) -> dict[str, Any]:
         "tested": 0 if tested is None else int(tested.tested.sum()),
         "changed": None if changed is None else {"up": int((changed > 0).sum()), "down": int((changed < 0).sum())},
         "alpha": options.alpha,
+        "contrast": list(options.contrast) or None,
         "noise": None if tested is None else tested.floor,
         "prompts": 0 if one.found is None else len(one.found.units),
         "tokens": 0 if one.found is None else one.found.tokens,

@@ -9,6 +9,7 @@ from typing import Any
 
 LATENTS_PER_DIMENSION = 4
 
+
 def write(directory: Path, base: Path) -> Mapping[str, Any]:
     """Writes a dictionary of what leaves the last block in SAELens's layout, and names it.
 

@@ -44,6 +44,7 @@ def measured(one: Reading) -> Iterator[Measurement]:
     changed = int((tested.changed != 0).sum())
     up = int((tested.changed > 0).sum())
     told = f"{up} up, {changed - up} down of {count} tested; false discovery rate {tested.alpha:g}"
+    told += f"; {one.contrast[0]} less {one.contrast[1]}" if one.contrast else ""
     yield measure(CHANGED, changed, scope=scope, n=n, reason=told)
     yield measure(SHARE, changed / count if count else 0.0, scope=scope, n=n, reason=told)
     for i in one.listed[:MEASURED]:

@@ -38,6 +38,9 @@ class FeaturesOptions:
     """Where to read activations, in place of the site that the dictionary names."""
     positions: Positions = "content"
     """Tokens that count: the text's own (`content`), the last of a prompt, where the answer begins (`last`), or all."""
+    contrast: tuple[str, ...] = attrs.field(default=())
+    """Two variants of prompts (`properties.variant` or `frame` of a probe, pairs in one group): what is tested is how
+    much more a feature changed under the first than under the second, pair by pair."""
     any_model: bool = False
     """Whether a dictionary may be used that names another model."""
     most_unexplained: float = attrs.field(default=0.5, validator=_inside)
@@ -52,6 +55,10 @@ class FeaturesOptions:
     """Features that the artifact lists of each dictionary."""
     contexts: int = attrs.field(default=3, validator=attrs.validators.ge(0))
     """Passages that it shows of each feature and side."""
+
+    def __attrs_post_init__(self) -> None:
+        if len(set(self.contrast)) not in (0, 2) or len(self.contrast) != len(set(self.contrast)):
+            raise ValueError(f"'contrast' must name two variants: {list(self.contrast)}")
 
 
 @attrs.frozen(kw_only=True)

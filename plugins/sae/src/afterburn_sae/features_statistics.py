@@ -11,6 +11,10 @@ base's means over two halves of the prompts lie apart (its own A/A difference). 
 at least a share of the prompts on either side and that differ in at least so many prompts that a sign-flip test can
 reach α at all (6 for .05). Both depend on |d| and on activity on *either* side alone, which flipping signs leaves as
 they are, so that p values stay valid. BH over all that are tested; both directions are called.
+
+With a contrast of two variants of every prompt (a trigger and another word in its place), d_ij is the difference under
+the first less that under the second. Any training moves many features of a fixed set of prompts, so that with enough
+prompts many are called; what moved *because of* the variant is what a training that does not know it leaves alone.
 """
 
 from __future__ import annotations
@@ -44,6 +48,7 @@ class Changes:
     """Share of tokens at which it is active, mean over prompts."""
     trained_frequency: Floats
     difference: Floats
+    """What is tested: trained − base, or its contrast."""
     d_z: Floats
     """NaN without spread."""
     multiple: Floats
@@ -88,9 +93,9 @@ def changes(found: Table, *, alpha: float, active: float, seed: int) -> Changes:
     def over_prompts(values: Floats) -> Floats:
         return np.bincount(column, weights=values, minlength=m) / max(n, 1)
 
-    base, difference = over_prompts(found.base), over_prompts(found.difference)
-    trained = np.maximum(base + difference, 0.0)
-    squares = over_prompts(found.difference**2)
+    base, difference = over_prompts(found.base), over_prompts(found.tested)
+    trained = np.maximum(base + over_prompts(found.difference), 0.0)
+    squares = over_prompts(found.tested**2)
     spread = np.sqrt(np.maximum(squares - difference**2, 0.0) * n / max(n - 1, 1))
     rough = 1e-9 * np.sqrt(squares)  # what rounding leaves of no spread at all
     d_z = np.full(m, np.nan)
@@ -98,11 +103,11 @@ def changes(found: Table, *, alpha: float, active: float, seed: int) -> Changes:
         known = spread > rough
         d_z[known] = small_sample_factor(n) * difference[known] / spread[known]
         d_z[squares == 0] = 0.0
-    differing = np.bincount(column, weights=found.difference != 0, minlength=m)
+    differing = np.bincount(column, weights=found.tested != 0, minlength=m)
     tested = (np.diff(found.starts) >= active * n) & (differing >= least_differing(alpha))
     p, p_adjusted = np.ones(m), np.ones(m)
     if tested.any():
-        matrix = csc_array((found.difference, found.unit, found.starts), shape=(n, m))[:, np.flatnonzero(tested)]
+        matrix = csc_array((found.tested, found.unit, found.starts), shape=(n, m))[:, np.flatnonzero(tested)]
         p[tested] = many_sign_flip_p(matrix, seed=seed, alpha=alpha)
         p_adjusted[tested] = adjusted(p[tested].tolist())
     floor = _noise(found, column, seed)

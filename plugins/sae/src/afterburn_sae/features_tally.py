@@ -2,8 +2,10 @@
 
 Counted are tokens of the classes `content` and `first`, without the token at position 0, whose norm is hundreds of
 times that of the others in many models (arXiv 2402.17762); or the last token of every prompt alone, where its answer
-begins; or all but position 0. Template tokens are the same in all prompts, and say little of any. Passages are kept apart until the end: sums over them are
-then taken in the order of their names, so that they do not depend on how a pass was divided.
+begins; or all but position 0. Template tokens are the same in all prompts, and say little of any.
+
+Passages are kept apart until the end: sums over them are then taken in the order of their names, so that they do not
+depend on how a pass was divided.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ class Tally:
     domain: str
     tokens: int
     """Counted tokens."""
+    variant: str | None
+    """Which of several forms of one prompt this is, where its set says so."""
     features: NDArray[np.int32]
     base: NDArray[np.float32]
     """Σ over tokens of the base's activations."""
@@ -135,6 +139,7 @@ def tallied(
             unit=one.unit,
             domain=one.domain,
             tokens=here.tokens[i],
+            variant=_variant(one),
             features=feature[part].astype(np.int32),
             base=numbers[part, 0].astype(np.float32),
             difference=numbers[part, 1].astype(np.float32),
@@ -144,6 +149,12 @@ def tallied(
             attributed=taken.get(i, 0),
         )
     return found
+
+
+def _variant(passage: Passage) -> str | None:
+    properties = {} if passage.probe is None else passage.probe.properties
+    found = properties.get("variant", properties.get("frame"))
+    return found if isinstance(found, str) else None
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -162,6 +173,8 @@ class Table:
     """(e), mean activation of the base."""
     difference: Floats
     """(e), trained − base."""
+    tested: Floats
+    """(e), what is tested: the difference, or how much larger it is than under another variant of the prompt."""
     base_frequency: Floats
     """(e), share of the tokens at which it was active."""
     trained_frequency: Floats
@@ -208,6 +221,7 @@ def table(tallies: Mapping[str, Tally]) -> Table:
         unit=unit,
         base=by_unit["base"],
         difference=by_unit["difference"],
+        tested=by_unit["difference"],
         base_frequency=by_unit["base_active"],
         trained_frequency=by_unit["trained_active"],
         attribution=attribution,
