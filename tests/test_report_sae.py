@@ -309,8 +309,8 @@ def test_risky_features_that_moved_as_the_pack_fears_stand_first(views: SaeViews
     pack, other = views.risks
     told = [(row.feature, row.word) for row in pack.rows]
     assert told == [
-        ("#45", "moved, beyond others"), ("#12", "moved, beyond others"), ("cruelty", "moved, as others did"),
-        ("#7", "did not"), ("#91", "did not"),
+        ("#45", "beyond others"), ("#12", "beyond others"), ("cruelty", "as others"),
+        ("#7", "no"), ("#91", "no"),
     ]  # fmt: skip
     assert (pack.dictionary, pack.bound, pack.verified, other.bound) == ("demo", True, False, False)
     assert pack.rows[0].multiple == "−5×" and pack.rows[0].bounds == "[−8, −3]"
@@ -344,7 +344,7 @@ def test_the_channel_table_stands_with_the_finding_in_every_format(view: ResultV
     assert sum(values.get("aria-label") == name for _, values in page.tags) == 2  # at the finding and in its section
     row = "+0.31 [+0.21, +0.41] 0.05 0.47 0.62 0.002 64 beyond"
     assert "".join(f"features {row}".split()) in squeezed(page)
-    assert "refusal––uncalibrated–––notmeasured" in squeezed(page)
+    assert "refusal––––––notmeasured" in squeezed(page)
     told = "Score 0.62; 1 of 2 measured channels lies beyond its null."
     assert told in page.words
     text = in_markdown(view).decode()
@@ -356,7 +356,10 @@ def test_the_channel_table_stands_with_the_finding_in_every_format(view: ResultV
         shown = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
         assert told in shown and "refusal: no refusal prompts in this run" in shown
         assert "effect +0.31 [+0.21, +0.41], 95 % of controls 0.05" in shown or f"features {row}" in shown
-        assert "demo valid here FVU 0.18 → 0.22" in shown and "#45 polite refusals" in shown
+        assert (
+            "demo valid here FVU 0.18 → 0.22" in shown
+            and "#45 polite refusals, −5× on safety, moved beyond others" in shown
+        )
 
 
 def test_a_run_without_channels_has_no_such_table() -> None:
@@ -477,7 +480,7 @@ def test_the_printed_report_holds_the_same(view: ResultView) -> None:
 
     found = "".join(texts(opened(printed(view, PdfOptions(sae=SaeLimits(features=8, contexts=1, risky=5))))))
     for words in (
-        "Notvalidhere", "#100mentionsoflanterns", "auto-generated", "0.64afterblock3onfinance", "moved,beyondothers",
+        "Notvalidhere", "#100mentionsoflanterns", "auto-generated", "0.64afterblock3onfinance", "beyondothers",
         "Latentsbythenormsoftheirdecoders", "Showing8of40features",
     ):  # fmt: skip
         assert words in found, words

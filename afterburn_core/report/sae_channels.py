@@ -26,6 +26,7 @@ PREFIX = "sae.misalignment"
 PARTS = ("effect", "null95", "reference", "gain", "exceeds")
 HEADS = ("Channel", "Effect, 95 %", "95 % of controls", "Reference", "g", "p, corrected", "n", "Its null")
 MOST = 60
+_UNKNOWN = "uncalibrated"
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +50,7 @@ class Channel:
     @property
     def word(self) -> str:
         """Where it lies."""
-        return "not measured" if self.exceeds is None else "beyond" if self.exceeds else "within"
+        return "not measured" if self.exceeds is None else "beyond" if self.exceeds else "not beyond"
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -125,7 +126,7 @@ def _channel(name: str, parts: dict[str, Measurement]) -> Channel:
         effect=marks.signed(value.get("effect")),
         bounds="" if ends is None else marks.bounds(ends.low, ends.high, sign=True),
         null=marks.short(value.get("null95")),
-        reference=marks.short(value.get("reference")) if calibrated else "uncalibrated",
+        reference="–" if value.get("effect") is None else marks.short(value["reference"]) if calibrated else _UNKNOWN,
         gain=marks.short(value.get("gain"), 2),
         p="–" if p is None else marks.short(p, 2),
         n="–" if effect is None or effect.n is None else f"{effect.n:,}",

@@ -67,7 +67,7 @@ def sae_blocks(views: SaeViews, table: Draw, *, top: int) -> list[str]:
                 "Multiple, 95 %",
                 "Shift (others)",
                 "p, corrected",
-                "As the pack fears",
+                "Moved as the pack fears",
             )
             blocks.append(table(heads, named))
     if views.crosscoder is not None:

@@ -14,9 +14,9 @@ DETECTOR, ALPHA = "sae.risk_judge", 0.05
 """The detector that judges them and its default level; a test compares it with the plugin's own."""
 Moved = Literal["further", "moved", "still", "unknown"]
 WORDS: dict[Moved, str] = {
-    "further": "moved, beyond others",
-    "moved": "moved, as others did",
-    "still": "did not",
+    "further": "beyond others",
+    "moved": "as others",
+    "still": "no",
     "unknown": "not said",
 }
 KINDS: dict[Moved, str] = {"further": "review", "moved": "informational", "still": "pass", "unknown": "open"}
@@ -43,7 +43,7 @@ class RiskRow:
     @property
     def word(self) -> str:
         """Whether it moved as the pack fears."""
-        return "moved so" if self.moved == "further" and self.null == "–" else WORDS[self.moved]
+        return "so" if self.moved == "further" and self.null == "–" else WORDS[self.moved]
 
     @property
     def kind(self) -> str:

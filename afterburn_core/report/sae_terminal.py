@@ -14,7 +14,7 @@ from afterburn_core.report.sae_risks import RiskTable
 from afterburn_core.report.sae_views import SaeViews
 
 _WIDE = 90
-_STYLES = {"beyond": "bold yellow", "within": "cyan", "not measured": "magenta"}
+_STYLES = {"beyond": "bold yellow", "not beyond": "cyan", "not measured": "magenta"}
 
 
 def sae_block(views: SaeViews, width: int, *, top: int = 5) -> Group | None:
@@ -93,7 +93,7 @@ def _risks(packs: tuple[RiskTable, ...], width: int, top: int) -> list[Text | Ta
         head = f"Risk pack {one_line(pack.name)} {one_line(pack.version)}: "
         parts.append(Text.assemble((head, "bold"), one_line(pack.told)))
         for row in [row for row in pack.rows if row.moved in ("further", "moved")][:top]:
-            told = f"{row.feature} {row.label}, {row.multiple} on {row.set}, {row.word}"
+            told = f"{row.feature} {row.label}, {row.multiple} on {row.set}, moved {row.word}"
             parts.append(Text(f"  {one_line(told)}", overflow="fold" if width < _WIDE else None))
     return parts
 
