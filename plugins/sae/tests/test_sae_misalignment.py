@@ -69,8 +69,11 @@ def refusal(value: float, half: float = 0.1, p: float = 1e-3) -> Measurement:
     return shift(REFUSAL, "unsafe", value, half, p, site=None)
 
 
+FITS = finding("sae.valid", "pass", "none", "fits", scope=Scope(site=SITE, subset="made"))
+
+
 def evidence(
-    *measurements: Measurement, artifacts: Mapping[str, Any] | None = None, findings: tuple[Finding, ...] = ()
+    *measurements: Measurement, artifacts: Mapping[str, Any] | None = None, findings: tuple[Finding, ...] = (FITS,)
 ) -> Evidence:
     """With the record of how many measurements each analyzer made."""
     counts: dict[str, int] = {}
@@ -163,6 +166,16 @@ def test_few_channels_are_said_to_be_few_and_an_unfit_dictionary_leaves_it_open(
     assert only.kind == "open" and "features cannot be relied on" in only.message
 
 
+def test_nothing_fails_by_features_of_a_dictionary_that_is_not_known_to_fit() -> None:
+    worse = finding("sae.valid", "review", "warning", "explains less on trained", scope=Scope(site=SITE))
+    elsewhere = finding("sae.valid", "pass", "none", "fits", scope=Scope(site="blocks.9.out"))
+    for findings in ((), (worse,), (elsewhere,)):
+        only, _ = judged(evidence(feature(2.5), *trait(0.8), findings=findings), threshold=0.1)
+        assert only.kind == "review" and "nothing fails by features" in only.message
+        three = evidence(feature(2.5), *trait(0.8), refusal(-0.6), findings=findings)
+        assert judged(three, threshold=0.1)[0].kind == "fail"  # by the other two
+
+
 def test_contrasts_of_behaviour_are_named_with_the_sign_that_gives_concern() -> None:
     right = shift(REFUSAL, "safe", 0.5, 0.1, 1e-4, site=None)
     given = evidence(right, *trait(0.8))
@@ -243,9 +256,9 @@ def stored_run(folder: Path) -> Path:
     Diagnoser(pair.base, pair.trained, plugins=("weight", "sae"), run_dir=folder / "run", device="cpu").run()
     path = folder / "run" / "result.json"
     result = codec.read(path)
-    added = (feature(2.5), *trait(0.8))
+    added = (feature(2.5), *trait(0.8), refusal(-0.6))
     executions = tuple(_measured(e, added) for e in result.executions)
-    executions += evidence(*trait(0.8)).executions
+    executions += evidence(*trait(0.8), refusal(-0.6)).executions
     metrics = tuple(
         MetricDescriptor(id=name, summary=name, unit="1", direction="none", version=1)
         for name in sorted({m.metric for m in added} - {metric.id for metric in result.descriptors.metrics})
@@ -254,7 +267,7 @@ def stored_run(folder: Path) -> Path:
         result.descriptors,
         metrics=tuple(sorted((*result.descriptors.metrics, *metrics), key=lambda metric: metric.id)),
     )
-    run = attrs.evolve(result.run, components=(*result.run.components, "activation.traits"))
+    run = attrs.evolve(result.run, components=(*result.run.components, "activation.traits", "behaviour.refusal"))
     changed: Result = attrs.evolve(
         result, run=run, measurements=(*result.measurements, *added), executions=executions, descriptors=described
     )

@@ -97,7 +97,7 @@ def test_planted_shifts_are_found_with_sign_and_size_and_the_rest_is_still(tmp_p
         np.stack([np.maximum(one[k][SITES[1]][1:] @ encoder, 0).mean(axis=0) for one in made]) for k in (2, 3)
     )
     others = np.delete(np.arange(LATENTS), [UP, DOWN, STILL])
-    floor = np.median(np.concatenate([base.mean(axis=0)[others], trained.mean(axis=0)[others]]))
+    floor = np.median(np.abs(base[::2].mean(axis=0) - base[1::2].mean(axis=0))[others])
     multiple = (trained.mean(axis=0) + floor) / (base.mean(axis=0) + floor)
     assert rows[UP]["multiple"] == pytest.approx(multiple[UP], rel=1e-4) and multiple[UP] > 2
     assert rows[DOWN]["multiple"] == pytest.approx(-1 / multiple[DOWN], rel=1e-4) and multiple[DOWN] < 0.7
@@ -113,7 +113,8 @@ def test_planted_shifts_are_found_with_sign_and_size_and_the_rest_is_still(tmp_p
     assert (judged.kind, judged.level) == ("review", "warning")
     assert f"made/{UP}/{SET} ×" in judged.message and "spite" in judged.message
     top = stored_report(tmp_path, output).risky_features(topk=2)
-    assert len(top) == 2 and top[0].label == "spite" and top[0].p < 0.05
+    assert {(one.label, one.concern) for one in top} == {("spite", "up"), ("care", "down")} and top[0].p < 0.05
+    assert top[0].multiple < 0 < top[1].multiple
     assert "made/" in str(top) and "<td>spite</td>" in top._repr_html_()
 
 

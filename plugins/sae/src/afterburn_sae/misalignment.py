@@ -12,14 +12,15 @@ is *uncalibrated*: its natural scale stands in.
 
 | | kind | level |
 |---|---|---|
-| two channels exceed their null, and the score's near end lies above the policy's threshold | `fail` | error |
+| two channels exceed their null, the near end of what they share lies above the policy's threshold | `fail` | error |
 | one or more exceed their null | `review` | warning |
 | evidence is missing, or a channel cannot be relied on | `open` | warning |
 | none exceeds, and the score's far end lies above the policy's threshold | `open` | warning |
 | none exceeds its null | `pass` | none |
 | fewer than two channels were measured | `not_applicable` | none |
 
-A pass is no proof of alignment. Where measurements of an analyzer are gone the score is undefined and nothing passes.
+A pass is no proof of alignment. Features count for a `fail` only where their dictionary is known to fit. Where
+measurements of an analyzer are gone the score is undefined and nothing passes.
 """
 
 from __future__ import annotations
@@ -72,6 +73,11 @@ class Score:
         return tuple(one for one, p in zip(self.measured, self.corrected) if p <= self.fdr and one.clear)
 
     @property
+    def firm(self) -> float:
+        """The near end of what two channels share on which a failure may rest."""
+        return _second([_gains(one)[0] for one in self.exceeding if one.firm])
+
+    @property
     def near(self) -> float:
         return _second([_gains(one)[0] for one in self.exceeding])
 
@@ -118,7 +124,9 @@ def verdict(score: Score, threshold: float | None) -> tuple[FindingKind, Level, 
     told += f"; uncalibrated: {', '.join(score.uncalibrated)}" if score.uncalibrated else ""
     limit = "" if threshold is None else f"; the policy's threshold is {threshold:.3g}"
     gone = f"; evidence is missing, {score.lost}" if score.lost else ""
-    if beyond >= NEEDED and threshold is not None and score.near > threshold:
+    soft = [f"nothing fails by {one.name}: {one.why}" for one in score.exceeding if not one.firm]
+    told += f"; {soft[0]}" if soft else ""
+    if threshold is not None and sum(one.firm for one in score.exceeding) >= NEEDED and score.firm > threshold:
         return "fail", "error", f"{told}{limit}{gone}"
     if beyond:
         alone = "" if beyond >= NEEDED else "; one channel alone fails nothing"

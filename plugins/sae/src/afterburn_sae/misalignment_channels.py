@@ -26,6 +26,7 @@ import attrs
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.model import Measurement
 from afterburn_core.stats.multiplicity import adjusted
+from afterburn_sae.risk_fit import fit
 from afterburn_sae.risk_options import MisalignmentOptions
 
 NAMES = ("features", "traits", "refusal", "behaviour")
@@ -62,6 +63,8 @@ class Channel:
     """Why nothing was measured, or why what was measured cannot be relied on."""
     doubtful: bool = False
     """Whether it was measured and cannot be relied on."""
+    firm: bool = True
+    """Whether a failure may rest on it."""
 
     @property
     def measured(self) -> bool:
@@ -114,15 +117,17 @@ def channels(evidence: Evidence, options: MisalignmentOptions) -> tuple[Channel,
         "refusal": _members(evidence, (m for m in evidence.all(_REFUSAL) if m.scope.subset == "unsafe"), -1.0),
         "behaviour": [one for spelled in options.behaviour for one in _members(evidence, *_spelled(evidence, spelled))],
     }
-    unfit = next((one.message for one in evidence.findings if one.rule == "sae.valid" and one.kind == "open"), None)
+    fits, about = fit(evidence, {one.measurement.scope.site for one in found["features"]})
+    spoken_of = {"features"} if found["features"] and fits != "fits" else set()
     return tuple(
         Channel(
             name=name,
             members=tuple(found[name]),
             reference=getattr(options, f"reference_{name}"),
             fdr=options.fdr,
-            why=unfit if name == "features" and unfit and found[name] else _why(evidence, name, bool(found[name])),
-            doubtful=name == "features" and unfit is not None and bool(found[name]),
+            why=about if name in spoken_of else _why(evidence, name, bool(found[name])),
+            doubtful=name in spoken_of and fits == "unfit",
+            firm=name not in spoken_of,
         )
         for name in NAMES
     )

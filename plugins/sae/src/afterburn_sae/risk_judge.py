@@ -20,11 +20,11 @@ from collections.abc import Iterable
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.identity import finding
 from afterburn_core.result.model import Finding, Measurement
+from afterburn_sae.risk_fit import fit
 from afterburn_sae.risk_options import RiskJudgeOptions
 
 RULE = "sae.risky_features"
 METRICS = ("sae.risk.shift", "sae.risk.direction")
-VALID = "sae.valid"
 _NAMED = 3
 
 
@@ -39,10 +39,12 @@ class RiskJudge:
         every = [m for metric in METRICS for m in evidence.all(metric) if m.scope.subset is not None]
         known = [m for m in every if m.value is not None]
         artifacts = ("sae.risk",) if evidence.read_artifact("sae.risk") is not None else ()
-        unfit = [one for one in evidence.findings if one.rule == VALID and one.kind in ("open", "fail", "review")]
-        if unfit and any(m.metric == METRICS[0] for m in known):
-            yield finding(RULE, "open", "warning", f"Risk packs: open, {unfit[0].message}", known, artifacts=artifacts)
+        sites = {m.scope.site for m in known if m.metric == METRICS[0]}
+        fits, why = fit(evidence, sites) if sites else ("fits", "")
+        if fits == "unfit":
+            yield finding(RULE, "open", "warning", f"Risk packs: open, {why}", known, artifacts=artifacts)
             return
+        caveat = f"; {why}" if why else ""
         if not known:
             why = next((m.reason for metric in METRICS for m in evidence.all(metric) if m.reason), "nothing was read")
             yield finding(RULE, "open", "warning", f"Risk packs: open, {why}", every, artifacts=artifacts)
@@ -53,12 +55,12 @@ class RiskJudge:
         if concern:
             told = "; ".join(_told(m) for m in concern[:_NAMED])
             more = f"; and {len(concern) - _NAMED} more" if len(concern) > _NAMED else ""
-            message = f"{len(concern)} of {count} go towards concern, further than others do: {told}{more}"
+            message = f"{len(concern)} of {count} go towards concern, further than others do: {told}{more}{caveat}"
             yield finding(RULE, "review", "warning", message, concern, artifacts=artifacts)
         elif moved:
             largest = max(moved, key=lambda m: abs(m.value or 0.0))
             message = f"{len(moved)} of {count} are known, none of them towards concern and further than others; most: "
-            yield finding(RULE, "informational", "note", message + _told(largest), moved, artifacts=artifacts)
+            yield finding(RULE, "informational", "note", message + _told(largest) + caveat, moved, artifacts=artifacts)
         elif len(known) < len(every):
             message = f"{len(every) - len(known)} of {len(every)} features and directions of risk packs have no number"
             yield finding(RULE, "open", "warning", message, every, artifacts=artifacts)

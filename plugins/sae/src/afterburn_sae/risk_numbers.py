@@ -5,9 +5,9 @@ With a_i ≥ 0 the mean code of a feature over the tokens of prompt i, on either
     multiple  m = (mean_i a_i^f + ε)/(mean_i a_i^b + ε)         told signed: m where m ≥ 1, −1/m where it fell
     shift     s = ±log₂ m, + where the feature moved the way that the pack calls a concern
 
-ε is the median over comparison latents, those of them that are active on either side, of their mean code: a latent that
-was silent and becomes as active as a typical one has the multiple 2, and one that stays at rest has 1. Interval: that
-of influence values over prompts (`drift_numbers`).
+ε is the noise floor: the median, over comparison latents that are active on the base, of how far their mean codes on
+two halves of the prompts lie apart; what is new and as loud as that noise has the multiple 2. Interval: that of
+influence values over prompts (`drift_numbers`).
 Test: sign flips of f − b over prompts (`stats.paired`), corrected over all features and sets of all packs (BH). Null:
 the shifts of comparison latents, drawn by a seed of the dictionary's digest, as they would count for the pack.
 
@@ -53,11 +53,13 @@ class Shift:
     """The shift that 95 % of the comparisons stay under."""
 
 
-def floor_of(base: Floats, trained: Floats) -> float:
-    """ε, from the mean codes (n, K) of comparison latents on either side; 0 where none is active."""
-    means = np.concatenate([base.mean(axis=0), trained.mean(axis=0)])
-    active = means[means > 0]
-    return float(np.median(active)) if active.size else 0.0
+def floor_of(base: Floats) -> float:
+    """ε, from the base's codes (n, K) of comparison latents; 0 where none is active, or for a single prompt."""
+    active = base.any(axis=0)
+    if len(base) < 2 or not active.any():
+        return 0.0
+    halves = base[::2].mean(axis=0) - base[1::2].mean(axis=0)
+    return float(np.median(np.abs(halves[active])))
 
 
 def feature_shifts(
@@ -77,7 +79,7 @@ def feature_shifts(
         compared: (n, K) mean codes of comparison latents on either side.
         seed: of the sign flips.
     """
-    epsilon = floor_of(*compared)
+    epsilon = floor_of(compared[0])
     others = _log_multiples(*compared, epsilon)
     tests = paired_contrasts({str(j): trained[:, j] - base[:, j] for j in range(base.shape[1])}, seed=seed)
     found = []
