@@ -291,10 +291,11 @@ class Diagnoser:
         return self._run("hack-check", with_suites(("behaviour", "reward_hack"), settings), settings)
 
     def _run(self, command: str, plugins: tuple[str, ...] | None, settings: Settings | None = None) -> DiagnosticReport:
+        from afterburn_core.run.backend_choice import with_backend
         from afterburn_core.run.diagnose import diagnose
 
         chosen = settings or self.settings
-        registry = Registry.discover(only=plugins, strict=chosen.strict)
+        registry = Registry.discover(only=with_backend(plugins, chosen.backend), strict=chosen.strict)
         done = diagnose(chosen, registry, command=command, progress=self._progress)
         return DiagnosticReport(done.result, done.directory, registry)
 

@@ -94,8 +94,9 @@ def run_and_report(
     from afterburn_core.report.writing import check_output, render_report
     from afterburn_core.result import codec
     from afterburn_core.result.view import ResultView
+    from afterburn_core.run.backend_choice import with_backend
 
-    registry = Registry.discover(only=plugins, strict=settings.strict)
+    registry = Registry.discover(only=with_backend(plugins, settings.backend), strict=settings.strict)
     outputs = [Path(text) for text in settings.output]
     for path in outputs:
         check_output(path, registry)

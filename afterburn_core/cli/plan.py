@@ -23,10 +23,11 @@ def plan(**flags: Any) -> None:
     from rich.text import Text
 
     from afterburn_core.plugin.registry import Registry
+    from afterburn_core.run.backend_choice import with_backend
     from afterburn_core.run.opening import open_pair
 
     settings = settings_from(flags)
-    registry = Registry.discover(only=settings.plugins, strict=settings.strict)
+    registry = Registry.discover(only=with_backend(settings.plugins, settings.backend), strict=settings.strict)
     opened = open_pair(settings, registry)
     try:
         planned, remarks = opened.plan, opened.remarks

@@ -41,10 +41,12 @@ def run_and_report(command: str, first: str, opener: Opener, settings: Settings,
     from afterburn_core.report.writing import check_output, render_report
     from afterburn_core.result import codec
     from afterburn_core.result.view import ResultView
+    from afterburn_core.run.backend_choice import with_backend
     from afterburn_core.run.series_members import open_base
     from afterburn_core.run.series_run import run_series
 
-    registry = Registry.discover(only=settings.plugins or ("weight",), strict=settings.strict)
+    plugins = with_backend(settings.plugins or ("weight",), settings.backend)
+    registry = Registry.discover(only=plugins, strict=settings.strict)
     outputs = [Path(text) for text in settings.output]
     for path in outputs:
         check_output(path, registry)

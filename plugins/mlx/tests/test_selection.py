@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from afterburn_core.errors import SubjectError
+from afterburn_core.run.backend_choice import with_backend
 from afterburn_core.run.references import parse_reference
 from afterburn_core.run.subjects import open_subject
 from afterburn_core.testing.pairs import adapter_pair
@@ -118,10 +119,7 @@ def _truncated(directory: Path) -> None:
         (lambda directory: (directory / "tokenizer.json").unlink(), "has no tokenizer"),
         (lambda directory: (directory / "config.json").write_text("{"), "not valid JSON"),
         (_truncated, "truncated"),
-        (
-            lambda directory: shutil.copy(directory / "model.safetensors", directory / "model-old.safetensors"),
-            "remove it",
-        ),
+        (_doubled, "remove it"),
         (_without_tensor, "cannot load it (Missing 1 parameters"),
     ],
     ids=("family", "weights", "tokenizer", "configuration", "truncated", "two", "tensor"),
@@ -163,3 +161,11 @@ def test_a_fine_tune_beside_a_base_of_another_backend_stays_with_that(models: An
     assert trained.facts.backend == "core.checkpoint"
     trained.close()
     base.close()
+
+
+def test_choosing_plugins_leaves_out_no_backend_that_opens_the_subjects() -> None:
+    assert with_backend(("weight",), "mlx.lm") == ("weight", "mlx")
+    assert with_backend(("weight",), "core.checkpoint") == ("weight",)
+    assert with_backend(None, "mlx.lm") is None
+    for automatic in (None, "auto"):
+        assert with_backend(("weight",), automatic) == (("weight", "mlx") if unchosen() is None else ("weight",))
