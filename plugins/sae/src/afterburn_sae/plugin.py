@@ -14,9 +14,9 @@ from afterburn_core.plugin import (
     ReaderSpec,
     hookimpl,
 )
-from afterburn_sae.specs import drift, features, misalignment, readers, risk
+from afterburn_sae.specs import drift, features, misalignment, readers, risk, steer
 
-_MODULES: tuple[ModuleType, ...] = (readers, features, drift, risk, misalignment)
+_MODULES: tuple[ModuleType, ...] = (readers, features, drift, risk, misalignment, steer)
 
 
 @hookimpl
