@@ -133,10 +133,12 @@ def test_a_report_answers_for_one_layer_and_for_all(tmp_path: Path) -> None:
         DiagnosticReport(result_of(), tmp_path).drift_heatmap()
 
 
-def test_the_domains_are_read_only_where_a_dictionary_is_named() -> None:
+def test_the_domains_are_read_only_where_a_dictionary_is_named(tmp_path: Path) -> None:
     assert isinstance(of_drift(DriftOptions()), str)
-    (need,) = of_drift(DriftOptions(dictionaries=("demo",)))
+    path, _ = dictionary(tmp_path / "made")
+    (need,) = of_drift(DriftOptions(dictionaries=(str(path),), site="blocks.1.mlp.out"))
     assert need.passage_sets == SETS and need.sources == ("given",)
+    assert need.sites == ("blocks.*.out", "blocks.1.mlp.out")
     registry = Registry.discover()
     sets = {r.spec.name: r.spec for r in registry.specs("probe_set") if r.spec.name in SETS}
     assert len(sets) == 4 and all(one.use == "passages" and not one.default for one in sets.values())

@@ -67,7 +67,7 @@ class Drift:
         self._seed = context.seed
         for path in self._options.dictionaries:
             dictionary = shared_dictionary(path, context.device)
-            site, name = dictionary.site, dictionary.name or path
+            site, name = self._options.site or dictionary.site, dictionary.name or path
             if site is None:
                 self._notes.append(f"{name} reads {dictionary.hook or 'an unknown site'}, which is no site of ours")
             elif site in self._dictionaries:
@@ -89,7 +89,7 @@ class Drift:
                 delta = mean_vectors(item.geometry(site).delta, here)
                 dense[site] = (base.float().cpu().numpy(), delta.float().cpu().numpy())
         found = {
-            site: [mean_codes(codes(item, dictionary, side), here) for side in ("base", "trained")]
+            site: [mean_codes(codes(item, dictionary, side, site=site), here) for side in ("base", "trained")]
             for site, dictionary in self._dictionaries.items()
             if site in item.base.sites
         }

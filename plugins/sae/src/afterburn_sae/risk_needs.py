@@ -1,4 +1,4 @@
-"""What drift and risk packs need of a run, by their options. Imports nothing heavy: a plan asks it."""
+"""What drift and risk packs need of a run, by their options. Imports nothing heavy before a dictionary is named."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ BLOCKS = "blocks.*.out"
 
 
 def of_drift(options: DriftOptions) -> tuple[ForwardNeed, ...] | str:
-    """The four domains' passages at every block, where there is a dictionary."""
+    """The four domains' passages at every block, and where the dictionaries read.
+
+    Raises:
+        SubjectError: a dictionary cannot be opened.
+    """
     if not options.dictionaries:
         return "needs a sparse dictionary, and none is named; --sae names one"
-    return (ForwardNeed(sources=("given",), sites=(BLOCKS,), passage_sets=SETS),)
+    from afterburn_sae.encoded import shared_dictionary
+
+    own = (options.site or shared_dictionary(path).site for path in options.dictionaries)
+    sites = {BLOCKS, *(site for site in own if site is not None)}
+    return (ForwardNeed(sources=("given",), sites=tuple(sorted(sites)), passage_sets=SETS),)
 
 
 def of_risk(options: RiskOptions) -> tuple[ForwardNeed, ...] | str:

@@ -28,6 +28,8 @@ class DriftOptions:
 
     dictionaries: tuple[str, ...] = ()
     """Sparse dictionaries: files, directories, or names shipped with the plugin."""
+    site: str | None = None
+    """Where they read, in place of what they say themselves."""
 
 
 @attrs.frozen(kw_only=True)
