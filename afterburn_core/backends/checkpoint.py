@@ -224,6 +224,8 @@ def _open_adapter(
         raise SubjectError(f"{path}: is an adapter and needs its base ({hint}); give it with --base")
     candidates = [path / name for name in ("adapter_model.safetensors", "adapter_model.bin")]
     weights = next((file for file in candidates if file.is_file()), None)
+    if weights is None and (path / "adapters.safetensors").is_file():
+        raise SubjectError(f"{path}: is an adapter of mlx-lm; install afterburn-mlx and add --backend mlx.lm")
     if weights is None:
         raise SubjectError(f"{path}: has adapter_config.json but no adapter_model.safetensors; save the adapter again")
     file: WeightFile = load_factory(reader_of(weights, registry))(weights)

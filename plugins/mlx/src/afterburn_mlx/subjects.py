@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from afterburn_core.run.needs import ControlKind, Drawn
 
 _ON_MODEL: tuple[Capability, ...] = ("generate", "forward", "logits")
-_NO_NULLS = "mlx.lm makes no changes at random; leave --backend out"
+_NO_NULLS = "mlx.lm makes no changes at random"
 _NO_STEERING = "mlx.lm blends and steers no models; leave --backend out"
 
 
