@@ -11,9 +11,12 @@ import json
 import math
 import os
 import pickle
+import re
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -23,7 +26,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from afterburn_core.errors import ConfigError, SubjectError
-from afterburn_core.plugin.registry import Registry, load_factory
+from afterburn_core.plugin.registry import Plugin, Registry, load_factory
+from afterburn_sae import plugin
 from afterburn_sae.dictionary import largest
 from afterburn_sae.readers import open_dictionary
 from afterburn_sae.readers.sites import neutral
@@ -728,3 +732,23 @@ def test_half_precision_weights_are_computed_in_float32(tmp_path: Path, registry
     torch.testing.assert_close(dictionary.encode(x.float()).double(), expected, rtol=1e-5, atol=1e-5)
     with pytest.raises(SubjectError, match=rf"width {D}, was given \({T}, {D + 1}\)"):
         dictionary.encode(torch.zeros(T, D + 1))
+
+
+def test_the_reader_of_the_page_is_asked_before_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "sae-formats.md").read_text(encoding="utf-8")
+    (code,) = (code for code in re.findall(r"^```python\n(.*?)^```$", page, flags=re.M | re.S) if "hookimpl" in code)
+    module = ModuleType("afterburn_atoms.file")
+    exec(compile(code, "docs/sae-formats.md", "exec", dont_inherit=True), vars(module))
+    monkeypatch.setitem(sys.modules, "afterburn_atoms", ModuleType("afterburn_atoms"))
+    monkeypatch.setitem(sys.modules, "afterburn_atoms.file", module)
+    ours = Plugin(name="sae", distribution="afterburn-sae", version="1", module=plugin)
+    theirs = Plugin(name="atoms", distribution="afterburn-atoms", version="1", module=module)
+    p = parameters(17)
+    path = save(tmp_path / "a.atoms.safetensors", detectors=p["W_enc"].T, atoms=p["W_dec"], bias=p["b_enc"],
+                centre=p["b_dec"])  # fmt: skip
+    dictionary = open_dictionary(path, registry=Registry([ours, theirs]))
+    assert (dictionary.format, dictionary.latents) == ("atoms", N)
+    expected = relu((p["x"] - p["b_dec"]) @ p["W_enc"] + p["b_enc"])
+    np.testing.assert_allclose(dictionary.encode(torch.from_numpy(p["x"])).numpy(), expected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(SubjectError, match="no reader knows this"):
+        open_dictionary(path, registry=Registry([ours]))
