@@ -133,7 +133,17 @@ def test_a_model_with_an_adapter_reads_as_mlx_lm_runs_it_and_the_base_as_without
     assert (own - trained).abs().max() > 0.1
 
 
-def test_peft_adapters_run_as_on_transformers(models: Any, opened: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "arrangement"),
+    [
+        ({"target_modules": ["q_proj", "lm_head"], "use_dora": True}, "adapter"),
+        ({"target_modules": ["down_proj"], "modules_to_save": ["lm_head"]}, "side_by_side"),
+    ],
+    ids=("dora", "saved"),
+)
+def test_peft_adapters_run_as_on_transformers(
+    settings: dict[str, Any], arrangement: str, models: Any, opened: Any, tmp_path: Path
+) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
@@ -143,8 +153,7 @@ def test_peft_adapters_run_as_on_transformers(models: Any, opened: Any, tmp_path
     with global_seeds(3), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # what one library's next release will say to the other
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-        chosen = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "lm_head"], use_dora=True)
-        model = get_peft_model(model, chosen)
+        model = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, **settings))
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data += 0.2 * torch.randn_like(parameter)
@@ -152,10 +161,14 @@ def test_peft_adapters_run_as_on_transformers(models: Any, opened: Any, tmp_path
     answers = []
     for backend in ("mlx.lm", "core.checkpoint"):
         first, second = opened(base, tmp_path / "adapter", backend)
-        own, trained, arrangement = logits_of(second, first, IDS)
-        assert arrangement == "adapter"
-        generators = second.shared_generators(first, Decoding(max_new_tokens=8), Serving())
+        own, trained, found = logits_of(second, first, IDS)
+        assert found == (arrangement if backend == "mlx.lm" else "adapter")
         asked = [Request(probe="p", index=0, messages=(Message(role="user", content="say it"),), seed=1)]
+        decoding = Decoding(max_new_tokens=8)
+        generators = second.shared_generators(first, decoding, Serving())
+        if generators is None:
+            generators = tuple(one.generator(decoding, Serving()) for one in (first, second))
+        assert (len({id(one._resident) for one in generators}) == 1) == (found == "adapter")
         texts = [next(iter(one.generate(asked))).sample.text for one in generators]
         for one in generators:
             one.close()

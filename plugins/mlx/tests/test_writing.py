@@ -60,7 +60,7 @@ def test_greedy_and_sampled_texts_are_those_of_transformers(family: str, models:
 
 def test_a_batch_writes_what_each_prompt_is_answered_with_alone(models: Any, opened: Any) -> None:
     own, _ = opened(models("gemma3_text").base, models("gemma3_text").trained)
-    decoding = Decoding(max_new_tokens=20, temperature=0.8)
+    decoding = Decoding(max_new_tokens=10, temperature=0.8)
     together = written(own, decoding, requests(), batch=2)  # rows leave at different times and others join
     alone = {}
     for request in requests():
