@@ -32,6 +32,10 @@ def test_on_apple_silicon_what_mlx_runs_is_its_own_and_elsewhere_nothing_is(mode
     for path, own in ((model, True), (pair.trained, True), (foreign, False), (tmp_path, False)):
         assert chosen("path", path, **MAC) is own
         assert not chosen("path", path, **LINUX) and not chosen("path", path, **INTEL)
+    embedding = tmp_path / "embedding"
+    shutil.copytree(model, embedding)
+    (embedding / "modules.json").write_text("[]")
+    assert not chosen("path", embedding, **MAC)
     assert not chosen("hub", None, **MAC) and not chosen("path", model / "model.safetensors", **MAC)
     assert not chosen("path", model, **{**MAC, "ready": False})
 

@@ -39,6 +39,8 @@ def refusal(directory: Path, config: Config) -> str | None:
     names = config.get("architectures") or ()
     if not any(str(name).endswith("ForCausalLM") for name in names):
         return f"it is no causal language model ({', '.join(map(str, names)) or 'no architecture is named'})"
+    if (directory / "modules.json").is_file():
+        return "it is an embedding model"
     if config.get("model_file"):
         return "its configuration asks for code of its own, which is not run"
     reason = _packed(config) or _files(directory)
