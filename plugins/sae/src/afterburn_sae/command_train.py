@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 Command = Callable[..., Any]
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def training_options(command: Command) -> Command:
@@ -28,7 +29,7 @@ def training_options(command: Command) -> Command:
         click.option("--batch", type=int, default=1024, show_default=True, help="Tokens of a step."),
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of texts, weights and order."),
         click.option("--device", default="auto", show_default=True, metavar="D", help="auto, cpu, cuda or cuda:N."),
-        click.option("--dtype", default="auto", show_default=True, metavar="T", help="Precision of the models."),
+        click.option("--dtype", type=click.Choice(DTYPES), default="auto", help="Precision in which models read."),
         click.option("--backend", metavar="NAME", help="Open models with this backend."),
         click.option("--resume", is_flag=True, help="Go on with an unfinished training in --out."),
         click.option("--quiet", is_flag=True, help="No progress."),
