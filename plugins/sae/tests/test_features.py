@@ -195,3 +195,40 @@ def test_some_features_alone_have_the_numbers_they_have_among_all(pair: tuple[Pa
         "sae.valid": "open",
         "sae.features_changed": "review",
     }
+
+
+def test_the_whole_way_from_python_and_what_the_command_line_refuses(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from afterburn_sae import compare_models, load_sae
+    from afterburn_sae.command_diff import diff
+
+    sae, texts, labels = dictionary(tmp_path / "axes", axes()), tmp_path / "texts.txt", tmp_path / "labels.jsonl"
+    texts.write_text("\n\n".join(TEXTS))
+    labels.write_text(json.dumps({"feature": PLANTED, "text": "every third word", "explainer": "someone"}) + "\n")
+    report = compare_models(
+        *pair,
+        sae=sae,
+        labels=labels,
+        corpus=texts,
+        run_dir=tmp_path / "run",
+        cache_dir=tmp_path / "cache",
+        use_cache=False,
+    )
+    assert load_sae(sae).latents == 2 * WIDTH
+    (changed,) = report.measurements("sae.features.changed")
+    assert changed.value == 2
+    (found,) = (one for one in report.findings if one.rule == "sae.features_changed")
+    assert '"every third word", auto-generated' in found.message
+    stored = (tmp_path / "run" / "result.json").read_text()
+    assert str(tmp_path) not in stored  # dictionaries and labels are places on this machine
+    content = json.loads((tmp_path / "run" / "artifacts" / "sae.features.json").read_text())
+    assert content["features"][0]["label"]["auto_generated"] is True
+
+    base, trained = (str(path) for path in pair)
+    for flags, told in (
+        ([], "no dictionary is named"),
+        (["--sae", str(sae), "--features", "1,x"], "not a list of feature numbers"),
+    ):
+        refused = CliRunner().invoke(diff, ["--base", base, "--trained", trained, *flags])
+        assert refused.exit_code == 2 and told in refused.output

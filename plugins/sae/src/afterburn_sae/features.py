@@ -72,7 +72,8 @@ class Features:
         self._context = context
         self._key = f"sae.features/{context.seed}"
         config = context.documents("base", "config")
-        labels = [subject.label for subject in context.subjects if subject.role == "base"]
+        bases = [subject for subject in context.subjects if subject.role == "base"]
+        labels, digests = [subject.label for subject in bases], [subject.digest for subject in bases]
         names: dict[str, int] = {}
         for path in self._options.dictionaries:
             dictionary = shared_dictionary(path, context.device)
@@ -84,7 +85,7 @@ class Features:
                     dictionary=dictionary,
                     name=name if names[name] == 1 else f"{name} ({names[name]})",
                     site=site,
-                    refused=misplaced(dictionary, site, config, labels, self._options.any_model)
+                    refused=misplaced(dictionary, site, config, labels, self._options.any_model, digests)
                     or self._outside(dictionary),
                     contexts=Contexts(key=self._key),
                 )

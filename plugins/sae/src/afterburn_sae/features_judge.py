@@ -98,7 +98,7 @@ class FeatureJudge:
             if missing:
                 return finding(CHANGES, "open", "note", f"{told}; the rest was not measured", cited, scope=scope)
             return finding(CHANGES, "pass", "none", told, cited, scope=scope)
-        named = [text for m in one.largest[:NAMED] if (text := _named(m, labels))]
+        named = [text for m in one.largest[: min(count, NAMED)] if (text := _named(m, labels))]
         message = f"{told}: {'; '.join(named)}" if named else told
         gap = self._gap(one)
         if gap is None or gap > self._options.most_added:
@@ -121,8 +121,15 @@ def _seen(evidence: Evidence) -> Iterator[_Seen]:
             fvu={m.subjects[0]: m for m in own if m.metric == FVU},
             changed=next((m for m in own if m.metric == CHANGED), None),
             share=next((m for m in own if m.metric == SHARE), None),
-            largest=tuple(sorted(largest, key=lambda m: -abs(m.effect.value if m.effect else 0.0))),
+            largest=tuple(sorted(largest, key=_strength)),
         )
+
+
+def _strength(difference: Measurement) -> tuple[float, float]:
+    """Changed ones first, which are those of the smallest corrected p values, then by size."""
+    test, effect = difference.test, difference.effect
+    p = 1.0 if test is None else test.p_value if test.p_adjusted is None else test.p_adjusted
+    return p, -abs(effect.value if effect else 0.0)
 
 
 def _scope(one: _Seen) -> Any:

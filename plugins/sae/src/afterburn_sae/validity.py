@@ -139,7 +139,12 @@ def _by_unit(read: Mapping[str, Fit]) -> list[Fit]:
 
 
 def misplaced(
-    dictionary: Dictionary, site: str | None, config: Mapping[str, Any] | None, labels: Sequence[str], any_model: bool
+    dictionary: Dictionary,
+    site: str | None,
+    config: Mapping[str, Any] | None,
+    labels: Sequence[str],
+    any_model: bool,
+    digests: Sequence[str] = (),
 ) -> str | None:
     """Why a dictionary cannot belong to this base, before anything is read; `None` where nothing speaks against it.
 
@@ -149,6 +154,7 @@ def misplaced(
         config: the base's configuration.
         labels: what the base is called.
         any_model: pass over the name of the model.
+        digests: of the base; one that `afterburn sae train` wrote down settles whose the dictionary is.
     """
     if dictionary.transcoder:
         return "a transcoder reads what enters an MLP, and activations there are not taken"
@@ -160,7 +166,9 @@ def misplaced(
     width = settings.get("hidden_size") or settings.get("n_embd") or settings.get("d_model")
     if width and _residual(site) and int(width) != dictionary.d_in:
         return f"it reads activations of width {dictionary.d_in}, and the models have {width}"
-    if any_model or dictionary.model is None:
+    trained_on = _own_facts(dictionary).get("base")
+    known_base = isinstance(trained_on, Mapping) and trained_on.get("sha256") in digests
+    if any_model or known_base or dictionary.model is None:
         return None
     own = _name(dictionary.model)
     stated = [name for name in (*labels, str(settings.get("_name_or_path") or "")) if "/" in name and name.strip("/")]
