@@ -40,7 +40,10 @@ NULL_ROWS = 4096
 """Rows of the rotated dictionary that are compared."""
 SHOWN = 10
 """Strongest and weakest mutual pairs that are listed."""
-_ROWS, _COLUMNS = 2048, 8192
+_ROWS, _COLUMNS = 512, 2048
+"""Sides of a block of C, which then fits into the processor's cache."""
+_WIDE = 1024
+"""From this width on four times as many rows are taken at once, so that reading the columns costs little."""
 _BOOTSTRAPPED = 500
 """Means of more latents have Student's interval alone: the bootstrap's says the same and takes minutes."""
 
@@ -141,6 +144,7 @@ class _Units:
 
     def __init__(self, dictionary: Dictionary, living: Indices, device: torch.device | str) -> None:
         self.living = torch.from_numpy(living)
+        self.width = dictionary.d_out
         self._w_dec, self._device = dictionary.w_dec, device
 
     def __len__(self) -> int:
@@ -159,29 +163,42 @@ class _Units:
 
 @torch.no_grad()
 def nearest(a: _Units, b: _Units) -> tuple[Nearest, Nearest]:
-    """For every row of a its nearest in b, and for every row of b its nearest in a: one look at each block of C."""
-    back_value = torch.full((len(b),), -1.0)
-    back_index = torch.zeros(len(b), dtype=torch.int64)
-    values, indices = [], []
-    for first, rows in a.blocks(_ROWS):
-        value = torch.full((len(rows),), -1.0, device=rows.device)
-        index = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+    """For every row of a its nearest in b, and for every row of b its nearest in a: one look at each block of C.
+
+    Where a maximum lies is asked only of the rows and columns that it improves, which are few after the first blocks.
+    """
+    back = _Best(len(b))
+    found = []
+    for first, rows in a.blocks(_ROWS if a.width < _WIDE else 4 * _ROWS):
+        forth = _Best(len(rows), rows.device)
         for start, columns in b.blocks(_COLUMNS):
             cosines = (rows @ columns.T).abs_()
-            best = cosines.max(dim=1)
-            better = best.values > value
-            value = torch.where(better, best.values, value)
-            index = torch.where(better, best.indices + start, index)
-            own = cosines.max(dim=0)
-            here = slice(start, start + len(columns))
-            found, place = own.values.cpu(), own.indices.cpu() + first
-            improves = found > back_value[here]
-            back_value[here] = torch.where(improves, found, back_value[here])
-            back_index[here] = torch.where(improves, place, back_index[here])
-        values.append(value.cpu())
-        indices.append(index.cpu())
-    forth = Nearest(value=torch.cat(values).double().numpy(), index=torch.cat(indices).numpy())
-    return forth, Nearest(value=back_value.double().numpy(), index=back_index.numpy())
+            forth.look(cosines, slice(None), start)
+            back.look(cosines.T, slice(start, start + len(columns)), first)
+        found.append(forth)
+    values, index = (torch.cat([getattr(one, name).cpu() for one in found]) for name in ("value", "index"))
+    return _as_nearest(values, index), _as_nearest(back.value, back.index)
+
+
+class _Best:
+    """The largest value of each row so far, and in which column it stands."""
+
+    def __init__(self, rows: int, device: torch.device | str = "cpu") -> None:
+        self.value = torch.full((rows,), -1.0, device=device)
+        self.index = torch.zeros(rows, dtype=torch.int64, device=device)
+
+    def look(self, values: torch.Tensor, rows: slice, first: int) -> None:
+        """Takes in a block (rows, columns) whose columns begin at `first`."""
+        largest = values.amax(dim=1)
+        improved = (largest > self.value[rows].to(largest.device)).nonzero()[:, 0]
+        if len(improved):
+            place = improved.to(self.value.device) + (rows.start or 0)
+            self.value[place] = largest[improved].to(self.value.device)
+            self.index[place] = (values[improved].argmax(dim=1) + first).to(self.index.device)
+
+
+def _as_nearest(values: torch.Tensor, index: torch.Tensor) -> Nearest:
+    return Nearest(value=values.double().cpu().numpy(), index=index.cpu().numpy())
 
 
 def _living(dictionary: Dictionary) -> Indices:
@@ -203,8 +220,7 @@ def _null(a: _Units, b: _Units, seed: int) -> dict[str, Any]:
     """Best cosines of some rows of a in b where a is rotated by a random orthogonal matrix (QR of a Gaussian)."""
     generator = torch.Generator().manual_seed(child_seed(seed, "sae.align/rotation"))
     drawn = torch.randperm(len(a), generator=generator)[:NULL_ROWS].sort().values
-    width = a.at(slice(0, 1)).shape[1]
-    q, r = torch.linalg.qr(torch.randn((width, width), generator=generator, dtype=torch.float64))
+    q, r = torch.linalg.qr(torch.randn((a.width, a.width), generator=generator, dtype=torch.float64))
     rotation = (q * r.diagonal().sign()).float()  # uniform over rotations and reflections
     rows = a.at(drawn)
     rows = rows @ rotation.to(rows.device)
