@@ -622,6 +622,8 @@ def test_files_that_do_not_belong_together_are_one_line(tmp_path: Path, registry
         ("gemma-scope-2-transcoder", {"type": "clt"}, "cross-layer transcoder of Gemma Scope 2"),
         ("llama-scope-r1", {"sae_type": "crosscoder"}, "type 'crosscoder' is not supported"),
         ("sparsify", {"activation": "groupmax"}, "activation 'groupmax'"),
+        ("sparsify", {"k": "many"}, "cannot make sense of it .ValueError"),
+        ("saelens-since-6", {"d_in": None}, "cannot make sense of it .TypeError"),
     ):
         root = tmp_path / f"{len(list(tmp_path.iterdir()))}"
         case = CASES[name][1](root)
@@ -654,6 +656,31 @@ def test_what_is_known_and_not_supported_is_refused_by_name(tmp_path: Path, regi
         open_dictionary(save(tmp_path / "other" / "model.safetensors", a=np.zeros(2)), registry=registry)
     with pytest.raises(SubjectError, match="nothing is downloaded by itself"):
         open_dictionary("google/gemma-scope-2b-pt-res", registry=registry)
+
+
+def test_a_hostile_safetensors_header_is_one_line(tmp_path: Path, registry: Registry) -> None:
+    case = CASES["saelens-since-6"][1](tmp_path)
+    whole = case.weights.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    header, rest = json.loads(whole[8 : 8 + length]), whole[8 + length :]
+    for change in (
+        {"shape": [-D, -N]},
+        {"shape": [D, N, 2**40]},
+        {"data_offsets": [0, 10**15]},
+        {"data_offsets": [-64, 4 * D * N - 64]},
+        {"dtype": "F99"},
+        {"shape": "many"},
+    ):
+        text = json.dumps({**header, "W_enc": {**header["W_enc"], **change}}).encode()
+        case.weights.unlink()
+        case.weights.write_bytes(len(text).to_bytes(8, "little") + text + rest)
+        with pytest.raises(SubjectError) as raised:
+            open_dictionary(case.path, registry=registry)
+        assert "\n" not in str(raised.value)
+    for length in (0, 2**63, 10):
+        case.weights.write_bytes(length.to_bytes(8, "little") + b"{}")
+        with pytest.raises(SubjectError, match="cannot be read as safetensors"):
+            open_dictionary(case.path, registry=registry)
 
 
 def test_a_batch_topk_dictionary_without_a_learned_threshold_is_refused(tmp_path: Path, registry: Registry) -> None:

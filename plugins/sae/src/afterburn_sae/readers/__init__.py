@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afterburn_core.errors import SubjectError
+from afterburn_core.errors import AfterburnError, SubjectError
 from afterburn_core.plugin.registry import Registry, load_factory
 
 if TYPE_CHECKING:
+    from afterburn_core.plugin import ReaderSpec
     from afterburn_sae.dictionary import Dictionary
 
 SHIPPED = Path(__file__).resolve().parent.parent / "dictionaries"
@@ -34,7 +35,7 @@ def open_dictionary(path: Path | str, *, registry: Registry | None = None) -> Di
     registry = registry or Registry.discover()
     readers = [registered for registered in registry.specs("reader") if registered.spec.of == "dictionary"]
     for registered in sorted(readers, key=lambda registered: registered.plugin.name == "sae"):
-        dictionary: Dictionary | None = load_factory(registered.spec.factory)(found)
+        dictionary = _read(registered.spec, found)
         if dictionary is not None:
             return dictionary
     known = ", ".join(sorted(registered.spec.name for registered in readers))
@@ -42,6 +43,20 @@ def open_dictionary(path: Path | str, *, registry: Registry | None = None) -> Di
         f"{path}: no reader knows this as a sparse dictionary ({known} were asked); give the file of weights or the "
         "directory with its configuration (docs/sae-formats.md)"
     )
+
+
+def _read(spec: ReaderSpec, path: Path) -> Dictionary | None:
+    try:
+        dictionary: Dictionary | None = load_factory(spec.factory)(path)
+        return dictionary
+    except AfterburnError:
+        raise
+    except Exception as error:  # a damaged or hostile file may break a reader in any way; some are other people's
+        detail = str(error).splitlines()[0] if str(error) else "no message"
+        raise SubjectError(
+            f"{path}: the reader {spec.name} cannot make sense of it ({type(error).__name__}: {detail}); it is "
+            "damaged, or of another format"
+        ) from error
 
 
 def locate(path: Path | str) -> Path:

@@ -88,7 +88,10 @@ def _safe_header(file: BinaryIO) -> tuple[int, Mapping[str, Any]]:
     length = int.from_bytes(file.read(8), "little")
     if not 2 <= length <= _LONGEST_HEADER:
         raise ValueError("its header is not as long as one can be")
-    header = json.loads(file.read(length))
+    text = file.read(length)
+    if len(text) != length:
+        raise ValueError("its header is cut short")
+    header = json.loads(text)
     if not isinstance(header, dict):
         raise ValueError("its header is no JSON object")
     return 8 + length, {name: entry for name, entry in header.items() if name != "__metadata__"}
