@@ -45,9 +45,10 @@ class KeptCodes:
 
 def kept_codes(rows: Rows, passage: int, here: Counted, both: Paired) -> KeptCodes:
     """One passage of a batch."""
-    own = (rows.passage == passage).nonzero()[:, 0]
-    first = int(own[0])
-    mine = (rows.passage[both.row] == passage).nonzero()[:, 0]
+    ends = torch.tensor([passage, passage + 1], device=rows.passage.device)
+    bounds = torch.searchsorted(rows.passage, ends)  # rows are in the order of passages, and entries in that of rows
+    first, own = int(bounds[0]), slice(*bounds.tolist())
+    mine = slice(*torch.searchsorted(both.row, bounds).tolist())
     feature = both.feature[mine].cpu().numpy().astype(np.int32)
     place = (both.row[mine] - first).cpu().numpy().astype(np.int16)
     values = torch.stack([both.base[mine], both.trained[mine]]).float().cpu().numpy()

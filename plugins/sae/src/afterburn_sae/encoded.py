@@ -22,8 +22,6 @@ from afterburn_sae.readers import locate, open_dictionary
 
 _ENTRIES = {"cpu": 1 << 25, "cuda": 1 << 28}
 """Codes that exist densely at once: 128 MB, 1 GB."""
-_GATHERED = 1 << 26
-"""Numbers of decoder rows that are gathered at once."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -143,10 +141,12 @@ def reconstruct(x: torch.Tensor, found: Codes, dictionary: Dictionary) -> torch.
     values = found.values
     if dictionary.rescale_by_decoder_norm:
         values = values / dictionary.decoder_norms()[found.features]
-    used, index = torch.unique(found.features, return_inverse=True)
-    decoder = dictionary.w_dec[used].to(values.dtype)  # (u, d_out)
+    decoder, index = dictionary.w_dec, found.features
+    if decoder.dtype != values.dtype or not decoder.is_contiguous():  # rows in use alone are brought to its form
+        used, index = torch.unique(found.features, return_inverse=True)
+        decoder = decoder[used].to(values.dtype)
     offsets = torch.searchsorted(found.rows, torch.arange(found.n, device=x.device))
-    if len(used):
+    if len(index):
         out = torch.nn.functional.embedding_bag(index, decoder, offsets, mode="sum", per_sample_weights=values)
     else:
         out = torch.zeros((found.n, dictionary.d_out), dtype=values.dtype, device=x.device)
