@@ -96,6 +96,11 @@ class Examination:
             for side, own in chosen.items()
         }
 
+    @property
+    def needed(self) -> bool:
+        """Whether any latent seems to be one model's alone."""
+        return any(scaling.count for scaling in self._scalings.values())
+
     def add(self, x: torch.Tensor, codes: torch.Tensor, reconstruction: torch.Tensor) -> None:
         """Takes rows: x and x̂ (t, 2d), codes (t, n)."""
         for scaling in self._scalings.values():
@@ -136,7 +141,8 @@ def crosscoder(models: Models, division: Division, recipe: Recipe, setting: Sett
     living[0] |= fit.alive
     examination = Examination(coders[0], living[0])
     passages = (*division.held_back, *division.learned[:SCALED_PASSAGES])
-    evaluate(models, passages, recipe, setting, lambda sides, *_: examination.add(*fit.encode(sides)))
+    if examination.needed:
+        evaluate(models, passages, recipe, setting, lambda sides, *_: examination.add(*fit.encode(sides)))
     found = fit.summary(seed)
     artifact = examination.finish().artifact(site=recipe.site, kind=recipe.kind, fve=explained(found["fvu"]))
     if len(coders) > 1:

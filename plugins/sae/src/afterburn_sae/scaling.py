@@ -58,6 +58,11 @@ class LatentScaling:
         self._squares = torch.zeros(len(features), dtype=torch.float64, device=w_dec.device)
         """Σ f²."""
 
+    @property
+    def count(self) -> int:
+        """Latents that are examined."""
+        return len(self._features)
+
     def add(self, x: torch.Tensor, codes: torch.Tensor, reconstruction: torch.Tensor) -> None:
         """Takes rows: x and x̂ (t, 2d), codes (t, n)."""
         f = codes[:, self._features].double()  # (t, m)
