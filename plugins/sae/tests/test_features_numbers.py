@@ -241,3 +241,13 @@ def test_a_contrast_is_what_moved_more_under_the_first_variant_pair_by_pair() ->
     assert result.difference == pytest.approx((first - second).mean(axis=0), rel=1e-5, abs=1e-8)
     assert result.trained - result.base == pytest.approx(first.mean(axis=0), rel=1e-5)
     assert (changes(table(read), alpha=0.05, active=0.005, seed=1).changed == 1).all()
+
+
+def test_a_dictionary_of_differences_is_not_put_to_activations_and_one_of_this_base_by_its_digest_is() -> None:
+    config = {"hidden_size": 12, "model_type": "llama"}
+    learned = {"afterburn": {"on": "difference", "base": {"sha256": "a" * 64}}}
+    why = misplaced(dictionary(facts=learned), "blocks.0.out", config, ["base"], any_model=True)
+    assert why is not None and "differences" in why
+    own = dictionary(model="gemma-2-2b", facts={"afterburn": {"on": "base", "base": {"sha256": "a" * 64}}})
+    assert misplaced(own, "blocks.0.out", config, ["base"], any_model=False) is not None
+    assert misplaced(own, "blocks.0.out", config, ["base"], any_model=False, digests=["a" * 64]) is None
