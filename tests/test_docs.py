@@ -167,8 +167,8 @@ def test_the_readme_says_the_three_lines_that_start_everything() -> None:
         "python3 -m pip install nox && nox -s demo",
         "python3 -m pip install nox && nox -s tests",
         (
-            'pip install ".[run]" ./plugins/weight ./plugins/behaviour ./plugins/activation ./plugins/reward_hack '
-            "./plugins/organisms"
+            'pip install ".[run]" ./plugins/weight ./plugins/behaviour ./plugins/activation ./plugins/sae '
+            "./plugins/reward_hack ./plugins/organisms"
         ),
     ):
         assert f"\n{line}\n" in text
