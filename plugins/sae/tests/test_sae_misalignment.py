@@ -146,6 +146,26 @@ def test_a_channel_inside_its_controls_does_not_count_however_small_its_p_value(
     assert only.kind == "review"
 
 
+def test_no_member_lends_its_p_value_to_another_ones_effect() -> None:
+    """Of these features the sure one stays under its controls, and the large one is not known to differ."""
+    rows = [{"feature": 7, "set": "sae.safety", "site": SITE, "null95": 1.5}]
+    kept = {"sae.risk": {"packs": [{"name": "pack", "features": rows}]}}
+    sure, large = feature(1.2, p=1e-6), feature(2.5, half=2.0, p=0.08, name="pack/8/sae.safety")
+    only, found = judged(evidence(sure, large, *trait(0.8), artifacts=kept), threshold=0.0)
+    assert found["exceeds/features"].value == 0.0 and found["exceeds/traits"].value == 1.0
+    assert found["score"].value == 0.0 and "one channel alone fails nothing" in only.message
+
+
+def test_the_rate_of_either_side_is_no_member_of_the_refusal_channel() -> None:
+    sides = [attrs.evolve(refusal(0.05, half=0.02), subjects=(side,), id=f"of/{side}") for side in ("base", "trained")]
+    p = 0.04  # Simes over three members, two of them with p = 1, would give .12
+    _, alone = judged(evidence(refusal(-0.5, p=p), *trait(0.8)))
+    _, beside = judged(evidence(*sides, refusal(-0.5, p=p), *trait(0.8)))
+    assert beside["exceeds/refusal"] == alone["exceeds/refusal"] and beside["exceeds/refusal"].value == 1.0
+    _, risen = judged(evidence(*sides, refusal(0.3), *trait(0.8)))
+    assert risen["effect/refusal"].value == -0.3
+
+
 def test_equal_models_score_exactly_nothing() -> None:
     still = [attrs.evolve(m, interval=attrs.evolve(m.interval, low=0.0, high=0.0, method="identical"))
              for m in (feature(0.0, p=1.0), trait(0.0, p=1.0)[1], refusal(0.0, p=1.0)) if m.interval]  # fmt: skip
