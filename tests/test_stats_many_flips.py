@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.sparse import csc_array
 
 from afterburn_core.stats.many_flips import many_sign_flip_p
@@ -33,3 +34,14 @@ def test_one_strong_column_among_many_is_called() -> None:
     p = many_sign_flip_p(values, seed=4)
     assert p[17] < 1e-5 and [j for j, q in enumerate(adjusted(p.tolist())) if q <= 0.05] == [17]
     assert 0.03 < (p <= 0.05).mean() < 0.07
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_refused_and_what_is_given_stays_as_it_was(value: float) -> None:
+    values = np.ones((20, 2))
+    values[3, 1] = value
+    with pytest.raises(ValueError, match="not finite"):
+        many_sign_flip_p(values, seed=0)
+    given = csc_array((np.r_[np.ones(19), 0.0], (np.arange(20), np.zeros(20, int))), shape=(20, 1))
+    many_sign_flip_p(given, seed=0)
+    assert given.nnz == 20 and given.data.tolist() == [1.0] * 19 + [0.0]

@@ -43,8 +43,13 @@ def many_sign_flip_p(values: csc_array | FloatArray, *, seed: int, alpha: float 
         values: one number per unit and column, without gaps; sparse where most are 0.
         seed: of the flips.
         alpha: level at which BH over all m columns will be read, which says how fine p values have to be.
+
+    Raises:
+        ValueError: a value is not finite: no flip of such a column could reach its sum, which would look significant.
     """
-    columns = csc_array(values, dtype=np.float64)
+    columns = csc_array(values, dtype=np.float64, copy=True)
+    if not np.isfinite(columns.data).all():
+        raise ValueError("a value is not finite")
     columns.eliminate_zeros()
     m = columns.shape[1]
     p = np.ones(m)
