@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from afterburn_core.run.seeds import child_seed
+from afterburn_core.stats.effects import cohens_dz
 from afterburn_sae.attribution import attributions, gradients
 from afterburn_sae.contexts import Contexts, KeptCodes
 from afterburn_sae.dictionary import Dictionary
@@ -133,6 +134,21 @@ def test_prompts_are_the_unit_and_only_what_can_be_called_is_tested() -> None:
         [3.0, -3.5 / 1.5, 1.0, 1.0]
     )
     assert np.isnan(multiples(np.zeros(1), np.zeros(1), 0.0)[0])
+
+
+def test_a_small_spread_about_a_large_difference_is_not_lost_to_cancellation() -> None:
+    difference = np.zeros((30, 2))
+    difference[:, 0] = np.float32(1) + np.arange(30) * np.spacing(np.float32(1))
+    difference[:20, 1] = np.linspace(1, 2, 20)
+    found = changes(table(tallies(difference)), alpha=0.05, active=0.005, seed=1)
+    exact = [cohens_dz(np.float32(column).astype(np.float64)) for column in difference.T]
+    assert found.d_z == pytest.approx(exact, rel=1e-7)
+
+
+def test_a_pruned_latent_leaves_the_reconstruction_of_the_others() -> None:
+    one, x = dictionary(rescale_by_decoder_norm=True), torch.randn(9, 12, generator=torch.Generator().manual_seed(4))
+    one.w_dec[5] = 0.0
+    assert torch.allclose(one.decode(one.encode(x), x), reconstruct(x, encode(x, one), one), atol=1e-5)
 
 
 @pytest.mark.slow

@@ -187,7 +187,8 @@ class Dictionary:
             ConfigError: `x` is needed and missing.
         """
         if self.rescale_by_decoder_norm:
-            codes = codes / self.decoder_norms()
+            norms = self.decoder_norms()
+            codes = codes / norms.masked_fill(norms == 0, 1.0)  # a pruned latent is never active
         out = torch.addmm(self._full("b_dec"), codes, self._full("w_dec"))
         if self.w_skip is not None:
             if x is None:

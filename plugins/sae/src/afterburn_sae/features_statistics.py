@@ -96,7 +96,10 @@ def changes(found: Table, *, alpha: float, active: float, seed: int) -> Changes:
     base, difference = over_prompts(found.base), over_prompts(found.tested)
     trained = np.maximum(base + over_prompts(found.difference), 0.0)
     squares = over_prompts(found.tested**2)
-    spread = np.sqrt(np.maximum(squares - difference**2, 0.0) * n / max(n - 1, 1))
+    # about the mean, prompts in which a feature is on neither side included: a difference of squares would cancel
+    around = over_prompts((found.tested - difference[column]) ** 2)
+    around += (1 - np.diff(found.starts) / max(n, 1)) * difference**2
+    spread = np.sqrt(around * n / max(n - 1, 1))
     rough = 1e-9 * np.sqrt(squares)  # what rounding leaves of no spread at all
     d_z = np.full(m, np.nan)
     if n > 1:
