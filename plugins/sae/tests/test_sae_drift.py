@@ -105,6 +105,30 @@ def test_drift_is_found_on_the_set_and_at_the_layer_where_it_was_planted(tmp_pat
     assert (stored["sites"], stored["sets"]) == (list(SITES), list(SETS))
 
 
+def test_a_prompt_that_is_not_finite_is_left_out_and_a_dictionary_of_differences_is_not_used(tmp_path: Path) -> None:
+    path, _ = dictionary(tmp_path / "made")
+    made = readings(moved=2.0)
+    made[2][3][SITES[1]][3, 5] = np.inf
+    options = DriftOptions(dictionaries=(str(path),))
+    with np.errstate(invalid="ignore"):
+        broken = analyze(lambda: Drift(options), [batch(made)])
+    whole = analyze(lambda: Drift(options), [batch(made[:2] + made[3:])])
+    place = {"layer": 1, "subset": made[2][1]}
+    for kind in ("dense", "features", "mass"):
+        found, expected = (
+            next(m for m in one.measurements if m.metric.endswith(kind) and m.scope.subset == place["subset"]
+                 and m.scope.layer == place["layer"])
+            for one in (broken, whole)
+        )  # fmt: skip
+        assert (found.value, found.n) == (expected.value, 7)
+    configuration = json.loads((path / "cfg.json").read_text())
+    configuration["metadata"]["afterburn"] = {"on": "difference", "site": SITES[1]}
+    (path / "cfg.json").write_text(json.dumps(configuration))
+    output = analyze(lambda: Drift(options), [batch(made[:2])])
+    assert {m.metric for m in output.measurements} == {"sae.drift.dense"}
+    assert "differences" in output.notifications[0].message
+
+
 def test_neither_order_nor_division_changes_a_number(tmp_path: Path) -> None:
     path, _ = dictionary(tmp_path / "made")
     made = readings(moved=0.3)

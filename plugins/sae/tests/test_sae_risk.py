@@ -228,6 +228,23 @@ def test_a_pack_holds_with_no_other_dictionary_and_no_other_directions(tmp_path:
     assert encoder.shape == (D, LATENTS)
 
 
+def test_a_prompt_that_is_not_finite_is_left_out_and_a_dictionary_of_differences_is_refused(tmp_path: Path) -> None:
+    folder, encoder = dictionary(tmp_path / "dictionary")
+    options = RiskOptions(packs=(written(folder, content(folder)),), dictionaries=(str(folder),))
+    made = steered(encoder, up=16.0, down=16.0, along=1.0)
+    made[5][3][SITES[1]][2, 0] = np.nan
+    broken = analyze(lambda: Risk(options), [batch(made)])
+    whole = analyze(lambda: Risk(options), [batch(made[:5] + made[6:])])
+    for m, expected in zip(broken.measurements, whole.measurements, strict=True):
+        if m.metric == "sae.risk.shift":
+            assert (m.value, m.n, m.test) == (expected.value, 23, expected.test)
+    configuration = json.loads((folder / "cfg.json").read_text())
+    configuration["metadata"]["afterburn"] = {"on": "difference"}
+    (folder / "cfg.json").write_text(json.dumps(configuration))
+    with pytest.raises(ConfigError, match="a dictionary of differences"):
+        analyze(lambda: Risk(options), [])
+
+
 def test_a_pack_is_checked_on_the_command_line(tmp_path: Path) -> None:
     folder, _ = dictionary(tmp_path / "dictionary")
     other, _ = dictionary(tmp_path / "other", seed=9)

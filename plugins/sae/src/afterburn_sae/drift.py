@@ -28,10 +28,11 @@ from afterburn_core.stats.contrast import Contrast, as_measurement
 from afterburn_sae.dictionary import Dictionary
 from afterburn_sae.domain_texts import SETS
 from afterburn_sae.drift_numbers import distance, mass
-from afterburn_sae.encoded import codes, shared_dictionary
+from afterburn_sae.encoded import broken, codes, shared_dictionary
 from afterburn_sae.risk_options import DriftOptions
 from afterburn_sae.risk_rows import MeanCodes, counted, mean_codes, mean_vectors, table
 from afterburn_sae.specs.drift import METRICS
+from afterburn_sae.validity import of_differences
 
 Vectors = NDArray[np.float32]
 _BLOCK = re.compile(r"blocks\.(\d+)\.out")
@@ -70,6 +71,8 @@ class Drift:
             site, name = self._options.site or dictionary.site, dictionary.name or path
             if site is None:
                 self._notes.append(f"{name} reads {dictionary.hook or 'an unknown site'}, which is no site of ours")
+            elif of_differences(dictionary):
+                self._notes.append(f"{name} was trained on differences of activations and does not encode activations")
             elif site in self._dictionaries:
                 self._notes.append(f"{name} reads {site} as well; the first one named is used there")
             else:
@@ -93,12 +96,15 @@ class Drift:
             for site, dictionary in self._dictionaries.items()
             if site in item.base.sites
         }
+        gone = {
+            site: broken(here.index, here.passage, item.base.sites[site], item.trained.sites[site]) for site in found
+        }
         for i in here.chosen:
             passage = here.passages[i]
             self._read[passage.id] = _Read(
                 domain=passage.domain,
                 dense={site: (base[i], delta[i]) for site, (base, delta) in dense.items()},
-                codes={site: (base[i], trained[i]) for site, (base, trained) in found.items()},
+                codes={site: (base[i], trained[i]) for site, (base, trained) in found.items() if i not in gone[site]},
             )
 
     def merge(self, other: Drift) -> None:

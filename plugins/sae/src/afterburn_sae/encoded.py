@@ -136,6 +136,21 @@ def encode(x: torch.Tensor, dictionary: Dictionary, features: tuple[int, ...] | 
 
 
 @torch.no_grad()
+def broken(index: torch.Tensor, passage: torch.Tensor, *activations: torch.Tensor) -> frozenset[int]:
+    """Passages with activations that are not finite at a token that counts: their codes would mean nothing.
+
+    Args:
+        index: (m) int64, rows that count.
+        passage: (m) int64, whose they are.
+        activations: (n, d) each, of either side.
+    """
+    whole = torch.ones(len(index), dtype=torch.bool, device=index.device)
+    for one in activations:
+        whole &= one.isfinite().all(dim=1)[index]
+    return frozenset(passage[~whole].tolist())
+
+
+@torch.no_grad()
 def reconstruct(x: torch.Tensor, found: Codes, dictionary: Dictionary) -> torch.Tensor:
     """x̂ (n, d_out) of activations x (n, d_in) and their codes; reads the decoder rows of active latents alone."""
     values = found.values

@@ -32,7 +32,7 @@ from afterburn_core.result.model import Measurement, Notification, Scope
 from afterburn_core.run.seeds import child_seed
 from afterburn_core.stats.contrast import as_measurement
 from afterburn_core.stats.multiplicity import adjust
-from afterburn_sae.encoded import codes, shared_dictionary
+from afterburn_sae.encoded import broken, codes, shared_dictionary
 from afterburn_sae.pack import PackDirection, PackFeature, RiskPack, read_directions, read_packs
 from afterburn_sae.risk_numbers import Shift, direction_shift, feature_shifts
 from afterburn_sae.risk_options import RiskOptions
@@ -125,6 +125,11 @@ class Risk:
             for digest, one in self._watched.items()
             if one.site in item.base.sites
         }
+        gone = {
+            digest: broken(here.index, here.passage, item.base.sites[one.site], item.trained.sites[one.site])
+            for digest, one in self._watched.items()
+            if digest in found
+        }
         vectors = {}
         for site in self._sites:
             if site in item.base.sites:
@@ -134,7 +139,9 @@ class Risk:
             passage = here.passages[i]
             self._read[passage.id] = _Read(
                 domain=passage.domain,
-                codes={digest: (base[i], trained[i]) for digest, (base, trained) in found.items()},
+                codes={
+                    digest: (base[i], trained[i]) for digest, (base, trained) in found.items() if i not in gone[digest]
+                },
                 vectors={site: (base[i], delta[i]) for site, (base, delta) in vectors.items()},
             )
 

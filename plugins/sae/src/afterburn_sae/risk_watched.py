@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from afterburn_core.errors import ConfigError
 from afterburn_sae.dictionary import Dictionary
 from afterburn_sae.pack import RiskPack
+from afterburn_sae.validity import of_differences
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -31,7 +32,8 @@ def watched(packs: tuple[RiskPack, ...], opened: list[Dictionary], compared: int
     """What is read of every dictionary, by digest.
 
     Raises:
-        ConfigError: a pack is bound to none of the dictionaries, or they read another site, or lack a feature.
+        ConfigError: a pack is bound to none of the dictionaries, or to one of differences, or they read another site,
+            or lack a feature.
     """
     by_digest = {one.sha256: one for one in opened}
     found: dict[str, Watched] = {}
@@ -44,6 +46,10 @@ def watched(packs: tuple[RiskPack, ...], opened: list[Dictionary], compared: int
             given = ", ".join(f"{one.name} sha256:{digest[:12]}…" for digest, one in by_digest.items()) or "none"
             raise ConfigError(
                 f"{where} is bound to dictionary sha256:{wanted.sha256[:12]}… and holds with no other; given: {given}"
+            )
+        if of_differences(dictionary):
+            raise ConfigError(
+                f"{where} is bound to a dictionary of differences of activations, which does not encode activations"
             )
         if dictionary.site is not None and dictionary.site != wanted.site:
             raise ConfigError(f"{where} is for {wanted.site}, its dictionary reads {dictionary.site}")

@@ -158,7 +158,7 @@ def misplaced(
     """
     if dictionary.transcoder:
         return "a transcoder reads what enters an MLP, and activations there are not taken"
-    if _own_facts(dictionary).get("on") in ("difference", "both"):
+    if of_differences(dictionary):
         return "it was trained on differences of activations and does not encode activations themselves"
     if site is None:
         return f"the file names no site that is known here ({dictionary.hook or 'none at all'}); name it with --site"
@@ -182,6 +182,11 @@ def misplaced(
         other = next((name for name in stated if _hub_id(name)), kind)
         return f"it was trained on {dictionary.model}, and the base is {other}; --any-model uses it all the same"
     return None
+
+
+def of_differences(dictionary: Dictionary) -> bool:
+    """Whether it was trained on trained − base: put to activations themselves its codes mean nothing."""
+    return _own_facts(dictionary).get("on") in ("difference", "both")
 
 
 def doubts(dictionary: Dictionary, active: Contrast, marked: bool | None) -> list[str]:
