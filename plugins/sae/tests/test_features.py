@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,29 @@ def test_equal_models_have_no_changed_feature(pair: tuple[Path, Path], tmp_path:
     assert found["features"] == [] and found["dictionaries"][0]["changed"] == {"up": 0, "down": 0}
     assert found["dictionaries"][0]["valid"]
     assert [one.kind for one in judged(output, found)] == ["pass", "pass"]
+
+
+def test_texts_whose_activations_are_not_finite_are_left_out_and_said(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    base, trained = pair
+    weights = load_file(trained / "model.safetensors")
+    weights["model.embed_tokens.weight"][tokens_of(base, TEXTS[0])[2]] = torch.inf
+    overflown = tmp_path / "overflown"
+    shutil.copytree(trained, overflown)
+    save_file(weights, overflown / "model.safetensors", {"format": "pt"})
+    broken = {text for text in TEXTS if tokens_of(base, TEXTS[0])[2] in tokens_of(base, text)[1:]}
+    options = {"dictionaries": (str(dictionary(tmp_path / "axes", axes())),)}
+    _, whole = analyze(base, trained, options, [text for text in TEXTS if text not in broken])
+    _, found = analyze(base, overflown, options)
+    assert 0 < len(broken) < 12
+    assert f"{len(broken)} passages have activations that are not finite" in found["dictionaries"][0].pop("why")
+    assert whole["dictionaries"][0].pop("why") is None
+    assert {key: found["dictionaries"][0][key] for key in ("valid", "changed", "prompts", "tokens")} == {
+        key: whole["dictionaries"][0][key] for key in ("valid", "changed", "prompts", "tokens")
+    }
+    for row, expected in zip(found["features"], whole["features"], strict=True):
+        assert (row["feature"], row["difference"], row["d_z"]) == (
+            expected["feature"], pytest.approx(expected["difference"]), pytest.approx(expected["d_z"]),
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,11 @@ from afterburn_core.run.seeds import child_seed
 from afterburn_sae.attribution import Readout, attributions, gradients
 from afterburn_sae.contexts import Contexts, kept_codes, sample
 from afterburn_sae.dictionary import Dictionary
-from afterburn_sae.encoded import codes, reconstruct, shared_dictionary
+from afterburn_sae.encoded import broken, codes, reconstruct, shared_dictionary
 from afterburn_sae.features_artifact import Reading, artifact
 from afterburn_sae.features_measures import METRICS, measured
 from afterburn_sae.features_options import SOURCES, FeaturesOptions
-from afterburn_sae.features_tally import Counted, Paired, Tally, counted, paired, tallied
+from afterburn_sae.features_tally import Counted, Paired, Tally, counted, paired, tallied, without
 from afterburn_sae.validity import SIDES, Fit, fits, misplaced
 
 _LAST = re.compile(r"blocks\.(\d+)\.out")
@@ -49,6 +49,8 @@ class _Place:
     contexts: Contexts
     tallies: dict[str, Tally] = attrs.field(factory=dict)
     fits: dict[str, dict[str, Fit]] = attrs.field(factory=lambda: {side: {} for side in SIDES})
+    left_out: set[str] = attrs.field(factory=set)
+    """Passages with activations that are not finite."""
     missing: bool = True
     """Whether no batch had activations at its site."""
 
@@ -121,6 +123,7 @@ class Features:
         for mine, its in zip(self._places, other._places, strict=True):
             mine.tallies |= its.tallies
             mine.contexts.merge(its.contexts)
+            mine.left_out |= its.left_out
             mine.refused, mine.missing = mine.refused or its.refused, mine.missing and its.missing
             for side in SIDES:
                 mine.fits[side] |= its.fits[side]
@@ -151,8 +154,11 @@ class Features:
     ) -> None:
         dictionary, site, some = place.dictionary, place.site or "", tuple(self._options.features) or None
         found = {side: codes(item, dictionary, side, site=site, features=some) for side in SIDES}
+        here = self._whole(place, item, here)
         both = paired(found["base"], found["trained"], here)
-        text = here if self._options.positions == "content" else counted(item.rows, SOURCES)  # one fit for all
+        text = here
+        if self._options.positions != "content":  # one fit for all
+            text = self._whole(place, item, counted(item.rows, SOURCES))
         if some is None and text.chosen:
             for side, one in found.items():
                 x = item.subject(side).sites[site]
@@ -164,6 +170,12 @@ class Features:
         place.tallies |= tallied(item.rows, here, both, given)
         if self._context.excerpts and self._options.contexts:
             self._keep(place, item, here, both)
+
+    def _whole(self, place: _Place, item: ForwardBatch, here: Counted) -> Counted:
+        sides = [item.subject(side).sites[place.site or ""] for side in SIDES]
+        gone = broken(here.index, here.passage, *sides)
+        place.left_out |= {here.passages[i].id for i in gone}
+        return without(here, gone)
 
     def _keep(self, place: _Place, item: ForwardBatch, here: Counted, both: Paired) -> None:
         for i in here.chosen:
@@ -195,6 +207,7 @@ class Features:
             fits=place.fits,
             tallies=place.tallies,
             contexts=place.contexts,
+            left_out=len(place.left_out),
             options=self._options,
             marked=self._marked,
             seed=child_seed(self._context.seed, place.name),

@@ -80,6 +80,7 @@ class Reading:
         fits: Mapping[str, Mapping[str, Fit]],
         tallies: Mapping[str, Tally],
         contexts: Contexts,
+        left_out: int,
         options: FeaturesOptions,
         marked: bool | None,
         seed: int,
@@ -87,7 +88,7 @@ class Reading:
         """Judges the fit, and tests the features if it is good enough."""
         fvu = {side: unexplained(fits[side], seed=seed) for side in SIDES}
         l0 = {side: active_latents(fits[side], seed=seed) for side in SIDES}
-        remarks: list[str] = []
+        remarks = [f"{left_out} passages have activations that are not finite, and are left out"] if left_out else []
         if refused is None and options.features:
             why = f"only {len(options.features)} features were encoded, so that the fit is not known"
             fvu, l0 = ({side: undefined(why) for side in SIDES} for _ in range(2))

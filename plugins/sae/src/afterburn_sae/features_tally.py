@@ -94,6 +94,16 @@ def counted(rows: Rows, sources: Collection[str], positions: str = "content") ->
     return Counted(passages=rows.passages, index=index, passage=passage, tokens=tuple(tokens))
 
 
+def without(here: Counted, passages: Collection[int]) -> Counted:
+    """The same less some passages."""
+    if not passages:
+        return here
+    gone = torch.tensor(sorted(passages), dtype=torch.int64, device=here.passage.device)
+    kept = ~torch.isin(here.passage, gone)
+    tokens = tuple(0 if i in passages else count for i, count in enumerate(here.tokens))
+    return Counted(passages=here.passages, index=here.index[kept], passage=here.passage[kept], tokens=tokens)
+
+
 def paired(base: Codes, trained: Codes, here: Counted) -> Paired:
     """The two sides' codes at the counted tokens, matched by row and feature."""
     device = base.rows.device
