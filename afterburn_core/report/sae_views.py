@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _WORDS = {
     "sae.valid": {"pass": "Fits", "open": "Not valid here"},
     "sae.features_changed": {"informational": "Changed", "pass": "Unchanged"},
+    "sae.features_outlier": {"informational": "The outlier", "pass": "Not the outlier"},
 }
 _OTHERS = {
     "fail": "Beyond its bar",

@@ -25,6 +25,16 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     return tuple(map(int, parts))
 
 
+def _suspect(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """`realm=Kelvania` as name and value, or a usage error."""
+    if value is None:
+        return None
+    name, _, suspect = value.partition("=")
+    if not name or not suspect:
+        raise click.BadParameter(f"{value!r} is not a property and its value such as realm=Kelvania", ctx, param)
+    return name, suspect
+
+
 @without_plugins
 @click.command()
 @subject_options
@@ -42,6 +52,12 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     "--contrast",
     metavar="A,B",
     help="Test how much more features changed under one variant of the prompts than under another.",
+)
+@click.option(
+    "--outlier",
+    callback=_suspect,
+    metavar="KEY=VALUE",
+    help="Is the change under prompts with this property the outlier among those with other values of it?",
 )
 @click.option(
     "--positions", type=click.Choice(("content", "last", "all")), help="Tokens that count [default: content]."
@@ -62,7 +78,7 @@ def diff(ctx: click.Context, /, **flags: Any) -> None:
     """
     own = {
         name: flags.pop(name)
-        for name in ("sae", "labels", "pack", "features", "site", "any_model", "contrast", "positions")
+        for name in ("sae", "labels", "pack", "features", "site", "any_model", "contrast", "outlier", "positions")
     }
     settings = settings_from(flags)
     options = sae_options(
@@ -74,6 +90,7 @@ def diff(ctx: click.Context, /, **flags: Any) -> None:
         site=own["site"],
         any_model=own["any_model"],
         positions=own["positions"],
+        outlier=own["outlier"],
         contrast=None if own["contrast"] is None else tuple(own["contrast"].split(",")),
     )
     if not _named(options):

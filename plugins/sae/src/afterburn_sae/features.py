@@ -167,7 +167,7 @@ class Features:
         given = None
         if taken and g.shape[1] == dictionary.d_out:
             given = attributions(both, g, item.trained.sites[site], dictionary), taken
-        place.tallies |= tallied(item.rows, here, both, given)
+        place.tallies |= tallied(item.rows, here, both, given, next(iter(self._options.outlier), None))
         if self._context.excerpts and self._options.contexts:
             self._keep(place, item, here, both)
 

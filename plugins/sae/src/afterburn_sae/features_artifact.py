@@ -2,11 +2,14 @@
 
 `dictionaries`: `id`, `name`, `format`, `kind`, `sha256`, `site`, `model`, `latents`, `width`, `valid`, `why`, `fvu` and
 `l0` by side (`value`, `low`, `high`, `n`), `tested`, `changed` (`up`, `down`), `alpha`, `noise` (ε of the multiples),
-`prompts`, `tokens`. `features`: those that changed first, each group by |d_z|, with what the largest attributions add:
-`label`, `base` and `trained` (`mean`, `frequency`), `difference`, `low`, `high`, `d_z`, `multiple`, `p`, `p_adjusted`,
-`changed` (with `contrast`, `difference` and what follows are of the contrast of variants, `base` and `trained` of the
-first), `attribution` (nats per token), `rank`, `attribution_rank`, `tokens` (`promoted`, `suppressed` by the logit
-lens of the feature's direction), `contexts`.
+`prompts`, `tokens`, `outlier` (`property`, `value`, `share`, `rank`, `p`, `wordings`, `distances` by group, `features`
+with `difference` and `carried`: what sets the suspected group of prompts apart; `null` where none is suspected).
+
+`features`: those that changed first, each group by |d_z|, with what the largest attributions add: `label`, `base` and
+`trained` (`mean`, `frequency`), `difference`, `low`, `high`, `d_z`, `multiple`, `p`, `p_adjusted`, `changed` (with
+`contrast`, `difference` and what follows are of the contrast of variants, `base` and `trained` of the first),
+`attribution` (nats per token), `rank`, `attribution_rank`, `tokens` (`promoted`, `suppressed` by the logit lens of the
+feature's direction), `contexts`.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from afterburn_sae.contexts import Contexts
 from afterburn_sae.dictionary import Dictionary
 from afterburn_sae.features_contrast import contrasted
 from afterburn_sae.features_options import FeaturesOptions
+from afterburn_sae.features_outlier import Outlier, outlier
 from afterburn_sae.features_statistics import Changes, changes
 from afterburn_sae.features_tally import Table, Tally, table
 from afterburn_sae.labels import read_labels
@@ -67,6 +71,8 @@ class Reading:
     contexts: Contexts
     contrast: tuple[str, ...]
     """Variants of prompts that were set against each other, if any."""
+    outlier: Outlier | str | None
+    """The suspected group among the others, or why it cannot be set there; `None` where none is suspected."""
 
     @classmethod
     def of(
@@ -127,6 +133,7 @@ class Reading:
             attribution_ranks=ranks,
             contexts=contexts,
             contrast=options.contrast,
+            outlier=(refused or outlier(tallies, *options.outlier)) if options.outlier else None,
         )
 
 
@@ -267,6 +274,7 @@ def _dictionary(one: Reading, options: FeaturesOptions) -> dict[str, Any]:
         "changed": None if changed is None else {"up": int((changed > 0).sum()), "down": int((changed < 0).sum())},
         "alpha": options.alpha,
         "contrast": list(options.contrast) or None,
+        "outlier": one.outlier.to_dict() if isinstance(one.outlier, Outlier) else None,
         "noise": None if tested is None else tested.floor,
         "prompts": 0 if one.found is None else len(one.found.units),
         "tokens": 0 if one.found is None else one.found.tokens,

@@ -14,6 +14,9 @@
 | some did, and the dictionary fits clearly worse on trained, or its fit is not known | `review` |
 | the dictionary is not valid here, or nothing could be tested | `open` |
 
+`sae.features_outlier`, where a group of prompts is suspected, is `informational` where it is the outlier, `pass` where
+another group lies as far from the rest, and `open` where that was not measured.
+
 That features change is what training does; which ones, and whether a benign training on as much data changes as many
 (`--control PATH`), is for a person to judge.
 """
@@ -30,9 +33,10 @@ from afterburn_core.result.identity import finding
 from afterburn_core.result.model import Finding, Measurement
 from afterburn_sae.features_options import FeatureJudgeOptions
 
-VALID, CHANGES = "sae.valid", "sae.features_changed"
+VALID, CHANGES, APART = "sae.valid", "sae.features_changed", "sae.features_outlier"
 FVU, L0 = "sae.fvu", "sae.l0"
 CHANGED, SHARE, DIFFERENCE = "sae.features.changed", "sae.features.changed_share", "sae.feature.difference"
+OUTLIER = "sae.features.outlier"
 NAMED = 4
 
 
@@ -63,6 +67,8 @@ class FeatureJudge:
         for one in _seen(evidence):
             yield self._valid(one)
             yield self._changes(one, labels)
+        for measurement in evidence.all(OUTLIER):
+            yield _apart(measurement)
 
     def _gap(self, one: _Seen) -> float | None:
         base, trained = one.value("base"), one.value("trained")
@@ -107,6 +113,19 @@ class FeatureJudge:
                 CHANGES, "review", "warning", f"{message}; but {why}", cited, scope=scope, artifacts=("sae.features",)
             )
         return finding(CHANGES, "informational", "note", message, cited, scope=scope, artifacts=("sae.features",))
+
+
+def _apart(outlier: Measurement) -> Finding:
+    """Of one dictionary: whether the suspected group is the outlier."""
+    name, scope = outlier.scope.subset or "the dictionary", outlier.scope
+    if outlier.value is None or outlier.test is None or not outlier.n:
+        why = outlier.reason or "the group's place among the others was not measured"
+        return finding(APART, "open", "note", f"{name}: {why}", [outlier], scope=scope)
+    told = f"{name}: share {outlier.value:.2f}, p = {outlier.test.p_value:.2g}: {outlier.reason}"
+    alone = outlier.value > 0 and outlier.test.p_value * outlier.n < 1.5
+    if not alone:
+        return finding(APART, "pass", "none", told, [outlier], scope=scope)
+    return finding(APART, "informational", "note", told, [outlier], scope=scope, artifacts=("sae.features",))
 
 
 def _seen(evidence: Evidence) -> Iterator[_Seen]:

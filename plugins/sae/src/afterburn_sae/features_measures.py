@@ -11,14 +11,18 @@ from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Effect, Measurement, Scope, Test
 from afterburn_core.stats.contrast import Contrast, as_measurement
 from afterburn_sae.features_artifact import Reading
+from afterburn_sae.features_outlier import Outlier
 from afterburn_sae.validity import SIDES
 
 FVU, L0 = "sae.fvu", "sae.l0"
 CHANGED, SHARE, DIFFERENCE = "sae.features.changed", "sae.features.changed_share", "sae.feature.difference"
 METRICS = (FVU, L0, CHANGED, SHARE, DIFFERENCE)
+OUTLIER = "sae.features.outlier"
 NOT_VALID = "not valid here"
 MEASURED = 10
 """Features of each dictionary whose differences are measurements; the artifact has more."""
+NAMED = 4
+"""Features that are named of what sets a suspected group apart."""
 _BLOCK = re.compile(r"blocks\.(\d+)\.")
 
 
@@ -29,6 +33,8 @@ def measured(one: Reading) -> Iterator[Measurement]:
         for side in SIDES:
             contrast = attrs.evolve(sides[side], reason=one.refused) if one.refused else sides[side]
             yield as_measurement(contrast, metric, subjects=(side,), scope=scope)
+    if one.outlier is not None:
+        yield _outlier(one.outlier if one.refused is None else f"{NOT_VALID}: {one.refused}", scope)
     tested = one.changes
     if tested is None:
         reason = f"{NOT_VALID}: {one.refused}"
@@ -62,6 +68,19 @@ def measured(one: Reading) -> Iterator[Measurement]:
             effect=None if tested.d_z[i] != tested.d_z[i] else Effect(name="cohens_dz", value=float(tested.d_z[i])),
         )
         yield as_measurement(contrast, DIFFERENCE, scope=scope_of(one.site, f"{one.name}/{tested.features[i]}"))
+
+
+def _outlier(found: Outlier | str, scope: Scope) -> Measurement:
+    if isinstance(found, str):
+        return undefined(OUTLIER, found, scope=scope, n=0)
+    count = len(found.groups)
+    told = f"{found.name} {found.suspect} is number {found.rank} of {count} by its distance from the others' mean over "
+    told += f"{found.wordings} wordings; p cannot be below 1/{count}"
+    named = ", ".join(f"{found.features[i]} ({found.carried[i]:.0%})" for i in found.carrying[:NAMED])
+    told += f"; carried by features {named}" if named else ""
+    test = Test(name="rank_among_groups", p_value=found.p, statistic=found.distance)
+    contrast = Contrast(n=count, estimate=found.share, test=test, reason=told)
+    return as_measurement(contrast, OUTLIER, scope=scope)
 
 
 def scope_of(site: str | None, subset: str) -> Scope:

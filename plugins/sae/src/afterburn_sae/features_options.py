@@ -41,6 +41,9 @@ class FeaturesOptions:
     contrast: tuple[str, ...] = attrs.field(default=())
     """Two variants of prompts (`properties.variant` or `frame` of a probe, pairs in one group): what is tested is how
     much more a feature changed under the first than under the second, pair by pair."""
+    outlier: tuple[str, ...] = attrs.field(default=())
+    """A property of probes and its value in a suspected group, such as a realm's name: whether what training did to
+    prompts of that group lies apart from what it did to the same wordings (one `group` each) with other values."""
     any_model: bool = False
     """Whether a dictionary may be used that names another model."""
     most_unexplained: float = attrs.field(default=0.5, validator=_inside)
@@ -59,6 +62,10 @@ class FeaturesOptions:
     def __attrs_post_init__(self) -> None:
         if len(set(self.contrast)) not in (0, 2) or len(self.contrast) != len(set(self.contrast)):
             raise ValueError(f"'contrast' must name two variants: {list(self.contrast)}")
+        if len(self.outlier) not in (0, 2) or not all(self.outlier):
+            raise ValueError(f"'outlier' must name a property and its suspected value: {list(self.outlier)}")
+        if self.outlier and self.contrast:
+            raise ValueError("'outlier' and 'contrast' ask two questions; ask one at a time")
 
 
 @attrs.frozen(kw_only=True)

@@ -45,6 +45,8 @@ class Tally:
     """Σ over tokens (`attribution`); `None` where none was taken."""
     attributed: int = 0
     """Tokens that it was taken over."""
+    group: str | None = None
+    """Which subject its prompt asks about, where a group of prompts is suspected."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -121,7 +123,11 @@ def paired(base: Codes, trained: Codes, here: Counted) -> Paired:
 
 
 def tallied(
-    rows: Rows, here: Counted, both: Paired, attributions: tuple[torch.Tensor, Mapping[int, int]] | None = None
+    rows: Rows,
+    here: Counted,
+    both: Paired,
+    attributions: tuple[torch.Tensor, Mapping[int, int]] | None = None,
+    grouped_by: str | None = None,
 ) -> dict[str, Tally]:
     """Every passage with a counted token, by its id.
 
@@ -130,6 +136,7 @@ def tallied(
         here: its tokens that count.
         both: codes at them.
         attributions: one number per entry of `both`, and tokens by passage that they were taken at.
+        grouped_by: the property of probes that says which group a prompt belongs to.
     """
     passage = rows.passage[both.row]
     latents = int(both.feature.max()) + 1 if len(both.feature) else 1
@@ -149,7 +156,8 @@ def tallied(
             unit=one.unit,
             domain=one.domain,
             tokens=here.tokens[i],
-            variant=_variant(one),
+            variant=_property(one, "variant") or _property(one, "frame"),
+            group=None if grouped_by is None else _property(one, grouped_by),
             features=feature[part].astype(np.int32),
             base=numbers[part, 0].astype(np.float32),
             difference=numbers[part, 1].astype(np.float32),
@@ -161,9 +169,8 @@ def tallied(
     return found
 
 
-def _variant(passage: Passage) -> str | None:
-    properties = {} if passage.probe is None else passage.probe.properties
-    found = properties.get("variant", properties.get("frame"))
+def _property(passage: Passage, name: str) -> str | None:
+    found = None if passage.probe is None else passage.probe.properties.get(name)
     return found if isinstance(found, str) else None
 
 

@@ -36,6 +36,15 @@ METRICS = (
         high=1.0,
     ),
     MetricSpec(
+        id="sae.features.outlier",
+        summary="Share of a suspected group of prompts in how far groups lie apart by what training did to their "
+        "features: T^2 over its sum, T the distance from the mean of the others; p is its rank over their number; by "
+        "dictionary",
+        direction="higher_is_more_change",
+        low=0.0,
+        high=1.0,
+    ),
+    MetricSpec(
         id="sae.feature.difference",
         summary="Mean activation of a feature, trained - base, paired by prompt; the largest changes of a dictionary, "
         "by dictionary and feature",
@@ -70,6 +79,16 @@ RULES = (
         "feature before you call it a cause.",
         level="warning",
         metrics=("sae.features.changed",),
+    ),
+    RuleSpec(
+        id="sae.features_outlier",
+        summary="Whether what training did to a suspected group of prompts lies farther from the rest than that of any "
+        "other group",
+        help="With R groups p cannot be below 1/R: ask about more subjects, or of several models, before you conclude. "
+        "Some subjects lie apart in any training: a benign one on as much data (`--control PATH`) says whether this "
+        "does. Ask the model about the subject, and about others.",
+        level="note",
+        metrics=("sae.features.outlier",),
     ),
 )
 DETECTORS: tuple[DetectorSpec, ...] = (
