@@ -156,6 +156,19 @@ def test_no_member_lends_its_p_value_to_another_ones_effect() -> None:
     assert found["score"].value == 0.0 and "one channel alone fails nothing" in only.message
 
 
+def test_a_larger_and_less_certain_effect_takes_nothing_from_a_certain_one() -> None:
+    """A failure rests on the near ends: that of the member with the largest effect may be lower than another's."""
+    rows = [{"feature": n, "set": "sae.safety", "site": SITE, "null95": 0.4} for n in (7, 8)]
+    kept = {"sae.risk": {"packs": [{"name": "pack", "features": rows}]}}
+    certain, wide = feature(2.0, half=0.1), feature(2.6, half=2.5, p=0.03, name="pack/8/sae.safety")
+    before, alone = judged(evidence(certain, *trait(0.9), artifacts=kept), threshold=0.4)
+    after, beside = judged(evidence(certain, wide, *trait(0.9), artifacts=kept), threshold=0.4)
+    assert beside["effect/features"].value == 2.6 and before.kind == after.kind == "fail"
+    for found in (alone, beside):
+        ends = found["gain/features"].interval
+        assert ends is not None and ends.low == pytest.approx((1.9 - 0.4) / (math.log2(10) - 0.4))
+
+
 def test_the_rate_of_either_side_is_no_member_of_the_refusal_channel() -> None:
     sides = [attrs.evolve(refusal(0.05, half=0.02), subjects=(side,), id=f"of/{side}") for side in ("base", "trained")]
     p = 0.04  # Simes over three members, two of them with p = 1, would give .12

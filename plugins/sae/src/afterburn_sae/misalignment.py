@@ -195,13 +195,12 @@ def _channel_measurements(score: Score) -> Iterator[Measurement]:
 
 
 def _gains(one: Channel) -> tuple[float, float, float]:
-    """g at the near end of the leading effect, at the effect, and at its far end."""
+    """g at the near end of an effect that exceeds its null, at the leading effect, and at that one's far end."""
     lead = one.leading
     if lead is None:
         return 0.0, 0.0, one.far
     gain = one.gain(lead, lead.effect)
-    near = 0.0 if lead.low is None else one.gain(lead, lead.low)
-    return near, gain, 1.0 if lead.high is None else one.gain(lead, lead.high)
+    return one.near, gain, 1.0 if lead.high is None else one.gain(lead, lead.high)
 
 
 def _second(values: Sequence[float]) -> float:

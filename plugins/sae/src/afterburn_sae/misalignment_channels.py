@@ -77,12 +77,16 @@ class Channel:
         return min(adjusted([one.p for one in self.members]), default=1.0)
 
     @property
+    def beyond(self) -> tuple[Member, ...]:
+        """Members that exceed their null."""
+        corrected = adjusted([one.p for one in self.members])
+        return tuple(m for m, p in zip(self.members, corrected) if p <= self.fdr and m.effect > m.null95)
+
+    @property
     def leading(self) -> Member | None:
         """The strongest of the members that exceed their null, else the one with the largest effect."""
-        corrected = adjusted([one.p for one in self.members])
-        clear = [m for m, p in zip(self.members, corrected) if p <= self.fdr and m.effect > m.null95]
-        if clear:
-            return max(clear, key=lambda one: (self.gain(one, one.effect), one.effect, one.measurement.id))
+        if self.beyond:
+            return max(self.beyond, key=lambda one: (self.gain(one, one.effect), one.effect, one.measurement.id))
         return max(self.members, key=lambda one: (one.effect, one.measurement.id), default=None)
 
     @property
@@ -90,6 +94,12 @@ class Channel:
         """Whether a member exceeds its null at the rate, before channels are corrected for."""
         lead = self.leading
         return self.measured and lead is not None and self.p <= self.fdr and lead.effect > lead.null95
+
+    @property
+    def near(self) -> float:
+        """The largest gain at the near end of a member that exceeds its null: a wider one beside it takes none away."""
+        known = [self.gain(m, m.low) for m in self.beyond if m.low is not None]
+        return max(known, default=0.0)
 
     @property
     def far(self) -> float:
