@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from scipy import stats as scipy_stats
 
 sys.path.append(str(Path(__file__).parent))
@@ -26,6 +27,9 @@ from afterburn_sae.drift import Drift
 from afterburn_sae.drift_numbers import distance, mass
 from afterburn_sae.risk_needs import of_drift
 from afterburn_sae.risk_options import DriftOptions
+
+ANY = 1e9
+"""The random latents of most tests fit nothing."""
 
 
 def readings(moved: float, count: int = 8) -> list[tuple[str, str, dict[str, Any], dict[str, Any]]]:
@@ -84,7 +88,7 @@ def test_an_interval_covers_the_population_as_often_as_it_says() -> None:
 def test_drift_is_found_on_the_set_and_at_the_layer_where_it_was_planted(tmp_path: Path) -> None:
     path, encoder = dictionary(tmp_path / "made")
     made = readings(moved=2.0)
-    output = analyze(lambda: Drift(DriftOptions(dictionaries=(str(path),))), [batch(made)])
+    output = analyze(lambda: Drift(DriftOptions(dictionaries=(str(path),), most_unexplained=ANY)), [batch(made)])
     found = {(m.metric.rpartition(".")[2], m.scope.site, m.scope.subset): m for m in output.measurements}
     assert {key for key, m in found.items() if m.value} == {
         (kind, SITES[1], "sae.finance") for kind in ("dense", "features", "mass")
@@ -109,7 +113,7 @@ def test_a_prompt_that_is_not_finite_is_left_out_and_a_dictionary_of_differences
     path, _ = dictionary(tmp_path / "made")
     made = readings(moved=2.0)
     made[2][3][SITES[1]][3, 5] = np.inf
-    options = DriftOptions(dictionaries=(str(path),))
+    options = DriftOptions(dictionaries=(str(path),), most_unexplained=ANY)
     with np.errstate(invalid="ignore"):
         broken = analyze(lambda: Drift(options), [batch(made)])
     whole = analyze(lambda: Drift(options), [batch(made[:2] + made[3:])])
@@ -129,18 +133,40 @@ def test_a_prompt_that_is_not_finite_is_left_out_and_a_dictionary_of_differences
     assert "differences" in output.notifications[0].message
 
 
+def test_a_dictionary_that_does_not_fit_gives_no_drift_of_features(tmp_path: Path) -> None:
+    path, _ = dictionary(tmp_path / "made")
+    made = readings(moved=2.0, count=3)
+    output = analyze(lambda: Drift(DriftOptions(dictionaries=(str(path),))), [batch(made)])
+    for m in output.measurements:
+        assert (m.value is None) == (m.metric != "sae.drift.dense") and m.n == 3
+        assert m.value is not None or "not valid here" in str(m.reason)
+    assert "unexplained" in output.notifications[0].message
+    axes = np.concatenate([np.eye(D), -np.eye(D)]).astype(np.float32)  # rebuild any activation
+    zeros = {"b_enc": np.zeros(2 * D, dtype=np.float32), "b_dec": np.zeros(D, dtype=np.float32)}
+    tensors = {"W_enc": np.ascontiguousarray(axes.T), "W_dec": axes, **zeros}
+    (path / "sae_weights.safetensors").write_bytes(safetensors.numpy.save(tensors))
+    configuration = json.loads((path / "cfg.json").read_text())
+    (path / "cfg.json").write_text(json.dumps(configuration | {"d_sae": 2 * D}))
+    whole = analyze(lambda: Drift(DriftOptions(dictionaries=(str(path),))), [batch(made)])
+    assert all(m.value is not None for m in whole.measurements) and not whole.notifications
+
+
 def test_neither_order_nor_division_changes_a_number(tmp_path: Path) -> None:
     path, _ = dictionary(tmp_path / "made")
     made = readings(moved=0.3)
     batches = [batch(made[i : i + 4]) for i in range(0, len(made), 4)]
-    whole = analyze(lambda: Drift(DriftOptions(dictionaries=(str(path),))), batches)
-    other = analyze(lambda: Drift(DriftOptions(dictionaries=(str(path),))), batches[::-1], parts=3)
+    whole = analyze(lambda: Drift(DriftOptions(dictionaries=(str(path),), most_unexplained=ANY)), batches)
+    other = analyze(
+        lambda: Drift(DriftOptions(dictionaries=(str(path),), most_unexplained=ANY)), batches[::-1], parts=3
+    )
     assert whole == other
 
 
 def test_a_report_answers_for_one_layer_and_for_all(tmp_path: Path) -> None:
     path, _ = dictionary(tmp_path / "made")
-    output = analyze(lambda: Drift(DriftOptions(dictionaries=(str(path),))), [batch(readings(moved=2.0))])
+    output = analyze(
+        lambda: Drift(DriftOptions(dictionaries=(str(path),), most_unexplained=ANY)), [batch(readings(moved=2.0))]
+    )
     report = stored_report(tmp_path, output)
     row = report.drift_heatmap(1)
     assert row.sets == SETS and row.layer == 1

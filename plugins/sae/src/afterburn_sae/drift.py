@@ -3,7 +3,8 @@
 For every block and every probe set the distance of mean activations (`dense`), and at a dictionary's site the distance
 of mean codes (`features`) and the mass of codes that moved (`mass`); formulas and intervals: `drift_numbers`. A prompt
 counts once, with the mean over its tokens (`risk_rows`). Plain cosines of activations stay near 1 after fine-tuning
-where features differ (arXiv 2605.11426), which is why both stand side by side.
+where features differ (arXiv 2605.11426), which is why both stand side by side. A dictionary that leaves too much of the
+base's activations on these prompts unexplained (`validity`) is not valid here, and gives no number.
 
 Artifact `sae.drift` (JSON): `sites` bottom to top, `sets`, and `cells`, each with `site`, `set` and `dense`, `features`
 and `mass`: `value`, `low`, `high`, `n`, or null where there is no number.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import attrs
@@ -25,14 +26,17 @@ from afterburn_core.plugin.roles import AnalyzerContext, AnalyzerOutput, Artifac
 from afterburn_core.result.identity import undefined
 from afterburn_core.result.model import Measurement, Notification, Scope
 from afterburn_core.stats.contrast import Contrast, as_measurement
+from afterburn_core.stats.contrast import undefined as undefined_number
 from afterburn_sae.dictionary import Dictionary
 from afterburn_sae.domain_texts import SETS
 from afterburn_sae.drift_numbers import distance, mass
-from afterburn_sae.encoded import broken, codes, shared_dictionary
+from afterburn_sae.encoded import broken, codes, reconstruct, shared_dictionary
+from afterburn_sae.features_tally import Counted, without
 from afterburn_sae.risk_options import DriftOptions
+from afterburn_sae.risk_rows import Counted as RiskCounted
 from afterburn_sae.risk_rows import MeanCodes, counted, mean_codes, mean_vectors, table
 from afterburn_sae.specs.drift import METRICS
-from afterburn_sae.validity import of_differences
+from afterburn_sae.validity import Fit, fits, of_differences, unexplained
 
 Vectors = NDArray[np.float32]
 _BLOCK = re.compile(r"blocks\.(\d+)\.out")
@@ -48,6 +52,8 @@ class _Read:
     """Base and difference (d) by site."""
     codes: Mapping[str, tuple[MeanCodes, MeanCodes]]
     """Base and trained by site of a dictionary."""
+    fits: Mapping[str, Fit]
+    """What the dictionary makes of the base, by its site."""
 
 
 class Drift:
@@ -71,6 +77,8 @@ class Drift:
             site, name = self._options.site or dictionary.site, dictionary.name or path
             if site is None:
                 self._notes.append(f"{name} reads {dictionary.hook or 'an unknown site'}, which is no site of ours")
+            elif dictionary.transcoder:
+                self._notes.append(f"{name} writes another site than it reads, so that its fit is not known here")
             elif of_differences(dictionary):
                 self._notes.append(f"{name} was trained on differences of activations and does not encode activations")
             elif site in self._dictionaries:
@@ -99,13 +107,23 @@ class Drift:
         gone = {
             site: broken(here.index, here.passage, item.base.sites[site], item.trained.sites[site]) for site in found
         }
+        rebuilt = {site: self._fits(item, site, here, gone[site]) for site in found}
         for i in here.chosen:
             passage = here.passages[i]
             self._read[passage.id] = _Read(
                 domain=passage.domain,
                 dense={site: (base[i], delta[i]) for site, (base, delta) in dense.items()},
                 codes={site: (base[i], trained[i]) for site, (base, trained) in found.items() if i not in gone[site]},
+                fits={site: own[passage.id] for site, own in rebuilt.items() if passage.id in own},
             )
+
+    def _fits(self, item: ForwardBatch, site: str, here: RiskCounted, gone: Collection[int]) -> dict[str, Fit]:
+        dictionary, x = self._dictionaries[site], item.base.sites[site]
+        own = Counted(
+            passages=here.passages, index=here.index, passage=here.passage, tokens=tuple(here.tokens.tolist())
+        )
+        found = codes(item, dictionary, "base", site=site)
+        return fits(x, reconstruct(x, found, dictionary), found.counts(), without(own, gone))
 
     def merge(self, other: Drift) -> None:
         """Takes in the passages that another instance observed."""
@@ -120,19 +138,21 @@ class Drift:
         if not names:
             why = "no passage of the domains was read"
             return AnalyzerOutput(measurements=tuple(undefined(metric.id, why, n=0) for metric in METRICS))
+        unfit = {site: told for site in self._dictionaries if (told := self._misfit(site)) is not None}
         measured: list[Measurement] = []
         cells: list[dict[str, Any]] = []
         for site in sites:
             for of in sets:
                 rows = [self._read[name] for name in names if self._read[name].domain == of]
-                numbers = self._cell(site, rows)
+                numbers = self._cell(site, rows, unfit.get(site))
                 scope = Scope(layer=_layer(site), site=site, subset=of)
                 measured += [as_measurement(one, PREFIX + kind, scope=scope) for kind, one in numbers.items()]
                 cell = {kind: _plain(numbers.get(kind)) for kind in ("dense", "features", "mass")}
                 cells.append({"site": site, "set": of, **cell})
         content = json.dumps({"sites": sites, "sets": sets, "cells": cells}, sort_keys=True, allow_nan=False)
         missing = sorted(set(self._dictionaries) - {site for one in self._read.values() for site in one.codes})
-        notes = [*self._notes, *(f"no activations at {site}, which a dictionary reads, were taken" for site in missing)]
+        notes = [*self._notes, *unfit.values()]
+        notes += [f"no activations at {site}, which a dictionary reads, were taken" for site in missing]
         return AnalyzerOutput(
             measurements=tuple(measured),
             artifacts=(
@@ -147,7 +167,19 @@ class Drift:
             notifications=tuple(Notification(level="note", message=note) for note in notes),
         )
 
-    def _cell(self, site: str, rows: list[_Read]) -> dict[str, Contrast]:
+    def _misfit(self, site: str) -> str | None:
+        """Why the dictionary at a site is not valid here, from what it makes of the base on all sets."""
+        own = {name: one.fits[site] for name, one in self._read.items() if site in one.fits}
+        if not own:
+            return None
+        share, name = unexplained(own, seed=self._seed), self._dictionaries[site].name
+        if share.estimate is None:
+            return f"{name}: not valid here: its fit is not known: {share.reason}"
+        if share.estimate > self._options.most_unexplained:
+            return f"{name}: not valid here: it leaves {share.estimate:.2f} of the base's variance unexplained"
+        return None
+
+    def _cell(self, site: str, rows: list[_Read], unfit: str | None) -> dict[str, Contrast]:
         found: dict[str, Contrast] = {}
         dense = [one.dense[site] for one in rows if site in one.dense]
         dense = [(base, delta) for base, delta in dense if np.isfinite(base).all() and np.isfinite(delta).all()]
@@ -155,7 +187,9 @@ class Drift:
             base, delta = (np.stack(side).astype(np.float64) for side in zip(*dense, strict=True))
             found["dense"] = distance(base, delta, seed=self._seed)
         both = [one.codes[site] for one in rows if site in one.codes]
-        if both:
+        if both and unfit is not None:
+            found["features"] = found["mass"] = undefined_number(unfit, len(both))
+        elif both:
             used = np.unique(np.concatenate([side.features for pair in both for side in pair]))
             base, trained = (table([pair[k] for pair in both], used) for k in (0, 1))
             found["features"] = distance(base, trained - base, seed=self._seed)

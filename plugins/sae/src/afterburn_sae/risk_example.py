@@ -14,7 +14,7 @@ LATENTS = 48
 
 def drift(directory: Path, base: Path) -> Mapping[str, Any]:
     """Options of `sae.drift`."""
-    return {"dictionaries": [str(write_dictionary(directory, base))]}
+    return {"dictionaries": [str(write_dictionary(directory, base))], "most_unexplained": 1e9}  # of random latents
 
 
 def risk(directory: Path, base: Path) -> Mapping[str, Any]:

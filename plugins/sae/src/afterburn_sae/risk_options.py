@@ -30,6 +30,8 @@ class DriftOptions:
     """Sparse dictionaries: files, directories, or names shipped with the plugin."""
     site: str | None = None
     """Where they read, in place of what they say themselves."""
+    most_unexplained: float = attrs.field(default=0.5, validator=attrs.validators.gt(0.0))
+    """Share of the variance of the base's activations that a dictionary may leave unexplained."""
 
 
 @attrs.frozen(kw_only=True)
