@@ -206,6 +206,8 @@ PRIVATE_USE = {
         "afterburn_core.cli.options",
         "afterburn_core.run.configuration",
     },
+    # a crosscoder's page is drawn where the views of all other artifacts are
+    "plugins/sae/src/afterburn_sae/command_crosscoder.py": {"afterburn_core.report.sae_crosscoder_page"},
     # the hack check is a `diagnose` with other defaults and two plugins
     "plugins/reward_hack/src/afterburn_reward_hack/commands.py": {
         "afterburn_core.cli.diagnose",

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from click.testing import CliRunner
 
-from afterburn_core.errors import SubjectError
+from afterburn_core.errors import ConfigError, SubjectError
 from afterburn_core.report.sae_artifacts import parse_crosscoder
 from afterburn_core.testing.checkpoints import load_weights, save_weights, tiny_checkpoint
 from afterburn_sae.command_crosscoder import crosscoder as command
@@ -175,8 +175,13 @@ def test_the_command_trains_two_seeds_and_refuses_equal_models(tmp_path: Path) -
     arguments = ["--base", str(base), "--site", SITE, "--corpus", str(corpus), "--tokens", "6000", "--k", "4"]
     arguments += ["--batch", "64", "--lr", "5e-3", "--second-seed", "1", "--trained"]
     out = tmp_path / "found"
-    run = CliRunner().invoke(command, [*arguments, str(trained), "--out", str(out)])
+    page = tmp_path / "page.html"
+    named = CliRunner().invoke(command, [*arguments, str(trained), "--out", str(out), "-o", str(tmp_path / "p.pdf")])
+    assert isinstance(named.exception, ConfigError) and not out.exists()  # told before anything is trained
+    run = CliRunner().invoke(command, [*arguments, str(trained), "--out", str(out), "-o", str(page)])
     assert run.exit_code == 0, run.output
+    shown = page.read_text(encoding="utf-8")
+    assert f"written: {page}" in run.output and "base → trained" in shown and "after block 1" in shown
     assert "after scaling" in run.output and "found again" in run.output
     artifact = json.loads((out / "crosscoder.json").read_text(encoding="utf-8"))
     read = parse_crosscoder(artifact)
