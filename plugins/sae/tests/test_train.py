@@ -209,6 +209,12 @@ def test_a_training_that_was_cut_off_ends_in_the_same_bytes(made: Made, tmp_path
         trained_to(made, out, recipe, resume=True)
 
 
+@pytest.mark.slow
+def test_a_long_training_reads_the_default_texts_as_often_as_they_last() -> None:
+    found = divided([], seed=0, tokens=1_000_000)
+    assert len(found.held_back) == 400 and len(found.learned) == 9000
+
+
 def test_a_model_compared_with_itself_is_refused(made: Made, tmp_path: Path) -> None:
     with open_models(str(made.base), str(made.base)) as models:
         division = divided([str(made.corpus)], seed=0, tokens=100)
