@@ -114,7 +114,10 @@ def choose_sets(
     named = {full_name(_parts(name)[0], registry) for name in names}
     for name in sorted(named | {full_name(name, registry) for name in needed}):
         if registry.get("probe_set", name).spec.use == "passages":
-            raise ConfigError(f"{name!r} holds texts to be read, and nobody is asked them; leave it out of --suite")
+            raise ConfigError(
+                f"{name!r} holds texts to be read, and nobody is asked them; leave it out of --suite, "
+                "or write the full name of the questions that are meant"
+            )
     names += sorted({full_name(name, registry) for name in needed} - named)
     return select(names, files, seed=seed, n=limit, registry=registry)
 

@@ -257,7 +257,7 @@ def _parts(spelled: str) -> tuple[float, str, str | None]:
 _ASKED = {
     "features": ("sae.risk", "no feature of a risk pack was measured; --pack names one"),
     "traits": ("activation.traits", "no usable direction of a harmful trait"),
-    "refusal": ("behaviour.refusal", "no unsafe prompts were asked; --suite safety has some"),
+    "refusal": ("behaviour.refusal", "no unsafe prompts were asked; --suite behaviour.safety has some"),
     "behaviour": ("reward_hack.sycophancy", "none of the contrasts that the options name was measured"),
 }
 

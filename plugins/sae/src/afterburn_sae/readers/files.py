@@ -193,5 +193,7 @@ def _array(file: BinaryIO, view: mmap.mmap, archive: zipfile.ZipFile, member: zi
 
 
 def _line(error: BaseException) -> str:
+    if isinstance(error, KeyError):  # its text is the key alone, such as the number of a byte that is no pickle's
+        return "it is not in that format"
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     return text if len(text) <= 160 else f"{text[:157]}…"
