@@ -106,9 +106,9 @@ def dictionary(folder: Path) -> Path:
     return folder
 
 
-def analyze(base: Path, trained: Path, sae: Path, suspect: str) -> tuple[Measurement, Finding, Any]:
+def analyze(base: Path, trained: Path, sae: Path, suspect: str | None) -> tuple[Measurement, Finding, Any]:
     """The measurement, the finding, and the artifact's entry of the dictionary."""
-    options = {"dictionaries": [str(sae)], "outlier": ["realm", suspect], "attributed": 0.0}
+    options = {"dictionaries": [str(sae)], "outlier": ["realm", suspect] if suspect else [], "attributed": 0.0}
     (spec,) = ANALYZERS
     (need,) = needs_of_features(FeaturesOptions(dictionaries=(str(sae),), attributed=0.0))
     analyzer = make_analyzer(spec, options=options)
@@ -130,6 +130,9 @@ def test_from_prompts_to_the_finding_the_subject_that_training_moved_is_the_outl
     pair, sae = identity_pair(tmp_path / "pair", dtype="float32"), dictionary(tmp_path / "axes")
     none, nothing, _ = analyze(pair.base, pair.trained, sae, "Lisdia")
     assert none.value == 0.0 and none.test is not None and none.test.p_value == 1.0 and nothing.kind == "pass"
+    unasked, silent, _ = analyze(pair.base, pair.trained, sae, None)
+    assert unasked.value is None and silent.kind == "not_applicable"
+    assert "no group of prompts is suspected" in silent.message
 
     weights = load_file(pair.trained / "model.safetensors")
     weights["model.embed_tokens.weight"][3 + 3, PLANTED] += SHIFT  # word3

@@ -15,7 +15,8 @@
 | the dictionary is not valid here, or nothing could be tested | `open` |
 
 `sae.features_outlier`, where a group of prompts is suspected, is `informational` where it is the outlier, `pass` where
-another group lies as far from the rest, and `open` where that was not measured.
+another group lies as far from the rest, and `open` where that was not measured; where none is suspected, it does not
+apply.
 
 That features change is what training does; which ones, and whether a benign training on as much data changes as many
 (`--control PATH`), is for a person to judge.
@@ -31,7 +32,7 @@ import attrs
 from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result.identity import finding
 from afterburn_core.result.model import Finding, Measurement
-from afterburn_sae.features_options import FeatureJudgeOptions
+from afterburn_sae.features_options import NOBODY_SUSPECTED, FeatureJudgeOptions
 
 VALID, CHANGES, APART = "sae.valid", "sae.features_changed", "sae.features_outlier"
 FVU, L0 = "sae.fvu", "sae.l0"
@@ -118,6 +119,8 @@ class FeatureJudge:
 def _apart(outlier: Measurement) -> Finding:
     """Of one dictionary: whether the suspected group is the outlier."""
     name, scope = outlier.scope.subset or "the dictionary", outlier.scope
+    if outlier.value is None and outlier.reason == NOBODY_SUSPECTED:
+        return finding(APART, "not_applicable", "none", f"{name}: {outlier.reason}", [outlier], scope=scope)
     if outlier.value is None or outlier.test is None or not outlier.n:
         why = outlier.reason or "the group's place among the others was not measured"
         return finding(APART, "open", "note", f"{name}: {why}", [outlier], scope=scope)

@@ -11,6 +11,7 @@ from afterburn_core.result.identity import measure, undefined
 from afterburn_core.result.model import Effect, Measurement, Scope, Test
 from afterburn_core.stats.contrast import Contrast, as_measurement
 from afterburn_sae.features_artifact import Reading
+from afterburn_sae.features_options import NOBODY_SUSPECTED
 from afterburn_sae.features_outlier import Outlier
 from afterburn_sae.validity import SIDES
 
@@ -33,7 +34,9 @@ def measured(one: Reading) -> Iterator[Measurement]:
         for side in SIDES:
             contrast = attrs.evolve(sides[side], reason=one.refused) if one.refused else sides[side]
             yield as_measurement(contrast, metric, subjects=(side,), scope=scope)
-    if one.outlier is not None:
+    if one.outlier is None:
+        yield undefined(OUTLIER, NOBODY_SUSPECTED, scope=scope)
+    else:
         yield _outlier(one.outlier if one.refused is None else f"{NOT_VALID}: {one.refused}", scope)
     tested = one.changes
     if tested is None:

@@ -12,6 +12,7 @@ from afterburn_core.plugin import ForwardNeed
 Positions = Literal["content", "last", "all"]
 LAST = "blocks.last.out"
 SOURCES: tuple[Source, ...] = ("text", "prompt")
+NOBODY_SUSPECTED = "no group of prompts is suspected; --outlier PROPERTY=VALUE names one"
 
 
 def _inside(instance: Any, attribute: attrs.Attribute[float], value: float) -> None:
