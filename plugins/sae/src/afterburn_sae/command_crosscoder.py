@@ -30,7 +30,8 @@ def crosscoder(trained: str, second_seed: int | None, k_start: int | None, outpu
     """Train one dictionary on both models at once, and name what is one model's alone.
 
     \b
-    afterburn sae crosscoder --base B --trained T --site blocks.3.out --out crosscoder -o crosscoder.html
+    afterburn sae crosscoder --base B --trained T --site blocks.3.out \\
+        --out crosscoder -o crosscoder.html
 
     --out gets cfg.json, crosscoder.safetensors and crosscoder.json. Latents that seem to be one model's alone are put
     to latent scaling; those that the other model has after all are counted as shared.

@@ -24,7 +24,7 @@ def inspect(ctx: click.Context, /, path: str, as_json: bool, **flags: Any) -> No
 
     \b
     afterburn sae inspect demo
-    afterburn sae inspect layer_12/width_16k/average_l0_82/params.npz --base gemma-2-2b
+    afterburn sae inspect layer_12/params.npz --base gemma-2-2b
 
     With --base it exits with 1 where the dictionary does not fit: more than half of the variance is unexplained, or L0
     is not within a factor of 2 of what the card says.

@@ -56,7 +56,8 @@ def train(trained: str | None, **flags: Any) -> None:
 
     \b
     afterburn sae train --base B --site blocks.3.out --out dictionary
-    afterburn sae train --base B --trained T --on difference --site blocks.3.out --out d
+    afterburn sae train --base B --trained T --on difference \\
+        --site blocks.3.out --out d
 
     The dictionary is written in the layout of SAELens 6 (cfg.json and sae_weights.safetensors). A training that was
     stopped goes on with the same command and --resume.
