@@ -222,7 +222,8 @@ def saelens_transcoder(root: Path) -> Case:
     save(root / "sae_weights.safetensors", W_skip=p["W_skip"].T,
          **{name: p[name] for name in ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")})  # fmt: skip
     write_json(root / "cfg.json", {"architecture": "jumprelu_skip_transcoder", "d_in": D, "d_sae": N, "d_out": 8,
-                                   "normalize_activations": "none", "metadata": metadata})  # fmt: skip
+                                   "apply_b_dec_to_input": False, "normalize_activations": "none",
+                                   "metadata": metadata})  # fmt: skip
     pre = p["x"] @ p["W_enc"] + p["b_enc"]
     codes = relu(pre) * (pre > p["threshold"])
     decoded = codes @ p["W_dec"] + p["b_dec"] + p["x"] @ p["W_skip"]
