@@ -55,6 +55,64 @@ def test_a_block_adds_what_attention_and_mlp_give(family: str) -> None:
         assert found[f"blocks.{block}.mlp.out"].abs().max() > 1e-3
 
 
+PARALLEL = {"cohere", "phi", "gpt_neox", "gptj", "falcon"}
+"""Families whose attention and MLP read the same stream."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_heads_outputs_are_what_the_projection_makes_the_attentions_output_of(family: str) -> None:
+    sites, found, _ = looked_at(network(family))
+    for block in range(3):
+        heads, out = sites.taps[f"blocks.{block}.attn.heads"], sites.taps[f"blocks.{block}.attn.out"]
+        states = found[f"blocks.{block}.attn.heads"]
+        assert states.shape[-1] == sites.width_at(f"blocks.{block}.attn.heads")
+        with torch.no_grad():
+            again = heads.module(states)
+            if family in {"gemma2", "gemma3_text", "olmo2", "glm4"}:  # a norm stands between it and the stream
+                again = out.module(again)
+        torch.testing.assert_close(again * out.scale, found[f"blocks.{block}.attn.out"], rtol=1e-5, atol=1e-6)
+
+
+def test_heads_that_are_wider_than_the_stream_say_so() -> None:
+    model = network("qwen3", head_dim=24)
+    sites, found, _ = looked_at(model)
+    width = 24 * model.config.num_attention_heads
+    assert width != sites.width == 32
+    assert found["blocks.1.attn.heads"].shape[-1] == sites.width_at("blocks.1.attn.heads") == width
+    assert sites.width_at("blocks.1.mlp.in") == 32
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_stream_between_attention_and_mlp_is_there_where_one_follows_the_other(family: str) -> None:
+    sites, found, _ = looked_at(network(family))
+    assert ("blocks.1.mid" in found) == (sites.sums and family not in PARALLEL)
+    for block in range(3) if "blocks.1.mid" in found else ():
+        there = found[f"blocks.{block}.in"] + found[f"blocks.{block}.attn.out"]
+        torch.testing.assert_close(found[f"blocks.{block}.mid"], there, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_the_mlp_reads_is_what_it_makes_its_output_of(family: str) -> None:
+    """Each family by the modules of its own, from the one site to the other."""
+    sites, found, _ = looked_at(network(family))
+    for number, block in enumerate(sites.blocks):
+        given, out = found[f"blocks.{number}.mlp.in"], sites.taps[f"blocks.{number}.mlp.out"]
+        with torch.no_grad():
+            if family in {"bert", "roberta", "mpnet"}:
+                again = block.output.dense(block.intermediate(given))
+            elif family == "opt":
+                again = block.fc2(block.activation_fn(block.fc1(given)))
+            elif family in {"bloom", "mpt"}:  # their modules add the residual themselves
+                again = (block.mlp if family == "bloom" else block.ffn)(given, torch.zeros_like(given))
+            else:
+                again = sites.taps[f"blocks.{number}.mlp.in"].module(given)
+            again = again if isinstance(again, torch.Tensor) else again[0]
+            if family in {"gemma2", "gemma3_text", "olmo2", "glm4"}:
+                again = out.module(again)
+        expected = found[f"blocks.{number}.mlp.out"]
+        torch.testing.assert_close(again.reshape(expected.shape) * out.scale, expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("family", ["bert", "roberta", "mpnet", "distilbert"])
 def test_encoders_that_norm_afterwards_add_before_their_norms(family: str) -> None:
     model = network(family)
@@ -144,7 +202,9 @@ def test_patterns_name_sites_in_the_order_of_the_network() -> None:
         "embed", "blocks.0.out", "blocks.1.out", "blocks.2.out", "final_norm",
     )  # fmt: skip
     assert sites.named(("blocks.1.attn.out",)) == ("blocks.1.attn.out",)
-    with pytest.raises(SubjectError, match=r"no site 'blocks\.\*\.middle'; known: embed, blocks\.\*\.in"):
+    with pytest.raises(
+        SubjectError, match=r"has 3 blocks, from blocks\.0, and no site 'blocks\.\*\.middle'; known: embed, blocks"
+    ):
         sites.named(("blocks.*.middle",))
 
 

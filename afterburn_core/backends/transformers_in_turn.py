@@ -74,7 +74,7 @@ class InTurn:
         self._logits, self._names, self._vocabulary, self._device = logits, tuple(names), vocabulary, base.device
         rows = sum(batch.counted for batch in batches)
         kept = 4 * base.sites.width if self.head is not None else 8 * SKETCHED if logits else 0
-        self._spill = Spill(rows * (4 * base.sites.width * len(names) + kept))
+        self._spill = Spill(rows * (4 * sum(map(base.sites.width_at, names)) + kept))
         progress.begin("base reads", rows, "tokens")
         try:
             for batch in batches:

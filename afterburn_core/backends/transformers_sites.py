@@ -4,6 +4,9 @@
 - `blocks.{i}.in`, `blocks.{i}.out`: the residual stream that enters and leaves block i.
 - `blocks.{i}.attn.out`, `blocks.{i}.mlp.out`: what is added to the residual, after a post-norm or a residual multiplier
   where there is one. In blocks that norm after the addition (BERT), what is added before that norm.
+- `blocks.{i}.attn.heads`: the heads' outputs beside each other, before they are projected: (heads · head width) wide.
+- `blocks.{i}.mid`: the residual stream between attention and MLP, in blocks where one follows the other.
+- `blocks.{i}.mlp.in`: what the MLP reads, behind its norm.
 - `final_norm`: what the head reads.
 
 The last entry of a model's `hidden_states` is after the final norm and no block's output, so all of these are read by
@@ -56,6 +59,15 @@ _NORMS = (
     "norm", "final_layernorm", "final_layer_norm", "ln_f", "norm_f", "final_norm", "ln_out", "embedding_norm",
     "layer_norm",
 )  # fmt: skip
+_HEADED = ("self_attn", "attention", "attn", "self_attention")
+_PROJECTIONS = ("o_proj", "out_proj", "c_proj", "dense", "out_lin", "o", "Wo")
+"""The last linear map of an attention, whose input is the heads' outputs."""
+_ENTRANCES: Mapping[str, str] = {"bloom": "mlp", "mpt": "ffn", "mpnet": "intermediate.dense", "distilbert": "ffn"}
+"""What the MLP of a block begins with, by model type, where the part that ends it is another module."""
+_BEFORE_MLP = ("pre_feedforward_layernorm", "post_attention_layernorm", "ln_2", "norm_2", "ffn_norm", "mlp_norm")
+"""Norms that read the stream between attention and MLP."""
+_PARALLEL = ("use_parallel_residual", "parallel_attn", "new_decoder_architecture")
+"""Settings under which attention and MLP read the same stream, and nothing lies between them."""
 _BEFORE_BLOCKS = (
     "wpe", "embed_positions", "position_embeddings", "position_embedding", "word_embeddings_layernorm",
     "tokens_embed_norm", "embed_norm", "project_in",
@@ -72,6 +84,8 @@ class Tap:
     side: Literal["in", "out"]
     scale: float = 1.0
     """The block multiplies the module's output by this before it adds it."""
+    width: int | None = None
+    """d of what is seen there, where it may be another than that of the residual stream."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -104,6 +118,10 @@ class Sites:
         config: Any = self.network.config
         return int(config.get_text_config().hidden_size)
 
+    def width_at(self, site: str) -> int:
+        """d of the activations at a site."""
+        return self.taps[site].width or self.width
+
     def named(self, patterns: Sequence[str]) -> tuple[str, ...]:
         """The sites that match, in the network's order; `*` is the number of any block, `last` that of the last one.
 
@@ -116,7 +134,10 @@ class Sites:
         found = tuple(site for site in self.taps if any(pattern.fullmatch(site) for pattern in wanted))
         for text, pattern in zip(patterns, wanted, strict=True):
             if self.blocks and not any(pattern.fullmatch(site) for site in self.taps):
-                raise SubjectError(f"{type(self.network).__name__} has no site {text!r}; known: {self._known()}")
+                raise SubjectError(
+                    f"{type(self.network).__name__} has {len(self.blocks)} blocks, from blocks.0, and no site "
+                    f"{text!r}; known: {self._known()}"
+                )
         return found
 
     def _known(self) -> str:
@@ -137,9 +158,14 @@ def sites_of(model: Any) -> Sites:
     for number, block in enumerate(blocks):
         attention, mlp = _parts(block, kind)
         taps[f"blocks.{number}.in"] = Tap(module=block, side="in")
-        for name, tap in (("attn", attention), ("mlp", mlp)):
-            if tap is not None:
-                taps[f"blocks.{number}.{name}.out"] = tap
+        inner = {
+            "attn.heads": _heads(block, kind),
+            "attn.out": attention,
+            "mid": _middle(block, kind, config.get_text_config()),
+            "mlp.in": _entrance(block, kind),
+            "mlp.out": mlp,
+        }
+        taps |= {f"blocks.{number}.{name}": tap for name, tap in inner.items() if tap is not None}
         taps[f"blocks.{number}.out"] = Tap(module=block, side="out")
     taps["final_norm"] = Tap(module=body, side="out")
     return Sites(
@@ -230,6 +256,42 @@ def _parts(block: nn.Module, kind: str) -> tuple[Tap | None, Tap | None]:
         if first is not None and second is not None:
             return _tap(first, scale), _tap(second, scale)
     return _tap(_child(block, _ATTENTION), scale), _tap(_child(block, _MLP), scale)
+
+
+def _heads(block: nn.Module, kind: str) -> Tap | None:
+    if kind in _PARTS and _PARTS[kind] is _BERT:
+        projection = _descend(block, _BERT[0])
+    else:
+        attention = _child(block, _HEADED)
+        inner = None if attention is None else _child(attention, ("attn",))  # MPNet
+        projection = next((found for one in (attention, inner) if one and (found := _child(one, _PROJECTIONS))), None)
+    if projection is None:
+        return None
+    width = getattr(projection, "in_features", None)
+    if width is None and isinstance(weight := getattr(projection, "weight", None), torch.Tensor):
+        width = weight.shape[0]  # GPT-2 keeps its linear maps the other way round
+    return Tap(module=projection, side="in", width=width)
+
+
+def _entrance(block: nn.Module, kind: str) -> Tap | None:
+    if kind in _PARTS and _PARTS[kind] is _BERT:
+        module = _descend(block, "intermediate.dense")
+    elif kind in _ENTRANCES:
+        module = _descend(block, _ENTRANCES[kind])
+    else:
+        module = _child(block, ("fc1", *_MLP))
+    return None if module is None else Tap(module=module, side="in")
+
+
+def _middle(block: nn.Module, kind: str, config: Any) -> Tap | None:
+    """Between attention and MLP; `None` where a block has no such place, or where no norm or MLP shows it."""
+    if any(getattr(config, name, False) for name in _PARALLEL) or _norms_after(block, kind):
+        return None
+    if _child(block, _POST_NORMS[0][:1]) is not None and _child(block, _POST_NORMS[0][1:]) is not None:
+        before = _child(block, _BEFORE_MLP[:1])
+        return _entrance(block, kind) if before is None else Tap(module=before, side="in")  # OLMo 2 norms nothing there
+    norm = _child(block, ("final_layer_norm", *_BEFORE_MLP) if hasattr(block, "fc1") else _BEFORE_MLP)
+    return None if norm is None else Tap(module=norm, side="in")
 
 
 def _norms_after(block: nn.Module, kind: str) -> bool:

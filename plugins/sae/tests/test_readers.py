@@ -229,7 +229,7 @@ def saelens_transcoder(root: Path) -> Case:
     decoded = codes @ p["W_dec"] + p["b_dec"] + p["x"] @ p["W_skip"]
     return Case(
         path=root, weights=root / "sae_weights.safetensors", x=p["x"], codes=codes, decoded=decoded, kind="jumprelu",
-        site=None, facts={"site_out": "blocks.5.mlp.out", "transcoder": True, "notes": "no site that is offered"},
+        site="blocks.5.mlp.in", facts={"site_out": "blocks.5.mlp.out", "transcoder": True},
     )  # fmt: skip
 
 
@@ -280,7 +280,8 @@ def gemma_scope_2(root: Path) -> Case:
     pre = p["x"] @ p["W_enc"] + p["b_enc"]
     codes = relu(pre) * (pre > p["threshold"])
     decoded = codes @ p["W_dec"] + p["b_dec"] + p["x"] @ p["W_skip"]
-    return Case(path=folder, weights=weights, x=p["x"], codes=codes, decoded=decoded, kind="jumprelu", site=None,
+    return Case(path=folder, weights=weights, x=p["x"], codes=codes, decoded=decoded, kind="jumprelu",
+                site="blocks.5.mlp.in",
                 facts={"site_out": "blocks.5.mlp.out", "l0": 60.0, "model": "google/gemma-3-4b-it"})  # fmt: skip
 
 
@@ -448,8 +449,8 @@ def sparsify_transcoder(root: Path) -> Case:
     write_json(folder / "cfg.json", {"num_latents": N, "k": K, "d_in": D, "transcode": True, "skip_connection": True})
     codes = top(p["x"] @ p["W_enc"] + p["b_enc"], K)
     decoded = codes @ p["W_dec"] + p["b_dec"] + p["x"] @ p["W_skip"]
-    return Case(path=folder, weights=weights, x=p["x"], codes=codes, decoded=decoded, kind="topk", site=None,
-                facts={"site_out": "blocks.2.mlp.out", "transcoder": True})  # fmt: skip
+    return Case(path=folder, weights=weights, x=p["x"], codes=codes, decoded=decoded, kind="topk",
+                site="blocks.2.mlp.in", facts={"site_out": "blocks.2.mlp.out", "transcoder": True})  # fmt: skip
 
 
 def goodfire(root: Path) -> Case:
@@ -696,11 +697,18 @@ def test_a_batch_topk_dictionary_without_a_learned_threshold_is_refused(tmp_path
     ("hook", "model", "site"),
     [
         ("blocks.3.hook_resid_pre", None, "blocks.3.in"),
-        ("blocks.3.hook_resid_mid", None, None),
+        ("blocks.3.hook_resid_mid", None, "blocks.3.mid"),
         ("blocks.13.hook_attn_out", None, "blocks.13.attn.out"),
-        ("blocks.3.attn.hook_z", None, None),
+        ("blocks.3.attn.hook_z", None, "blocks.3.attn.heads"),
+        ("blocks.3.ln2.hook_normalized", None, "blocks.3.mlp.in"),
+        ("blocks.3.attn.hook_q", None, None),
+        ("layers.3.mlp.input", None, "blocks.3.mlp.in"),
+        ("model.layers.13.pre_feedforward_layernorm.output", "google/gemma-3-1b-pt", "blocks.13.mlp.in"),
+        ("model.layers.13.post_attention_layernorm.output", "google/gemma-3-1b-pt", "blocks.13.attn.out"),
+        ("model.layers.13.post_attention_layernorm.output", "meta-llama/Llama-3.1-8B", "blocks.13.mlp.in"),
+        ("model.layers.13.post_attention_layernorm.output", None, None),
         ("model.layers.13.output", "google/gemma-3-1b-pt", "blocks.13.out"),
-        ("model.layers.13.self_attn.o_proj.input", "google/gemma-3-1b-pt", None),
+        ("model.layers.13.self_attn.o_proj.input", "google/gemma-3-1b-pt", "blocks.13.attn.heads"),
         ("model.layers.13.post_feedforward_layernorm.output", "google/gemma-3-1b-pt", "blocks.13.mlp.out"),
         ("model.layers.13.mlp.output", "google/gemma-3-1b-pt", None),
         ("model.layers.13.mlp.output", "google/gemma-2b", "blocks.13.mlp.out"),

@@ -51,7 +51,9 @@ class Sites:
         for text, pattern in zip(patterns, wanted, strict=True):
             if not any(pattern.fullmatch(site) for site in self.taps):
                 known = ", ".join(dict.fromkeys(re.sub(r"\d+", "*", site, count=1) for site in self.taps))
-                raise SubjectError(f"the model has no site {text!r}; known: {known}")
+                raise SubjectError(
+                    f"the model has {self.layers} blocks, from blocks.0, and no site {text!r}; known: {known}"
+                )
         return tuple(site for site in self.taps if any(pattern.fullmatch(site) for pattern in wanted))
 
 
@@ -66,8 +68,12 @@ def sites_of(owner: Any, width: int) -> Sites:
     for number, block in enumerate(owner.layers):
         normed = "post_feedforward_layernorm" in block
         taps[f"blocks.{number}.in"] = Tap(module=block, side="in")
+        taps[f"blocks.{number}.attn.heads"] = Tap(module=block.self_attn.o_proj, side="in")
         attention = block.post_attention_layernorm if normed else block.self_attn
         taps[f"blocks.{number}.attn.out"] = Tap(module=attention, side="out")
+        before = block.pre_feedforward_layernorm if normed else block.post_attention_layernorm
+        taps[f"blocks.{number}.mid"] = Tap(module=before, side="in")
+        taps[f"blocks.{number}.mlp.in"] = Tap(module=block.mlp, side="in")
         mlp = block.post_feedforward_layernorm if normed else block.mlp
         taps[f"blocks.{number}.mlp.out"] = Tap(module=mlp, side="out")
         taps[f"blocks.{number}.out"] = Tap(module=block, side="out")

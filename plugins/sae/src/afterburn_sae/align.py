@@ -28,6 +28,7 @@ from afterburn_core.run.seeds import child_seed
 from afterburn_core.stats.intervals import t_interval
 from afterburn_core.stats.one_side import mean, rate
 from afterburn_sae.dictionary import Dictionary
+from afterburn_sae.places import rebuilt_at
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -295,7 +296,7 @@ def _facts(dictionary: Dictionary, alive: int) -> dict[str, Any]:
         "format": dictionary.format,
         "sha256": dictionary.sha256,
         "model": dictionary.model,
-        "site": dictionary.site_out if dictionary.transcoder else dictionary.site,
+        "site": rebuilt_at(dictionary),
         "latents": dictionary.latents,
         "alive": alive,
     }
@@ -303,7 +304,7 @@ def _facts(dictionary: Dictionary, alive: int) -> dict[str, Any]:
 
 def _notes(a: Dictionary, b: Dictionary) -> list[str]:
     notes = []
-    places = [one.site_out if one.transcoder else one.site for one in (a, b)]
+    places = [rebuilt_at(one) for one in (a, b)]
     if places[0] != places[1]:
         notes.append(f"they write {places[0] or 'an unknown site'} and {places[1] or 'an unknown site'}")
     if a.model != b.model:

@@ -32,6 +32,7 @@ from afterburn_sae.domain_texts import SETS
 from afterburn_sae.drift_numbers import distance, mass
 from afterburn_sae.encoded import broken, codes, reconstruct, shared_dictionary
 from afterburn_sae.features_tally import Counted, without
+from afterburn_sae.places import rebuilt_at
 from afterburn_sae.risk_options import DriftOptions
 from afterburn_sae.risk_rows import Counted as RiskCounted
 from afterburn_sae.risk_rows import MeanCodes, counted, mean_codes, mean_vectors, table
@@ -63,6 +64,8 @@ class Drift:
         self._options = options
         self._read: dict[str, _Read] = {}
         self._dictionaries: dict[str, Dictionary] = {}
+        self._unfit: dict[str, str] = {}
+        """Why a dictionary cannot be put to the activations at a site at all."""
         self._notes: list[str] = []
 
     def begin(self, context: AnalyzerContext) -> None:
@@ -77,8 +80,8 @@ class Drift:
             site, name = self._options.site or dictionary.site, dictionary.name or path
             if site is None:
                 self._notes.append(f"{name} reads {dictionary.hook or 'an unknown site'}, which is no site of ours")
-            elif dictionary.transcoder:
-                self._notes.append(f"{name} writes another site than it reads, so that its fit is not known here")
+            elif rebuilt_at(dictionary, site) is None:
+                self._notes.append(f"{name} is a transcoder, and its file names no site that it writes")
             elif of_differences(dictionary):
                 self._notes.append(f"{name} was trained on differences of activations and does not encode activations")
             elif site in self._dictionaries:
@@ -102,7 +105,7 @@ class Drift:
         found = {
             site: [mean_codes(codes(item, dictionary, side, site=site), here) for side in ("base", "trained")]
             for site, dictionary in self._dictionaries.items()
-            if site in item.base.sites
+            if self._measurable(item, site, dictionary)
         }
         gone = {
             site: broken(here.index, here.passage, item.base.sites[site], item.trained.sites[site]) for site in found
@@ -117,17 +120,30 @@ class Drift:
                 fits={site: own[passage.id] for site, own in rebuilt.items() if passage.id in own},
             )
 
+    def _measurable(self, item: ForwardBatch, site: str, dictionary: Dictionary) -> bool:
+        """Whether activations were taken where it reads and writes, as wide as it has them."""
+        for place, own in ((site, dictionary.d_in), (rebuilt_at(dictionary, site) or site, dictionary.d_out)):
+            if place not in item.base.sites:
+                return False
+            width = item.base.sites[place].shape[1]
+            if width != own:
+                self._unfit[site] = f"{dictionary.name}: not valid here: it has width {own} at {place}, not {width}"
+                return False
+        return True
+
     def _fits(self, item: ForwardBatch, site: str, here: RiskCounted, gone: Collection[int]) -> dict[str, Fit]:
         dictionary, x = self._dictionaries[site], item.base.sites[site]
         own = Counted(
             passages=here.passages, index=here.index, passage=here.passage, tokens=tuple(here.tokens.tolist())
         )
         found = codes(item, dictionary, "base", site=site)
-        return fits(x, reconstruct(x, found, dictionary), found.counts(), without(own, gone))
+        target = item.base.sites[rebuilt_at(dictionary, site) or site]
+        return fits(target, reconstruct(x, found, dictionary), found.counts(), without(own, gone))
 
     def merge(self, other: Drift) -> None:
         """Takes in the passages that another instance observed."""
         self._read.update(other._read)
+        self._unfit.update(other._unfit)
 
     def finish(self) -> AnalyzerOutput:
         """Every site over every set."""
@@ -150,8 +166,9 @@ class Drift:
                 cell = {kind: _plain(numbers.get(kind)) for kind in ("dense", "features", "mass")}
                 cells.append({"site": site, "set": of, **cell})
         content = json.dumps({"sites": sites, "sets": sets, "cells": cells}, sort_keys=True, allow_nan=False)
-        missing = sorted(set(self._dictionaries) - {site for one in self._read.values() for site in one.codes})
-        notes = [*self._notes, *unfit.values()]
+        seen = {site for one in self._read.values() for site in one.codes}
+        missing = sorted(set(self._dictionaries) - seen - self._unfit.keys())
+        notes = [*self._notes, *unfit.values(), *self._unfit.values()]
         notes += [f"no activations at {site}, which a dictionary reads, were taken" for site in missing]
         return AnalyzerOutput(
             measurements=tuple(measured),

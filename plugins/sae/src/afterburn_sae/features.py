@@ -32,6 +32,8 @@ from afterburn_sae.features_artifact import Reading, artifact
 from afterburn_sae.features_measures import METRICS, measured
 from afterburn_sae.features_options import SOURCES, FeaturesOptions
 from afterburn_sae.features_tally import Counted, Paired, Tally, counted, paired, tallied, without
+from afterburn_sae.places import rebuilt_at
+from afterburn_sae.readers.sites import in_stream
 from afterburn_sae.validity import SIDES, Fit, fits, misplaced
 
 _LAST = re.compile(r"blocks\.(\d+)\.out")
@@ -44,6 +46,8 @@ class _Place:
     dictionary: Dictionary
     name: str
     site: str | None
+    rebuilt: str | None
+    """Where what it rebuilds lies: the same site, unless it is a transcoder."""
     refused: str | None
     """Why it cannot be used, known before anything is read or from the first batch."""
     contexts: Contexts
@@ -87,6 +91,7 @@ class Features:
                     dictionary=dictionary,
                     name=name if names[name] == 1 else f"{name} ({names[name]})",
                     site=site,
+                    rebuilt=rebuilt_at(dictionary, site),
                     refused=misplaced(dictionary, site, config, labels, self._options.any_model, digests)
                     or self._outside(dictionary),
                     contexts=Contexts(key=self._key),
@@ -106,12 +111,11 @@ class Features:
             self._marked = int(item.rows.position[item.rows.passage == texts[0]].min()) > 0
         gradient: tuple[torch.Tensor, Mapping[int, int]] | None = None
         for place in self._places:
-            if place.refused is not None or place.site is None or place.site not in item.base.sites:
+            if place.refused is not None or not {place.site, place.rebuilt} <= item.base.sites.keys():
                 continue
             place.missing = False
-            width = item.base.sites[place.site].shape[1]
-            if width != place.dictionary.d_in:
-                place.refused = f"it reads activations of width {place.dictionary.d_in}, and the models have {width}"
+            place.refused = _other_width(place, item)
+            if place.refused is not None:
                 continue
             gradient = gradient or self._gradients(item, here)
             self._read(place, item, here, gradient)
@@ -153,6 +157,7 @@ class Features:
         self, place: _Place, item: ForwardBatch, here: Counted, gradient: tuple[torch.Tensor, Mapping[int, int]]
     ) -> None:
         dictionary, site, some = place.dictionary, place.site or "", tuple(self._options.features) or None
+        target = place.rebuilt or ""
         found = {side: codes(item, dictionary, side, site=site, features=some) for side in SIDES}
         here = self._whole(place, item, here)
         both = paired(found["base"], found["trained"], here)
@@ -161,18 +166,18 @@ class Features:
             text = self._whole(place, item, counted(item.rows, SOURCES))
         if some is None and text.chosen:
             for side, one in found.items():
-                x = item.subject(side).sites[site]
-                place.fits[side] |= fits(x, reconstruct(x, one, dictionary), one.counts(), text)
+                x = item.subject(side).sites
+                place.fits[side] |= fits(x[target], reconstruct(x[site], one, dictionary), one.counts(), text)
         g, taken = gradient
         given = None
-        if taken and g.shape[1] == dictionary.d_out:
+        if taken and in_stream(target) and g.shape[1] == dictionary.d_out:
             given = attributions(both, g, item.trained.sites[site], dictionary), taken
         place.tallies |= tallied(item.rows, here, both, given, next(iter(self._options.outlier), None))
         if self._context.excerpts and self._options.contexts:
             self._keep(place, item, here, both)
 
     def _whole(self, place: _Place, item: ForwardBatch, here: Counted) -> Counted:
-        sides = [item.subject(side).sites[place.site or ""] for side in SIDES]
+        sides = [item.subject(side).sites[at or ""] for side in SIDES for at in {place.site, place.rebuilt}]
         gone = broken(here.index, here.passage, *sides)
         place.left_out |= {here.passages[i].id for i in gone}
         return without(here, gone)
@@ -203,6 +208,7 @@ class Features:
             place.name,
             place.dictionary,
             place.site,
+            rebuilt=place.rebuilt,
             refused=place.refused or (f"no activations at {place.site} were taken" if place.missing else None),
             fits=place.fits,
             tallies=place.tallies,
@@ -212,6 +218,15 @@ class Features:
             marked=self._marked,
             seed=child_seed(self._context.seed, place.name),
         )
+
+
+def _other_width(place: _Place, item: ForwardBatch) -> str | None:
+    dictionary = place.dictionary
+    for does, site, own in (("reads", place.site, dictionary.d_in), ("writes", place.rebuilt, dictionary.d_out)):
+        width = item.base.sites[site or ""].shape[1]
+        if width != own:
+            return f"it {does} activations of width {own}, and the models have {width}"
+    return None
 
 
 def _behind_last_block(sites: Mapping[str, Any]) -> torch.Tensor | None:

@@ -37,6 +37,7 @@ from afterburn_sae.features_outlier import Outlier, outlier
 from afterburn_sae.features_statistics import Changes, changes
 from afterburn_sae.features_tally import Table, Tally, table
 from afterburn_sae.labels import read_labels
+from afterburn_sae.readers.sites import in_stream
 from afterburn_sae.validity import SIDES, Fit, active_latents, doubts, unexplained
 
 BY_ATTRIBUTION = 25
@@ -53,6 +54,8 @@ class Reading:
     name: str
     dictionary: Dictionary
     site: str | None
+    rebuilt: str | None
+    """Where what it rebuilds lies: the same site, unless it is a transcoder."""
     refused: str | None
     """Why it is not valid here."""
     remarks: tuple[str, ...]
@@ -82,6 +85,7 @@ class Reading:
         dictionary: Dictionary,
         site: str | None,
         *,
+        rebuilt: str | None,
         refused: str | None,
         fits: Mapping[str, Mapping[str, Fit]],
         tallies: Mapping[str, Tally],
@@ -122,6 +126,7 @@ class Reading:
             name=name,
             dictionary=dictionary,
             site=site,
+            rebuilt=rebuilt,
             refused=refused,
             remarks=tuple(remarks),
             fvu=fvu,
@@ -263,6 +268,7 @@ def _dictionary(one: Reading, options: FeaturesOptions) -> dict[str, Any]:
         "kind": dictionary.kind,
         "sha256": dictionary.sha256,
         "site": one.site,
+        "site_out": one.rebuilt if dictionary.transcoder else None,
         "model": dictionary.model,
         "latents": dictionary.latents,
         "width": dictionary.d_in,
@@ -285,7 +291,8 @@ def _tokens(
     one: Reading, features: Sequence[int], readout: Readout | None, decode: Callable[[int], str] | None
 ) -> list[dict[str, list[str]] | None]:
     """Tokens that each feature's direction promotes and suppresses most, through the trained model's norm and head."""
-    if readout is None or decode is None or one.site == "final_norm" or not features:
+    unread = one.rebuilt is None or one.rebuilt == "final_norm" or not in_stream(one.rebuilt)
+    if readout is None or decode is None or unread or not features:
         return [None] * len(features)
     found: list[dict[str, list[str]] | None] = []
     with torch.no_grad():

@@ -89,12 +89,9 @@ def needs_of_features(options: FeaturesOptions) -> tuple[ForwardNeed, ...] | str
     from afterburn_sae.labels import require
 
     require(options.labels)
-    sites = {LAST} if options.attributed else set()
-    if options.site is not None:
-        sites.add(options.site)
-    else:
-        from afterburn_sae.encoded import shared_dictionary
+    from afterburn_sae.encoded import shared_dictionary
+    from afterburn_sae.places import sites_of
 
-        found = (shared_dictionary(path).site for path in options.dictionaries)
-        sites |= {site for site in found if site is not None}
+    sites = {LAST} if options.attributed else set()
+    sites |= {site for path in options.dictionaries for site in sites_of(shared_dictionary(path), options.site)}
     return (ForwardNeed(sources=SOURCES, sites=tuple(sorted(sites)), readout=True),)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from afterburn_sae.dictionary import Dictionary
+from afterburn_sae.places import rebuilt_at
 
 _BLOCK = 8192
 """Latents looked at once."""
@@ -41,7 +42,7 @@ def describe(dictionary: Dictionary) -> dict[str, Any]:
         "model": dictionary.model,
         "hook": dictionary.hook,
         "site": dictionary.site,
-        "site_out": dictionary.site_out,
+        "site_out": rebuilt_at(dictionary) if dictionary.transcoder else None,
         "k": dictionary.k,
         "threshold": _range(dictionary.threshold),
         "subtract_b_dec": dictionary.subtract_b_dec,

@@ -18,6 +18,7 @@ from afterburn_core.forward.streaming import Stretch, named_device, open_models,
 from afterburn_core.stats.contrast import Contrast
 from afterburn_sae.dictionary import Dictionary
 from afterburn_sae.encoded import encode, reconstruct
+from afterburn_sae.places import rebuilt_at
 from afterburn_sae.validity import Fit, active_latents, doubts, misplaced, unexplained
 
 FVU_BAR = 0.5
@@ -39,8 +40,8 @@ class Reading:
 class _Taker:
     """Sums what each passage needs for FVU and L0."""
 
-    def __init__(self, dictionary: Dictionary, site: str) -> None:
-        self._dictionary, self._site = dictionary, site
+    def __init__(self, dictionary: Dictionary, site: str, rebuilt: str) -> None:
+        self._dictionary, self._site, self._rebuilt = dictionary, site, rebuilt
         self.fits: dict[str, Fit] = {}
         self.marked: bool | None = None
 
@@ -51,14 +52,20 @@ class _Taker:
         """One batch: the tokens of texts themselves, without the first."""
         kinds = batch.rows.token_class[rows]
         rows = rows[(kinds == CONTENT) | (kinds == FIRST)]
-        x = batch.base.sites[self._site][rows]
+        x, target = (batch.base.sites[site][rows] for site in (self._site, self._rebuilt))
+        for does, width, own in (
+            ("reads", x.shape[1], self._dictionary.d_in),
+            ("writes", target.shape[1], self._dictionary.d_out),
+        ):
+            if width != own:
+                raise ConfigError(f"{self._dictionary.name}: {does} width {own}, and the model has {width} there")
         codes = encode(x, self._dictionary)
-        error = (x.double() - reconstruct(x, codes, self._dictionary).double()).square().sum(dim=1)
+        error = (target.double() - reconstruct(x, codes, self._dictionary).double()).square().sum(dim=1)
         counts = codes.counts().double()
         owner = batch.rows.passage[rows]
         for number in owner.unique().tolist():  # type: ignore[no-untyped-call]
             own = owner == number
-            passage, values = batch.rows.passages[number], x[own].double()
+            passage, values = batch.rows.passages[number], target[own].double()
             self.fits[passage.id] = Fit(
                 unit=passage.unit,
                 tokens=len(values),
@@ -88,9 +95,10 @@ def fit(dictionary: Dictionary, reading: Reading) -> dict[str, Any]:
         if why is not None:
             raise ConfigError(f"{dictionary.name}: does not belong to {reading.base}: {why}")
         found = texts(reading.corpus, seed=reading.seed, most=max(8, reading.tokens // 16))
-        taker = _Taker(dictionary.to(device) if device != "cpu" else dictionary, dictionary.site)
+        rebuilt = rebuilt_at(dictionary) or dictionary.site  # a transcoder without one was refused above
+        taker = _Taker(dictionary.to(device) if device != "cpu" else dictionary, dictionary.site, rebuilt)
         stretch = Stretch(passages=found.passages, seed=reading.seed, block=reading.tokens, tokens=reading.tokens)
-        models.read(stretch, taker, sites=(dictionary.site,), device=device)
+        models.read(stretch, taker, sites=tuple(sorted({dictionary.site, rebuilt})), device=device)
     fvu, l0 = unexplained(taker.fits, seed=reading.seed), active_latents(taker.fits, seed=reading.seed)
     suspicions = doubts(dictionary, l0, None)
     valid = fvu.estimate is not None and fvu.estimate <= FVU_BAR

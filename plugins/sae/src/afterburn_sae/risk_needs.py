@@ -19,9 +19,10 @@ def of_drift(options: DriftOptions) -> tuple[ForwardNeed, ...] | str:
     if not options.dictionaries:
         return "needs a sparse dictionary, and none is named; --sae names one"
     from afterburn_sae.encoded import shared_dictionary
+    from afterburn_sae.places import sites_of
 
-    own = (options.site or shared_dictionary(path).site for path in options.dictionaries)
-    sites = {BLOCKS, *(site for site in own if site is not None)}
+    own = (sites_of(shared_dictionary(path), options.site) for path in options.dictionaries)
+    sites = {BLOCKS, *(site for found in own for site in found)}
     return (ForwardNeed(sources=("given",), sites=tuple(sorted(sites)), passage_sets=SETS),)
 
 

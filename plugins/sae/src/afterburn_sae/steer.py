@@ -37,6 +37,7 @@ from afterburn_core.run.seeds import child_seed
 from afterburn_core.stats.contrast import Contrast, as_measurement
 from afterburn_core.stats.one_side import rate
 from afterburn_sae.dictionary import Dictionary
+from afterburn_sae.places import rebuilt_at
 from afterburn_sae.readers import open_dictionary
 from afterburn_sae.steer_numbers import METRICS, incoherent, steered_contrasts
 from afterburn_sae.steer_options import SteerOptions
@@ -199,11 +200,13 @@ def _site(dictionary: Dictionary, live: Live, features: Sequence[int]) -> str:
     Raises:
         ConfigError: no site of this model, or latents that the dictionary does not have.
     """
-    site = dictionary.site_out if dictionary.transcoder else dictionary.site
+    site = rebuilt_at(dictionary)
     if site is None:
         raise ConfigError(f"{dictionary.name}: writes {dictionary.hook or 'no named site'}, where nothing can be added")
-    if dictionary.d_out != live.width:
-        raise ConfigError(f"{dictionary.name}: writes width {dictionary.d_out}, and the models have {live.width}")
+    (there,) = live.activations([live.encode(PROMPTS[0])], (site,))
+    if dictionary.d_out != there[site].shape[1]:
+        width = there[site].shape[1]
+        raise ConfigError(f"{dictionary.name}: writes width {dictionary.d_out}, and {site} has {width}")
     beyond = [feature for feature in features if feature >= dictionary.latents]
     if beyond:
         raise ConfigError(f"{dictionary.name}: has {dictionary.latents} latents and no {beyond[0]}; see `sae.steer`")

@@ -23,16 +23,19 @@ CONFIGURATION, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 
 _HOOKS = {
     "in": "hook_resid_pre",
+    "mid": "hook_resid_mid",
     "out": "hook_resid_post",
+    "attn.heads": "attn.hook_z",
     "attn.out": "hook_attn_out",
+    "mlp.in": "ln2.hook_normalized",
     "mlp.out": "hook_mlp_out",
 }
 
 
 def hook_of(site: str) -> str:
     """A site as TransformerLens names it: `blocks.3.out` is `blocks.3.hook_resid_post`."""
-    inside = re.fullmatch(r"blocks\.(\d+)\.(in|out|attn\.out|mlp\.out)", site)
-    if inside:
+    inside = re.fullmatch(r"blocks\.(\d+)\.([a-z.]+)", site)
+    if inside and inside[2] in _HOOKS:
         return f"blocks.{inside[1]}.{_HOOKS[inside[2]]}"
     return {"embed": "hook_embed", "final_norm": "ln_final.hook_normalized"}.get(site, site)
 

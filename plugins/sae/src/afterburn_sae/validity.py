@@ -25,6 +25,7 @@ from afterburn_core.stats.one_side import mean
 from afterburn_core.stats.resampling import bca
 from afterburn_sae.dictionary import Dictionary
 from afterburn_sae.features_tally import Counted
+from afterburn_sae.places import rebuilt_at
 
 Floats = NDArray[np.float64]
 SIDES = ("base", "trained")
@@ -156,15 +157,15 @@ def misplaced(
         any_model: pass over the name of the model.
         digests: of the base; one that `afterburn sae train` wrote down settles whose the dictionary is.
     """
-    if dictionary.transcoder:
-        return "a transcoder reads what enters an MLP, and activations there are not taken"
     if of_differences(dictionary):
         return "it was trained on differences of activations and does not encode activations themselves"
     if site is None:
         return f"the file names no site that is known here ({dictionary.hook or 'none at all'}); name it with --site"
+    if rebuilt_at(dictionary, site) is None:
+        return f"it is a transcoder that reads {site}, and its file names no site that it writes"
     settings = _text_config(config)
     width = settings.get("hidden_size") or settings.get("n_embd") or settings.get("d_model")
-    if width and _residual(site) and int(width) != dictionary.d_in:
+    if width and _as_wide_as_the_stream(site) and int(width) != dictionary.d_in:
         return f"it reads activations of width {dictionary.d_in}, and the models have {width}"
     trained_on = _own_facts(dictionary).get("base")
     known_base = isinstance(trained_on, Mapping) and trained_on.get("sha256") in digests
@@ -212,8 +213,8 @@ def _own_facts(dictionary: Dictionary) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _residual(site: str) -> bool:
-    return re.fullmatch(r"embed|final_norm|blocks\.\w+\.(in|out)", site) is not None
+def _as_wide_as_the_stream(site: str) -> bool:
+    return not site.endswith(".attn.heads")
 
 
 def _text_config(config: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 All are JumpReLU without subtraction of b_dec, W_enc (d, n) and W_dec (n, d). Of the first generation everything but the
 numbers is in the path: `gemma-scope-2b-pt-res/layer_12/width_16k/average_l0_82/params.npz`. Quirks:
 
-- `att` dictionaries read the heads' outputs before they are projected, which is no neutral site
+- `att` dictionaries read the heads' outputs before they are projected
 - `embedding` ones were trained on embeddings before their scaling by √d, which the site `embed` has behind it
 - transcoders read the normed input of the MLP and write its output after the post-norm
 - in Gemma Scope 2 `affine_skip_connection` (d_in, d_out) multiplies from the right, x·A; it is square, so that a

@@ -26,7 +26,7 @@ from afterburn_sae.dictionary import Dictionary, Kind
 from afterburn_sae.normalisation import Normalisation
 from afterburn_sae.readers.files import config_of, safe_tensors
 from afterburn_sae.readers.shapes import Stored
-from afterburn_sae.readers.sites import neutral
+from afterburn_sae.readers.sites import in_stream, neutral
 
 _CONFIG, _WEIGHTS = "cfg.json", "sae_weights.safetensors"
 _KINDS: Mapping[str, Kind] = {
@@ -215,7 +215,7 @@ def _normalisation(settings: Mapping[str, Any], stored: Stored, site: str | None
 
 def _centred(settings: Mapping[str, Any], site: str | None) -> bool:
     """Whether the activations that it was trained on had their mean taken out."""
-    if site is None:
+    if site is None or not in_stream(site):
         return False
     asked = settings.get("model_from_pretrained_kwargs")
     if isinstance(asked, Mapping) and asked:

@@ -6,7 +6,6 @@ popular loader does, goes unnoticed only where n = d. Top-k; b_dec is subtracted
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from afterburn_core.errors import SubjectError
@@ -44,7 +43,7 @@ def read(path: Path) -> Dictionary | None:
     hook = directory.name
     site = neutral(hook, model=model)
     if transcoder:  # reads what goes into the module that it is named after, writes what comes out
-        site_out, site = site, neutral(hook + ".input") if re.fullmatch(r"layers\.\d+", hook) else None
+        site_out, site = site, neutral(hook + ".input", model=model)
     else:
         site_out = None
     if site is None:
