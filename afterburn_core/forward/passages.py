@@ -42,6 +42,10 @@ def texts_of(settings: Settings, registry: Registry) -> tuple[AskedSet, ...]:
     return _texts_named(settings.corpus, settings.seed, TEXTS[settings.preset], registry)
 
 
+MOST_DRAWN = 10_000
+"""Passages of a set that is written fresh, where nobody says how many; files have as many as are asked for."""
+
+
 def read_texts(
     corpus: Sequence[str], *, seed: int, n: int, registry: Registry
 ) -> tuple[tuple[AskedSet, tuple[Passage, ...]], ...]:
@@ -70,7 +74,7 @@ def _texts_named(corpus: Sequence[str], seed: int, n: int, registry: Registry) -
 
         registry = Registry.discover()
         names = _default_texts(registry)
-    return tuple(draw(name, seed=seed, n=n, registry=registry) for name in names)
+    return tuple(draw(name, seed=seed, n=min(n, MOST_DRAWN), registry=registry) for name in names)
 
 
 def _corpus(named: str, seed: int, n: int, registry: Registry) -> AskedSet:
@@ -83,7 +87,7 @@ def _corpus(named: str, seed: int, n: int, registry: Registry) -> AskedSet:
         for known in (registry, Registry.discover()):  # its plugin need not take part
             sets = {r.spec.name for r in known.specs("probe_set") if r.spec.use == "passages"}
             if short in sets | {name.partition(".")[2] for name in sets}:
-                return select([named], (), seed=seed, n=n, registry=known)[0]
+                return select([named], (), seed=seed, n=min(n, MOST_DRAWN), registry=known)[0]
             asked = {r.spec.name for r in known.specs("probe_set")} - sets
             if short in asked | {name.partition(".")[2] for name in asked}:
                 raise ConfigError(f"--corpus {named}: is a set of questions; ask it with --suite, or name texts")

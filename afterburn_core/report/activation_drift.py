@@ -130,13 +130,30 @@ def chart(
     )
 
 
+_PLACES = {
+    "in": "Input of block {}",
+    "attn.heads": "Heads of block {}",
+    "attn.out": "Attention of block {}",
+    "mid": "Middle of block {}",
+    "mlp.in": "MLP input of block {}",
+    "mlp.out": "MLP of block {}",
+    "out": "Block {}",
+}
+
+
 def site_name(site: str) -> str:
-    """`Block 3`, `Embedding`, `Final norm`; any other name as it is."""
+    """`Block 3`, `Heads of block 3`, `Embedding`, `Final norm`; any other name as it is."""
     named = {"embed": "Embedding", "final_norm": "Final norm"}
-    parts = site.split(".")
-    if len(parts) == 3 and parts[0] == "blocks" and parts[2] == "out":
-        return f"Block {marks.shortened(parts[1], 8)}"
+    blocks, number, place = (*site.split(".", 2), "", "")[:3]
+    if blocks == "blocks" and place in _PLACES:
+        return _PLACES[place].format(marks.shortened(number, 8))
     return named.get(site, marks.shortened(site, 40))
+
+
+def beside_site(site: str) -> str:
+    """`after block 3`, `at input of block 3`."""
+    how = "at" if site.endswith((".in", ".mid")) else "after"
+    return f"{how} {site_name(site)[:1].lower()}{site_name(site)[1:]}"
 
 
 @attrs.frozen(kw_only=True)

@@ -150,6 +150,7 @@ def _dictionary(field: Field) -> Dictionary:
         kind=field["kind"].text(),
         sha256=field["sha256"].text(),
         site=field["site"].maybe(Field.text) or "",
+        site_out=field["site_out"].maybe(Field.text),
         model=field["model"].maybe(Field.text),
         latents=field["latents"].whole(),
         width=field["width"].whole(),

@@ -13,7 +13,7 @@ import attrs
 
 from afterburn_core.report import forward_marks as marks
 from afterburn_core.report import numbers
-from afterburn_core.report.activation_drift import site_name
+from afterburn_core.report.activation_drift import beside_site
 from afterburn_core.report.sae_features import estimate_text
 from afterburn_core.report.sae_values import Crosscoder
 
@@ -101,7 +101,7 @@ def crosscoder_view(found: Crosscoder, *, points: int = 2000) -> CrosscoderView:
           for one in found.seeds),
     )  # fmt: skip
     return CrosscoderView(
-        site=site_name(found.site),
+        site=beside_site(found.site),
         kind=KINDS.get(found.kind, marks.shortened(found.kind, 40)),
         facts=facts,
         bars=tuple(_bars(found)),

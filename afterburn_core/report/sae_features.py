@@ -13,7 +13,7 @@ import attrs
 
 from afterburn_core.report import forward_marks as marks
 from afterburn_core.report import numbers
-from afterburn_core.report.activation_drift import site_name
+from afterburn_core.report.activation_drift import beside_site
 from afterburn_core.report.forward_marks import Span
 from afterburn_core.report.sae_values import Context, Dictionary, Estimate, Feature, FeatureTable, Label
 
@@ -187,7 +187,8 @@ def _card(one: Dictionary) -> Card:
     most = max([1.0, *(v for e in one.l0 if e for v in (e.value, e.high) if v is not None)])
     facts = [
         ("Format", f"{one.format}, {one.kind}"),
-        ("Read after", site_name(one.site) if one.site else "not stated"),
+        ("Read", beside_site(one.site) if one.site else "at a place that is not stated"),
+        *([("Writes", beside_site(one.site_out))] if one.site_out else []),
         ("Latents", f"{one.latents:,} of width {one.width:,}"),
         ("Made for", one.model or "not stated"),
         ("SHA-256", one.sha256[:16]),

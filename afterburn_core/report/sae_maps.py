@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from afterburn_core.report import forward_marks as marks
-from afterburn_core.report.activation_drift import site_name
+from afterburn_core.report.activation_drift import beside_site, site_name
 from afterburn_core.report.sae_features import set_name
 from afterburn_core.report.sae_values import MEASURES, DriftMap, Estimate
 
@@ -81,7 +81,7 @@ def _map(
         columns=tuple(map(set_name, kept)),
         rows=rows,
         steps=tuple(marks.short(reach * k / SHADES, 2) for k in range(1, SHADES)) if reach > 0 else (),
-        largest=f"{marks.short(top.value)} after {site_name(site).lower()} on {set_name(one)}",
+        largest=f"{marks.short(top.value)} {beside_site(site)} on {set_name(one)}",
     )
 
 

@@ -74,7 +74,7 @@ def sae_blocks(views: SaeViews, table: Draw, *, top: int) -> list[str]:
         facts = [
             (markdown(label), f"**{markdown(value)}**", markdown(note)) for label, value, note in views.crosscoder.facts
         ]
-        blocks.append(f"**Crosscoder after {markdown(views.crosscoder.site.lower())}**")
+        blocks.append(f"**Crosscoder {markdown(views.crosscoder.site)}**")
         blocks.append(table(("Figure", "Value", "Meaning"), facts))
     return ["### Features", *blocks] if blocks else []
 

@@ -32,7 +32,7 @@ def sae_block(views: SaeViews, width: int, *, top: int = 5) -> Group | None:
     parts += _risks(views.risks, width, top)
     if views.crosscoder is not None:
         told = ", ".join(f"{label.lower()} {value}" for label, value, _ in views.crosscoder.facts)
-        parts.append(Text(one_line(f"Crosscoder after {views.crosscoder.site.lower()}: {told}")))
+        parts.append(Text(one_line(f"Crosscoder {views.crosscoder.site}: {told}")))
     parts += [Text(f"Not shown: {one_line(problem)}", style="dim") for problem in views.problems]
     return Group(Text("\nFeatures", style="bold"), *parts) if parts else None
 

@@ -28,6 +28,8 @@ class Dictionary:
     kind: str
     sha256: str
     site: str
+    site_out: str | None = None
+    """What a transcoder writes."""
     model: str | None
     latents: int
     width: int

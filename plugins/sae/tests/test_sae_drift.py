@@ -183,6 +183,20 @@ def test_a_report_answers_for_one_layer_and_for_all(tmp_path: Path) -> None:
         DiagnosticReport(result_of(), tmp_path).drift_heatmap()
 
 
+def test_a_dictionary_of_another_width_is_not_valid_here_and_the_layers_are_measured_all_the_same(
+    tmp_path: Path,
+) -> None:
+    path, _ = dictionary(tmp_path / "made")
+    narrow = [
+        (name, of, *({site: rows[..., : D // 2] for site, rows in side.items()} for side in sides))
+        for name, of, *sides in readings(moved=2.0)
+    ]
+    output = analyze(lambda: Drift(DriftOptions(dictionaries=(str(path),))), [batch(narrow)])
+    assert {m.metric for m in output.measurements} == {"sae.drift.dense"}
+    (note,) = output.notifications
+    assert f"not valid here: it has width {D} at blocks.1.out, not {D // 2}" in note.message
+
+
 def test_the_domains_are_read_only_where_a_dictionary_is_named(tmp_path: Path) -> None:
     assert isinstance(of_drift(DriftOptions()), str)
     path, _ = dictionary(tmp_path / "made")

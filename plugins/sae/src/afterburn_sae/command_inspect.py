@@ -78,6 +78,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"On {fit['tokens']:,} tokens of {', '.join(fit['texts'])}, read by {fit['base']}"
         yield f"  {'unexplained':15}{_estimate(fit['fvu'])}"
         yield f"  {'L0':15}{_estimate(fit['l0'])}"
+        if not fit["warnings"]:
+            yield f"  {'fits':15}yes: at most {fit['bar']:g} may stay unexplained"
         for warning in fit["warnings"]:
             yield f"  warning: {warning}"
 

@@ -112,6 +112,7 @@ def fit(dictionary: Dictionary, reading: Reading) -> dict[str, Any]:
         "card_l0": dictionary.l0,
         "tokens": sum(one.tokens for one in taker.fits.values()),
         "texts": list(found.names),
+        "bar": FVU_BAR,
         "valid": valid,
         "warnings": warnings,
     }

@@ -24,8 +24,6 @@ MOST_HELD_BACK = 400
 """Passages that are kept back at most; the others of these documents are not read."""
 TOKENS_PER_PASSAGE = 32
 """Passages are short where they are many: so many tokens are counted on of each when passages are drawn."""
-MOST_DRAWN = 10_000
-"""Passages of a set that is read by default: as many as a generated one offers. A longer training reads them again."""
 FEWEST = 4
 
 
@@ -45,8 +43,6 @@ def divided(corpus: Sequence[str], *, seed: int, tokens: int) -> Division:
         ConfigError: there are too few to keep any back.
     """
     most = max(400, tokens // TOKENS_PER_PASSAGE + MOST_HELD_BACK)
-    if not corpus:
-        most = min(most, MOST_DRAWN)
     found = texts(corpus, seed=seed, most=most)
     ranked: dict[str, bytes] = {
         passage.unit: hashlib.sha256(f"{seed}/{passage.unit}".encode()).digest() for passage in found.passages
