@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,8 +86,21 @@ def load_model(
         return model.to(device).eval().requires_grad_(False)
 
 
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keeps warnings of a library's logger from people who cannot do anything about them."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _with_adapter(model: Any, origin: Origin) -> Any:
-    from peft import PeftModel
+    with _quiet("bitsandbytes"):  # which peft imports where it is there; what it has to say is of its own kernels
+        from peft import PeftModel
 
     if origin.rows is not None and origin.rows != model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(origin.rows, mean_resizing=False)
@@ -119,16 +133,16 @@ def _explained(origin: Origin, what: str) -> Iterator[None]:
 @contextmanager
 def _quiet_bars() -> Iterator[None]:
     """Progress bars of the library are off for a while: the run shows its own. Warnings stay."""
-    from transformers.utils import logging
+    from transformers.utils import logging as bars
 
-    if not logging.is_progress_bar_enabled():
+    if not bars.is_progress_bar_enabled():
         yield
         return
-    logging.disable_progress_bar()
+    bars.disable_progress_bar()
     try:
         yield
     finally:
-        logging.enable_progress_bar()
+        bars.enable_progress_bar()
 
 
 def network_of(model: Any) -> Any:
