@@ -34,9 +34,10 @@ from afterburn_core.judge.policy import Policy
 from afterburn_core.judge.policy_model import Require, Suppression, Threshold
 from afterburn_core.judge.requirements import requirements
 from afterburn_core.judge.settle import settle
-from afterburn_core.judge.thresholds import compare
+from afterburn_core.judge.thresholds import compare, outcomes
 from afterburn_core.judge.waivers import date
-from afterburn_core.result.model import FileDigest, Result
+from afterburn_core.result.identity import measure
+from afterburn_core.result.model import FileDigest, Interval, Result
 from afterburn_core.result.view import ResultView
 from afterburn_core.testing.documents import golden as read_golden
 from afterburn_core.testing.documents import results
@@ -168,11 +169,20 @@ def test_taking_a_test_out_of_a_certificate_never_makes_a_pass(finetune: dict[st
     st.sampled_from(("at_most", "at_least")),
     st.sampled_from((-1.0, 0.0, 1.0)),
     st.tuples(st.sampled_from((-2.0, -1.0, 0.0, 1.0)), st.sampled_from((0.0, 1.0, 2.0))).map(sorted),
+    st.sampled_from((0.5, 0.9, 0.95, 0.99)),
+    st.sampled_from((0.5, 0.95, 0.99)),
 )
-def test_a_bound_is_met_and_failed_at_the_ends_of_the_interval(op: Any, bound: float, ends: list[float]) -> None:
+def test_a_bound_is_met_and_failed_at_the_ends_of_an_interval_that_covers_enough(
+    op: Any, bound: float, ends: list[float], level: float, asked: float
+) -> None:
     low, high = ends
-    number = {"value": (low + high) / 2, "interval": {"low": low, "high": high}, "approximate": False}
-    assert threshold_verdict({"op": op, "value": bound}, number) == compare(op, bound, low, high)
+    number = {"value": (low + high) / 2, "interval": {"low": low, "high": high, "level": level}, "approximate": False}
+    found = threshold_verdict({"op": op, "value": bound, "coverage": asked}, number)
+    assert found == (compare(op, bound, low, high) if level >= asked else "INCONCLUSIVE")
+    interval = Interval(low=low, high=high, level=level, method="made")
+    held = attrs.evolve(measure("mine.rate", (low + high) / 2, n=9), interval=interval)
+    policy = Policy(thresholds=(Threshold(metric="mine.rate", coverage=asked, **{op: bound}),))
+    assert outcomes(policy, (held,))[0].status == found
 
 
 @pytest.mark.parametrize(
@@ -183,11 +193,11 @@ def test_a_bound_is_met_and_failed_at_the_ends_of_the_interval(op: Any, bound: f
         ({"value": 0.5, "interval": None, "approximate": False}, "PASS"),
         ({"value": 1.5, "interval": None, "approximate": False}, "FAIL"),
         ({"value": 0.5, "interval": None, "approximate": True}, "INCONCLUSIVE"),
-        ({"value": 0.5, "interval": {"low": 0.4, "high": 1.1}, "approximate": False}, "INCONCLUSIVE"),
+        ({"value": 0.5, "interval": {"low": 0.4, "high": 1.1, "level": 0.95}, "approximate": False}, "INCONCLUSIVE"),
     ],
 )
 def test_what_has_no_number_or_no_end_within_the_bound_does_not_pass(number: Any, verdict: str) -> None:
-    assert threshold_verdict({"op": "at_most", "value": 1.0}, number) == verdict
+    assert threshold_verdict({"op": "at_most", "value": 1.0, "coverage": 0.95}, number) == verdict
 
 
 def test_a_genuine_predicate_is_of_its_format_and_agrees_with_itself(finetune: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afterburn_core.errors import ConfigError
 from afterburn_core.judge.policy import Policy
 from afterburn_core.judge.policy_model import Control, Plugins, Require, Suppression, Threshold
 from afterburn_core.judge.settle import JUDGEMENT, settle
@@ -78,6 +79,24 @@ def test_a_wider_interval_never_decides_more_and_both_bounds_mirror(
     assert compare("at_least", -bound, -high, -low) == found
     assert compare("at_most", bound, low - abs(by), high + abs(by)) in (found, "INCONCLUSIVE")
     assert compare("at_most", bound, low, low) != "INCONCLUSIVE"
+
+
+def test_an_interval_that_covers_less_than_is_asked_decides_nothing_and_says_so() -> None:
+    narrow = attrs.evolve(
+        measure("mine.rate", 0.2, n=100), interval=Interval(low=0.19, high=0.21, level=0.5, method="quartiles")
+    )
+    for bound in ({"at_most": 0.3}, {"at_most": 0.1}):
+        (outcome,) = outcomes(Policy(thresholds=(Threshold(metric="mine.rate", **bound),)), (narrow,))
+        assert outcome.status == "INCONCLUSIVE" and outcome.coverage == 0.95
+        assert "an interval that covers 0.5, where 0.95 is needed" in sentence(outcome)
+    assert status(narrow, at_most=0.3, coverage=0.5) == "PASS"
+    assert status(rate(0.2, 0.1, 0.3), at_most=0.3, coverage=0.99) == "INCONCLUSIVE"
+    assert status(measure("mine.rate", 0.2, n=100), at_most=0.3, coverage=0.99) == "PASS"  # exact: it needs none
+    plain, strict = (Policy(thresholds=(Threshold(metric="mine.rate", at_most=0.3, coverage=c),)) for c in (0.95, 0.99))
+    assert "coverage" not in plain.canonical()["thresholds"][0]  # digests of policies stay what they were
+    assert strict.canonical()["thresholds"][0]["coverage"] == 0.99
+    with pytest.raises(ConfigError, match="coverage: 1 is no share between 0 and 1"):
+        Threshold(metric="mine.rate", at_most=0.3, coverage=1.0)
 
 
 def test_each_place_counts_and_the_worst_is_told() -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from afterburn_core.certify.derived import clip
 from afterburn_core.certify.encoding import Invalid, parse
+from afterburn_core.judge.policy_model import COVERAGE
 from afterburn_core.result.model import Scope
 
 _KEYS = {
@@ -62,6 +63,7 @@ def _well_formed(policy: Mapping[str, Any]) -> bool:
         and all(isinstance(name, str) for name in one.get("subjects", []))
         and isinstance(one.get("scope", {}), dict | str)
         and isinstance(one.get("id", ""), str)
+        and type(one.get("coverage", COVERAGE)) in (int, float)
         and [type(one.get(op)) in (int, float) for op in ("at_most", "at_least")].count(True) == 1
         for one in lists[1]
         if isinstance(one, dict)
@@ -88,6 +90,7 @@ class Bound(NamedTuple):
     """Whether it is about every place at which the metric was measured."""
     op: str
     value: float
+    coverage: float
 
 
 def threshold_names(policy: Mapping[str, Any]) -> dict[str, Bound]:
@@ -102,6 +105,7 @@ def threshold_names(policy: Mapping[str, Any]) -> dict[str, Bound]:
             each=isinstance(one.get("scope"), str),
             op=op,
             value=one[op],
+            coverage=one.get("coverage", COVERAGE),
         )
     return found
 

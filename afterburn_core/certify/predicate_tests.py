@@ -176,7 +176,13 @@ def threshold_tests(view: ResultView, policy: Policy) -> list[dict[str, Any]]:
 def _threshold_entry(view: ResultView, policy: Policy, outcome: Outcome) -> dict[str, Any]:
     measurement = view.measurement(outcome.measurement) if outcome.measurement else None
     numbers = [] if measurement is None else [estimate(view, measurement)]
-    threshold = {"op": outcome.op, "value": outcome.bound, "on": outcome.on, "reason": outcome.reason}
+    threshold = {
+        "op": outcome.op,
+        "value": outcome.bound,
+        "coverage": outcome.coverage,
+        "on": outcome.on,
+        "reason": outcome.reason,
+    }
     return {
         "origin": "measured",
         "id": f"threshold:{clip(outcome.id)}",

@@ -92,8 +92,8 @@ def _thresholds(predicate: Mapping[str, Any], policy: Mapping[str, Any]) -> Iter
         yield Invalid("tests.thresholds", f"threshold {name[:120]!a} {what}")
     for name in sorted(asked.keys() & tested.keys()):
         test, bound, shown = tested[name], asked[name], f"threshold {name[:120]!a}"
-        about = (test["metric"], test["subjects"], test["threshold"]["op"], test["threshold"]["value"])
-        if about != (bound.metric, list(bound.subjects), bound.op, bound.value):
+        about = (test["metric"], test["subjects"], *(test["threshold"][key] for key in ("op", "value", "coverage")))
+        if about != (bound.metric, list(bound.subjects), bound.op, bound.value, bound.coverage):
             yield Invalid("tests.thresholds", f"{shown} is not the one of the policy")
         if test["scope"] != bound.place and not (bound.each and test["numbers"]):
             yield Invalid("tests.thresholds", f"{shown} is about another place than the policy's")

@@ -75,17 +75,19 @@ def threshold_verdict(threshold: Mapping[str, Any], estimate: Mapping[str, Any] 
     """What a bound comes to: the interval's worse end must keep to it.
 
     `at_most`: PASS where the high end is not above the bound, FAIL where the low end is, INCONCLUSIVE where the
-    interval straddles it; `at_least` mirrored. An exact value stands for both ends; an
+    interval straddles it or covers less than is asked; `at_least` mirrored. An exact value stands for both ends; an
     approximate one without interval is INCONCLUSIVE, an undefined or missing one NOT_RUN.
 
     Args:
-        threshold: `op` and `value`.
+        threshold: `op`, `value` and `coverage`.
         estimate: `value`, `interval`, `approximate`; `None` where nothing was measured.
     """
     if estimate is None or estimate["value"] is None:
         return "NOT_RUN"
     interval = estimate["interval"]
     if interval is None and estimate["approximate"]:
+        return "INCONCLUSIVE"
+    if interval and interval["level"] < threshold["coverage"] - 1e-9:
         return "INCONCLUSIVE"
     low, high = (interval["low"], interval["high"]) if interval else (estimate["value"], estimate["value"])
     bound = threshold["value"]

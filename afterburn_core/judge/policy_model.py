@@ -20,10 +20,12 @@ import attrs
 from afterburn_core.errors import ConfigError
 from afterburn_core.result.model import PolicyReference, Scope
 
-__all__ = ["EACH", "Control", "Plugins", "Policy", "Require", "Suppression", "Threshold", "specifier"]
+__all__ = ["COVERAGE", "EACH", "Control", "Plugins", "Policy", "Require", "Suppression", "Threshold", "specifier"]
 
 EACH = "each"
 """A threshold's scope that means every place at which its metric was measured."""
+COVERAGE = 0.95
+"""Nominal coverage that a threshold asks of an interval unless it says otherwise."""
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 
@@ -69,6 +71,8 @@ class Threshold:
     """Met where the interval's high end is not above, failed where its low end is."""
     at_least: float | None = None
     """Met where the interval's low end is not below, failed where its high end is."""
+    coverage: float = COVERAGE
+    """Least nominal coverage of the interval; one that covers less leaves the threshold undecided."""
     id: str | None = None
     """What reports and certificates call it; made of metric, subjects, place and kind of bound unless given."""
     reason: str | None = None
@@ -79,6 +83,8 @@ class Threshold:
             raise ConfigError("one of at_most and at_least is needed, and only one; write two thresholds for a range")
         if not math.isfinite(self.bound):
             raise ConfigError(f"{self.op}: {self.bound} is no finite number")
+        if not 0 < self.coverage < 1:
+            raise ConfigError(f"coverage: {self.coverage:g} is no share between 0 and 1; 0.95 is usual")
         if not self.subjects:
             raise ConfigError("subjects: names none; leave it out for base and trained")
         if self.id is not None and not self.id.strip():
@@ -201,7 +207,9 @@ class Policy:
         left_out = {name for name in _LATER if getattr(self, name) == getattr(_DEFAULT, name)}
         values = attrs.asdict(
             self,
-            filter=lambda field, value: value is not None and field.name not in left_out,
+            filter=lambda field, value: (
+                not (value is None or field.name in left_out or (field.name == "coverage" and value == COVERAGE))
+            ),
             value_serializer=lambda _, __, value: value.isoformat() if isinstance(value, date) else value,
         )
         plain: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False))

@@ -5,7 +5,8 @@ For a value with interval [low, high], or an exact value with low = high,
     at most b:   met where high ≤ b,   failed where low > b
     at least b:  met where low ≥ b,    failed where high < b
 
-and inconclusive in between. A value that is missing or undefined was not run. A value that is approximate and has no
+and inconclusive in between, or where the interval covers less than is asked: half of a narrow interval proves nothing.
+A value that is missing or undefined was not run. A value that is approximate and has no
 interval is inconclusive: nobody knows its ends.
 """
 
@@ -17,9 +18,9 @@ from typing import Literal
 
 import attrs
 
-from afterburn_core.judge.policy_model import EACH, Policy, Threshold
+from afterburn_core.judge.policy_model import COVERAGE, EACH, Policy, Threshold
 from afterburn_core.result.identity import measurement_id
-from afterburn_core.result.model import Measurement, Scope
+from afterburn_core.result.model import Interval, Measurement, Scope
 
 __all__ = ["Outcome", "Status", "compare", "outcomes", "sentence"]
 
@@ -63,6 +64,8 @@ class Outcome:
     """High end of its interval."""
     level: float | None = None
     """Coverage of its interval."""
+    coverage: float = COVERAGE
+    """The least coverage that is asked of it."""
     n: int | None = None
     """Independent units behind it."""
     places: int = 0
@@ -80,6 +83,11 @@ def compare(op: Literal["at_most", "at_least"], bound: float, low: float, high: 
     if op == "at_least":  # the mirror image
         low, high, bound = -high, -low, -bound
     return "PASS" if high <= bound else "FAIL" if low > bound else "INCONCLUSIVE"
+
+
+def covers(interval: Interval | None, asked: float) -> bool:
+    """Whether an interval covers as much as is asked; an exact value needs none."""
+    return interval is None or interval.level >= asked - 1e-9
 
 
 def outcomes(policy: Policy, measurements: Iterable[Measurement]) -> tuple[Outcome, ...]:
@@ -133,7 +141,7 @@ def _outcome(threshold: Threshold, measurements: Sequence[Measurement]) -> Outco
     if not own:
         return _plain(threshold, "NOT_RUN", place=threshold.place, why="was not measured")
     op, bound = threshold.op, threshold.bound
-    statuses = [_status(op, bound, measurement) for measurement in own]
+    statuses = [_status(op, bound, measurement, threshold.coverage) for measurement in own]
     counts = Counter(statuses)
     status = next(status for status in _WORST if counts[status])
     candidates = (m for m, found in zip(own, statuses) if found == status)
@@ -142,10 +150,12 @@ def _outcome(threshold: Threshold, measurements: Sequence[Measurement]) -> Outco
     return attrs.evolve(told, places=len(own), counts=dict(sorted(counts.items())))
 
 
-def _status(op: Literal["at_most", "at_least"], bound: float, measurement: Measurement) -> Status:
+def _status(op: Literal["at_most", "at_least"], bound: float, measurement: Measurement, coverage: float) -> Status:
     value, interval = measurement.value, measurement.interval
     if value is None:
         return "NOT_RUN"
+    if not covers(interval, coverage):
+        return "INCONCLUSIVE"
     if interval is not None:
         return compare(op, bound, interval.low, interval.high)
     return "INCONCLUSIVE" if measurement.approximate else compare(op, bound, value, value)
@@ -168,7 +178,11 @@ def _told(threshold: Threshold, measurement: Measurement, status: Status) -> Out
         return _plain(threshold, status, place=place, measurement=measurement.id, n=measurement.n, why=why)
     seen = _plain(threshold, status, place=place, measurement=measurement.id, estimate=value, n=measurement.n)
     if interval is not None:
-        return attrs.evolve(seen, on="interval_bound", low=interval.low, high=interval.high, level=interval.level)
+        if not covers(interval, threshold.coverage):
+            why = f"an interval that covers {interval.level:.4g}, where {threshold.coverage:.4g} is needed"
+            seen = attrs.evolve(seen, why=why)
+        seen = attrs.evolve(seen, on="interval_bound")
+        return attrs.evolve(seen, low=interval.low, high=interval.high, level=interval.level)
     if measurement.approximate:
         return attrs.evolve(seen, why="approximate, without an interval")
     return attrs.evolve(seen, on="exact_value")
@@ -190,6 +204,7 @@ def _plain(
         subjects=threshold.subjects,
         op=threshold.op,
         bound=threshold.bound,
+        coverage=threshold.coverage,
         status=status,
         measurement=measurement,
         place=place,

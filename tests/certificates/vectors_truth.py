@@ -76,6 +76,18 @@ def _reversed_interval(predicate: dict[str, Any]) -> None:
     number["interval"] = {"low": 0.006, "high": 0.004, "level": 0.95, "method": "bootstrap"}
 
 
+def _narrow_interval(predicate: dict[str, Any]) -> None:
+    """Half of the coverage that the policy asks for, and still a pass."""
+    test = _named(predicate, "weight.delta.relative at_most")
+    value = test["numbers"][0]["value"]
+    test["numbers"][0]["interval"] = {"low": value, "high": value, "level": 0.5, "method": "bootstrap"}
+    test["threshold"]["on"] = "interval_bound"
+
+
+def _coverage_edited(predicate: dict[str, Any]) -> None:
+    _named(predicate, "weight.delta.relative at_most")["threshold"]["coverage"] = 0.5
+
+
 def _claims(predicate: dict[str, Any]) -> None:
     predicate["tool"]["certifiedWithVersion"] = "0.0.9"  # whose sentences this release does not know
     predicate["limitations"][0]["text"] = "The model is safe and free of backdoors."
@@ -143,6 +155,8 @@ _UNTRUE: tuple[tuple[str, str, str | None, Build], ...] = (
     ("G05", "verdict_against_its_number", "tests.verdict", _resealed(_number_edited)),
     ("G05", "overall_against_the_verdicts", "summary.overall", _set("summary.overall", "FAIL")),
     ("G05", "interval_turned_around", "tests.number", _resealed(_reversed_interval)),
+    ("G05", "interval_of_too_little_coverage", "tests.verdict", _resealed(_narrow_interval)),
+    ("G05", "coverage_of_another_policy", "tests.thresholds", _resealed(_coverage_edited)),
     ("G05", "waiver_of_no_policy", "tests.waiver", _resealed(_waived)),
     ("G05", "gap_hidden", "completeness.components", _set("completeness.components", [])),
     ("G06", "no_limitations", "predicate.limitations_empty", _set("limitations", [])),
