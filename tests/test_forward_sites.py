@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from afterburn_core.backends.transformers_head import log_probabilities, separate_head
 from afterburn_core.backends.transformers_sites import sites_of, watching
@@ -111,6 +112,76 @@ def test_what_the_mlp_reads_is_what_it_makes_its_output_of(family: str) -> None:
                 again = out.module(again)
         expected = found[f"blocks.{number}.mlp.out"]
         torch.testing.assert_close(again.reshape(expected.shape) * out.scale, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_norm_gives_before_its_gain_becomes_with_it_what_the_mlp_reads(family: str) -> None:
+    sites, found, _ = looked_at(network(family))
+    one_norm = {*PARALLEL - {"gpt_neox"}, "bert", "roberta", "mpnet", "distilbert", "olmo2"}
+    assert ("blocks.1.mlp.normed" in found) == (family not in one_norm)
+    for block in range(3) if "blocks.1.mlp.normed" in found else ():
+        norm = sites.taps[f"blocks.{block}.mlp.normed"].module
+        gain = norm.weight + 1 if family.startswith("gemma") else norm.weight
+        offset = getattr(norm, "bias", None)
+        again = found[f"blocks.{block}.mlp.normed"] * gain.data + (0 if offset is None else offset.data)
+        torch.testing.assert_close(again, found[f"blocks.{block}.mlp.in"], rtol=1e-5, atol=1e-5)
+
+
+def test_nothing_is_put_at_a_site_that_is_computed() -> None:
+    model = network("llama")
+    taps = {"blocks.1.mlp.normed": sites_of(model).taps["blocks.1.mlp.normed"]}
+    with (
+        torch.no_grad(),
+        watching(taps, lambda _, states: states),
+        pytest.raises(SubjectError, match="is computed from"),
+    ):
+        model(input_ids=IDS)
+
+
+TINY: dict[str, Any] = {
+    "vocab_size": 1414, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 96, "pad_token_id": 0, "bos_token_id": 1,
+    "eos_token_id": 2,
+}  # fmt: skip
+SEQ2SEQ: dict[str, Any] = {
+    "d_model": 32, "decoder_layers": 3, "decoder_attention_heads": 4, "decoder_ffn_dim": 48, "encoder_layers": 3,
+    "encoder_attention_heads": 4, "encoder_ffn_dim": 48, "vocab_size": 1414, "max_position_embeddings": 96,
+    "is_decoder": True, "is_encoder_decoder": False,
+}  # fmt: skip
+OTHERS: dict[str, tuple[dict[str, Any], bool]] = {
+    "bart": (SEQ2SEQ, False),
+    "marian": ({**SEQ2SEQ, "pad_token_id": 0}, False),
+    "openai-gpt": ({"n_embd": 32, "n_layer": 3, "n_head": 4, "vocab_size": 1414, "n_positions": 96}, False),
+    "granitemoeshared": (
+        {**TINY, "num_local_experts": 4, "num_experts_per_tok": 2, "shared_intermediate_size": 16}, True
+    ),
+    "afmoe": (
+        {**TINY, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "num_dense_layers": 1,
+         "layer_types": ["full_attention"] * 3}, True
+    ),
+    "stablelm": ({**TINY, "use_parallel_residual": True}, False),
+    "gpt_neo": ({**TINY, "num_layers": 3, "num_heads": 4, "attention_types": [[["global"], 3]]}, True),
+}  # fmt: skip
+"""Families with blocks of another build, and whether something lies between their attention and MLP."""
+
+
+@pytest.mark.parametrize("family", OTHERS)
+def test_no_family_gets_a_site_that_is_not_what_its_name_says(family: str) -> None:
+    """A site may be missing; one that is there has to add up."""
+    settings, between = OTHERS[family]
+    with global_seeds(5):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **settings))
+        for parameter in model.parameters():
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    sites, found, _ = looked_at(model.eval())
+    assert sites.layers == 3 and ("blocks.1.mid" in found) == between
+    for block in range(3):
+        seen = {name: found.get(f"blocks.{block}.{name}") for name in ("in", "attn.out", "mid", "mlp.out", "out")}
+        if seen["mid"] is not None:
+            torch.testing.assert_close(seen["mid"], seen["in"] + seen["attn.out"], rtol=1e-5, atol=1e-5)
+        if sites.sums and seen["mlp.out"] is not None:
+            total = seen["in"] + seen["attn.out"] + seen["mlp.out"]
+            torch.testing.assert_close(total, seen["out"], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "mpnet", "distilbert"])

@@ -184,5 +184,5 @@ def test_edits_that_do_not_fit_are_refused(llama: TransformersLive, edit: Edit, 
 
 
 def test_a_site_that_is_not_there_is_refused(llama: TransformersLive, tmp_path: Path) -> None:
-    with pytest.raises(SubjectError, match=r"has no site 'blocks\.7\.out'"):
+    with pytest.raises(SubjectError, match=r"no site 'blocks\.7\.out'"):
         list(llama.log_probs(SEQUENCES, edits=[Steer(site="blocks.7.out", vector=VECTOR)]))

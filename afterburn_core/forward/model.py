@@ -164,8 +164,8 @@ class Captured:
 
     sites: Mapping[str, torch.Tensor]
     """(n, d) float32 by site, rows as in `Rows`: `embed`, `blocks.{i}.in`, `blocks.{i}.attn.out`, `blocks.{i}.mlp.out`,
-    `blocks.{i}.out`, `final_norm`; where they were asked for `blocks.{i}.attn.heads`, of another d, `blocks.{i}.mid`
-    and `blocks.{i}.mlp.in`."""
+    `blocks.{i}.out`, `final_norm`; where they were asked for `blocks.{i}.attn.heads`, of another d, `blocks.{i}.mid`,
+    `blocks.{i}.mlp.normed` and `blocks.{i}.mlp.in`."""
 
 
 @attrs.frozen(kw_only=True, eq=False)

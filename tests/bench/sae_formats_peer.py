@@ -206,8 +206,9 @@ def own_saelens(root: Path, x: torch.Tensor) -> Iterator[tuple[str, Path, Given]
     plans += [("gated", {"normalize_activations": norm}) for norm in ("none", "layer_norm")]
     plans += [("jumprelu", {"normalize_activations": norm}) for norm in ("none", "constant_norm_rescale")]
     plans += [("topk", {"k": K, "rescale_acts_by_decoder_norm": rescaled}) for rescaled in (True, False)]
-    plans += [(kind, {"d_out": 16, "apply_b_dec_to_input": False}) for kind in
-              ("transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder")]  # fmt: skip
+    plans += [(kind, {"d_out": 16, "apply_b_dec_to_input": False, "normalize_activations": norm}) for kind in
+              ("transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder")
+              for norm in ("none", "layer_norm", "constant_norm_rescale")]  # fmt: skip
     plans += [("abstopk", {"k": K}), ("matching_pursuit", {}), ("standard", {"normalize_activations": WHITENED})]
     for at, (architecture, settings) in enumerate(plans):
         model_class, config_class = get_sae_class(architecture)

@@ -17,7 +17,8 @@ from afterburn_core.run.progress import Silent
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
 VOCABULARY = 259
 SITES = (
-    "embed", "blocks.*.in", "blocks.*.attn.heads", "blocks.*.attn.out", "blocks.*.mid", "blocks.*.mlp.in",
+    "embed", "blocks.*.in", "blocks.*.attn.heads", "blocks.*.attn.out", "blocks.*.mid", "blocks.*.mlp.normed",
+    "blocks.*.mlp.in",
     "blocks.*.mlp.out", "blocks.*.out", "final_norm",
 )  # fmt: skip
 LOGITS = Wanted(logits=True, sites=SITES)

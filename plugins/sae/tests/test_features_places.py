@@ -17,6 +17,7 @@ from afterburn_core.forward.forward_pass import Rider
 from afterburn_core.testing.feeding import make_analyzer
 from afterburn_core.testing.forward import passages_of, read_pair
 from afterburn_core.testing.pairs import identity_pair
+from afterburn_sae.encoded import encode, reconstruct
 from afterburn_sae.features_options import FeaturesOptions, needs_of_features
 from afterburn_sae.places import rebuilt_at
 from afterburn_sae.readers import open_dictionary
@@ -24,7 +25,7 @@ from afterburn_sae.specs.features import ANALYZERS
 
 WIDTH = 16
 TEXTS = [" ".join(f"word{(7 * n + k * k + n * k) % 44}" for k in range(6 + n % 5)) for n in range(24)]
-HEADS, MLP = "blocks.0.attn.hook_z", "blocks.0.ln2.hook_normalized"
+HEADS, MLP = "blocks.0.attn.hook_z", "blocks.0.mlp.hook_in"
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +140,41 @@ def test_a_transcoder_that_does_not_say_what_it_writes_is_refused_unless_it_read
 ) -> None:
     matrix = torch.eye(WIDTH)
     of_mlp = open_dictionary(axes(tmp_path / "mlp", matrix, hook_name=MLP))
-    assert (of_mlp.site_out, rebuilt_at(of_mlp)) == (None, "blocks.0.mlp.out")
-    assert rebuilt_at(of_mlp, "blocks.3.mlp.in") == "blocks.3.mlp.out"
+    assert rebuilt_at(of_mlp) == "blocks.0.mlp.out"
+    assert rebuilt_at(of_mlp, "blocks.3.mlp.in") == "blocks.3.mlp.out"  # the same of another block
+    assert rebuilt_at(of_mlp, "blocks.3.out") is None
+    # What a file does name, and is no site here, is not made up.
+    heads = open_dictionary(axes(tmp_path / "heads", matrix, hook_name=MLP, hook_name_out="blocks.0.attn.hook_q"))
+    assert rebuilt_at(heads) is None
+    nameless = open_dictionary(axes(tmp_path / "nameless", matrix))
+    assert rebuilt_at(nameless, "blocks.2.mlp.normed") == "blocks.2.mlp.out"
     unknown = axes(tmp_path / "unknown", matrix, hook_name="blocks.0.hook_resid_mid")
     about, _ = analyze(base, base, dictionaries=(str(unknown),))
     assert not about["valid"] and "names no site that it writes" in about["why"]
+
+
+def test_a_transcoder_that_norms_what_it_reads_writes_activations_as_they_are(tmp_path: Path) -> None:
+    """As SAELens has it: the norm is taken back from nothing, and the linear path reads what is not normed."""
+    x = torch.randn(5, WIDTH, generator=torch.Generator().manual_seed(0))
+    folder = axes(tmp_path / "coder", 2 * torch.eye(WIDTH), hook_name=MLP)
+    tensors, configuration = (
+        load_file(folder / "sae_weights.safetensors"),
+        json.loads((folder / "cfg.json").read_text()),
+    )
+    skip = torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(1))
+    save_file({**tensors, "W_skip": skip}, folder / "sae_weights.safetensors")
+    configuration |= {"architecture": "skip_transcoder", "normalize_activations": "layer_norm"}
+    (folder / "cfg.json").write_text(json.dumps(configuration))
+    coder = open_dictionary(folder)
+    normed = (x - x.mean(1, keepdim=True)) / (x.std(1, keepdim=True) + 1e-5)
+    expected = 2 * normed + x @ skip.T
+    torch.testing.assert_close(coder.decode(coder.encode(x), x), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(reconstruct(x, encode(x, coder), coder), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_heads_of_a_model_whose_value_biases_were_folded_away_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    folder = axes(tmp_path / "sae")
+    configuration = {"d_in": WIDTH, "d_sae": 2 * WIDTH, "hook_point": HEADS, "model_name": "gpt2-small"}
+    (folder / "cfg.json").write_text(json.dumps(configuration))
+    read = open_dictionary(folder)
+    assert read.site is None and any("value biases were folded away" in note for note in read.facts["notes"])

@@ -229,7 +229,7 @@ def saelens_transcoder(root: Path) -> Case:
     decoded = codes @ p["W_dec"] + p["b_dec"] + p["x"] @ p["W_skip"]
     return Case(
         path=root, weights=root / "sae_weights.safetensors", x=p["x"], codes=codes, decoded=decoded, kind="jumprelu",
-        site="blocks.5.mlp.in", facts={"site_out": "blocks.5.mlp.out", "transcoder": True},
+        site="blocks.5.mlp.normed", facts={"site_out": "blocks.5.mlp.out", "transcoder": True},
     )  # fmt: skip
 
 
@@ -700,13 +700,24 @@ def test_a_batch_topk_dictionary_without_a_learned_threshold_is_refused(tmp_path
         ("blocks.3.hook_resid_mid", None, "blocks.3.mid"),
         ("blocks.13.hook_attn_out", None, "blocks.13.attn.out"),
         ("blocks.3.attn.hook_z", None, "blocks.3.attn.heads"),
-        ("blocks.3.ln2.hook_normalized", None, "blocks.3.mlp.in"),
+        ("blocks.3.ln2.hook_normalized", None, "blocks.3.mlp.normed"),
+        ("blocks.3.mlp.hook_in", None, "blocks.3.mlp.in"),
+        ("blocks.3.hook_mlp_in", None, None),
         ("blocks.3.attn.hook_q", None, None),
         ("layers.3.mlp.input", None, "blocks.3.mlp.in"),
         ("model.layers.13.pre_feedforward_layernorm.output", "google/gemma-3-1b-pt", "blocks.13.mlp.in"),
         ("model.layers.13.post_attention_layernorm.output", "google/gemma-3-1b-pt", "blocks.13.attn.out"),
         ("model.layers.13.post_attention_layernorm.output", "meta-llama/Llama-3.1-8B", "blocks.13.mlp.in"),
         ("model.layers.13.post_attention_layernorm.output", None, None),
+        ("model.layers.13.post_attention_layernorm.output", "zai-org/GLM-4-9B-0414", "blocks.13.mlp.in"),
+        ("model.layers.13.post_attention_layernorm.output", "zai-org/glm-4-9b-chat-hf", "blocks.13.mlp.in"),
+        ("model.layers.13.post_attention_layernorm.output", "allenai/Olmo-3-7B", "blocks.13.attn.out"),
+        ("model.layers.13.post_mlp_layernorm.output", "zai-org/GLM-4-9B-0414", "blocks.13.mlp.out"),
+        ("layers.13.mlp", "zai-org/GLM-4-9B-0414", None),
+        ("layers.13.mlp", "zai-org/GLM-4.5-Air", "blocks.13.mlp.out"),
+        ("layers.13.mlp", "google/shieldgemma-2b", None),
+        ("layers.13.self_attn.dense.input", "microsoft/phi-2", "blocks.13.attn.heads"),
+        ("layers.13.mlp.down_proj", "Qwen/Qwen3-8B", "blocks.13.mlp.out"),
         ("model.layers.13.output", "google/gemma-3-1b-pt", "blocks.13.out"),
         ("model.layers.13.self_attn.o_proj.input", "google/gemma-3-1b-pt", "blocks.13.attn.heads"),
         ("model.layers.13.post_feedforward_layernorm.output", "google/gemma-3-1b-pt", "blocks.13.mlp.out"),

@@ -27,6 +27,8 @@ class Tap:
 
     module: Any
     side: Literal["in", "out"]
+    eps: float | None = None
+    """Of a norm without gain, whose output is what is seen."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -73,6 +75,7 @@ def sites_of(owner: Any, width: int) -> Sites:
         taps[f"blocks.{number}.attn.out"] = Tap(module=attention, side="out")
         before = block.pre_feedforward_layernorm if normed else block.post_attention_layernorm
         taps[f"blocks.{number}.mid"] = Tap(module=before, side="in")
+        taps[f"blocks.{number}.mlp.normed"] = Tap(module=before, side="in", eps=before.eps)
         taps[f"blocks.{number}.mlp.in"] = Tap(module=block.mlp, side="in")
         mlp = block.post_feedforward_layernorm if normed else block.mlp
         taps[f"blocks.{number}.mlp.out"] = Tap(module=mlp, side="out")
@@ -91,7 +94,7 @@ def watching(taps: Mapping[str, Tap], seen: Seen) -> Iterator[None]:
     try:
         for own in by_module.values():
             module = own[0][1].module
-            before = tuple(site for site, tap in own if tap.side == "in")
+            before = tuple((site, tap.eps) for site, tap in own if tap.side == "in")
             after = tuple(site for site, tap in own if tap.side == "out")
             kind = type(module)
             changed.append((module, kind))
@@ -102,10 +105,10 @@ def watching(taps: Mapping[str, Tap], seen: Seen) -> Iterator[None]:
             module.__class__ = kind
 
 
-def _telling(kind: Any, before: Sequence[str], after: Sequence[str], seen: Seen) -> Any:
+def _telling(kind: Any, before: Sequence[tuple[str, float | None]], after: Sequence[str], seen: Seen) -> Any:
     def call(self: Any, x: mx.array, *args: Any, **keywords: Any) -> Any:
-        for site in before:
-            seen(site, x)
+        for site, eps in before:
+            seen(site, x if eps is None else mx.fast.rms_norm(x.astype(mx.float32), None, eps))
         found = kind.__call__(self, x, *args, **keywords)
         for site in after:
             seen(site, found)

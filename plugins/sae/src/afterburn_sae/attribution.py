@@ -80,7 +80,7 @@ def directions_of(dictionary: Dictionary, features: torch.Tensor) -> torch.Tenso
 
 def _scale(dictionary: Dictionary, x: torch.Tensor) -> torch.Tensor:
     """s (n): what one unit of the decoder's output is in the model's activations."""
-    kind = dictionary.normalisation.kind
+    kind = "none" if dictionary.normalisation.one_way else dictionary.normalisation.kind
     if kind == "constant_norm":
         norms: torch.Tensor = torch.linalg.vector_norm(x.float(), dim=-1)
         return norms / math.sqrt(x.shape[-1])

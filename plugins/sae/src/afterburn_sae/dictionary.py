@@ -193,7 +193,7 @@ class Dictionary:
         if self.w_skip is not None:
             if x is None:
                 raise ConfigError(f"{self.name}: decoding with a skip path needs the activations that were encoded")
-            out += self.normalisation.apply(self._moved(x)) @ self._full("w_skip")
+            out += self.normalisation.beside(self._moved(x)) @ self._full("w_skip")
         return self.normalisation.undo(out, None if x is None else self._moved(x))
 
     def decoder_norms(self) -> torch.Tensor:

@@ -19,6 +19,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from afterburn_core.forward.model import ForwardBatch
@@ -108,7 +109,9 @@ class Drift:
             if self._measurable(item, site, dictionary)
         }
         gone = {
-            site: broken(here.index, here.passage, item.base.sites[site], item.trained.sites[site]) for site in found
+            site: broken(here.index, here.passage, *self._activations(item, site, dictionary))
+            for site, dictionary in self._dictionaries.items()
+            if site in found
         }
         rebuilt = {site: self._fits(item, site, here, gone[site]) for site in found}
         for i in here.chosen:
@@ -119,6 +122,11 @@ class Drift:
                 codes={site: (base[i], trained[i]) for site, (base, trained) in found.items() if i not in gone[site]},
                 fits={site: own[passage.id] for site, own in rebuilt.items() if passage.id in own},
             )
+
+    def _activations(self, item: ForwardBatch, site: str, dictionary: Dictionary) -> list[torch.Tensor]:
+        """Those that it reads and those that it rebuilds, of both sides."""
+        places = {site, rebuilt_at(dictionary, site) or site}
+        return [side.sites[place] for side in (item.base, item.trained) for place in sorted(places)]
 
     def _measurable(self, item: ForwardBatch, site: str, dictionary: Dictionary) -> bool:
         """Whether activations were taken where it reads and writes, as wide as it has them."""

@@ -168,5 +168,5 @@ def reconstruct(x: torch.Tensor, found: Codes, dictionary: Dictionary) -> torch.
     out = out + dictionary.b_dec.to(values.dtype)
     given = x.to(values.dtype)
     if dictionary.w_skip is not None:
-        out = out + dictionary.normalisation.apply(given) @ dictionary.w_skip.to(values.dtype)
+        out = out + dictionary.normalisation.beside(given) @ dictionary.w_skip.to(values.dtype)
     return dictionary.normalisation.undo(out, given)

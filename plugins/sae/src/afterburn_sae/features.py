@@ -209,7 +209,7 @@ class Features:
             place.dictionary,
             place.site,
             rebuilt=place.rebuilt,
-            refused=place.refused or (f"no activations at {place.site} were taken" if place.missing else None),
+            refused=place.refused or (f"no activations at {_named(place)} were taken" if place.missing else None),
             fits=place.fits,
             tallies=place.tallies,
             contexts=place.contexts,
@@ -218,6 +218,10 @@ class Features:
             marked=self._marked,
             seed=child_seed(self._context.seed, place.name),
         )
+
+
+def _named(place: _Place) -> str:
+    return " and ".join(sorted({one for one in (place.site, place.rebuilt) if one is not None}))
 
 
 def _other_width(place: _Place, item: ForwardBatch) -> str | None:

@@ -291,7 +291,7 @@ def _tokens(
     one: Reading, features: Sequence[int], readout: Readout | None, decode: Callable[[int], str] | None
 ) -> list[dict[str, list[str]] | None]:
     """Tokens that each feature's direction promotes and suppresses most, through the trained model's norm and head."""
-    unread = one.rebuilt is None or one.rebuilt == "final_norm" or not in_stream(one.rebuilt)
+    unread = one.rebuilt is None or not in_stream(one.rebuilt)
     if readout is None or decode is None or unread or not features:
         return [None] * len(features)
     found: list[dict[str, list[str]] | None] = []

@@ -40,6 +40,9 @@ class Normalisation:
     """(d_out), of `fixed`; that of the input unless a transcoder has its own."""
     out_scale: float = 1.0
     """Of `fixed`."""
+    one_way: bool = False
+    """Whether it is put on what is read alone: SAELens's transcoders write activations as they are, and their linear
+    path reads them as they are."""
 
     @classmethod
     def fixed(cls, *, mean: torch.Tensor | None = None, scale: float = 1.0) -> Normalisation:
@@ -68,6 +71,8 @@ class Normalisation:
         Raises:
             ConfigError: `x` is missing where its own constants are needed.
         """
+        if self.one_way:
+            return y
         if self.kind in BY_TOKEN and x is None:
             raise ConfigError(f"decoding with {self.kind} normalisation needs the activations that were encoded")
         match self.kind:
@@ -82,6 +87,10 @@ class Normalisation:
                 return scaled if self.out_mean is None else scaled + self.out_mean
             case _:
                 return y
+
+    def beside(self, x: torch.Tensor) -> torch.Tensor:
+        """What a linear path beside the latents reads of x (t, d_in)."""
+        return x if self.one_way else self.apply(x)
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Normalisation:
         """The same with its constants on another device."""

@@ -27,7 +27,8 @@ _HOOKS = {
     "out": "hook_resid_post",
     "attn.heads": "attn.hook_z",
     "attn.out": "hook_attn_out",
-    "mlp.in": "ln2.hook_normalized",
+    "mlp.in": "mlp.hook_in",
+    "mlp.normed": "ln2.hook_normalized",
     "mlp.out": "hook_mlp_out",
 }
 
@@ -37,7 +38,7 @@ def hook_of(site: str) -> str:
     inside = re.fullmatch(r"blocks\.(\d+)\.([a-z.]+)", site)
     if inside and inside[2] in _HOOKS:
         return f"blocks.{inside[1]}.{_HOOKS[inside[2]]}"
-    return {"embed": "hook_embed", "final_norm": "ln_final.hook_normalized"}.get(site, site)
+    return {"embed": "hook_embed", "final_norm": "ln_final.hook_out"}.get(site, site)
 
 
 def folded(coder: Coder, scale: Scale, threshold: float) -> dict[str, torch.Tensor]:

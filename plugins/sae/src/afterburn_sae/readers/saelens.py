@@ -19,11 +19,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
 
 from afterburn_core.errors import SubjectError
 from afterburn_sae.dictionary import Dictionary, Kind
-from afterburn_sae.normalisation import Normalisation
+from afterburn_sae.normalisation import BY_TOKEN, Normalisation
+from afterburn_sae.places import written_by_default
 from afterburn_sae.readers.files import config_of, safe_tensors
 from afterburn_sae.readers.shapes import Stored
 from afterburn_sae.readers.sites import in_stream, neutral
@@ -116,8 +118,13 @@ def _build(settings: Mapping[str, Any], stored: Stored, weights: Path) -> Dictio
     hook, model, ours = settings.get("hook_name"), settings.get("model_name"), settings.get("afterburn")
     own = ours if isinstance(ours, Mapping) else {}
     site = None if settings.get("hook_head_index") is not None else own.get("site") or neutral(hook, model=model)
-    if site is None:
+    out = settings.get("hook_name_out")
+    if site is not None and site.endswith(".attn.heads") and _processed(settings):
+        site = None
+        stored.notes.append("trained on a model whose value biases were folded away, which its heads' outputs lack")
+    elif site is None:
         stored.notes.append(f"{hook} is no site that is offered here; the dictionary can be read, not measured with")
+    normalisation = _normalisation(settings, stored, site)
     return Dictionary(
         format="saelens",
         kind=kind,
@@ -132,10 +139,10 @@ def _build(settings: Mapping[str, Any], stored: Stored, weights: Path) -> Dictio
         b_mag=stored.vector("b_mag") if kind == "gated" else None,
         w_skip=None if skip is None else stored.matrix("W_skip", rows=d_in, columns=d_out, transposed=True),
         subtract_b_dec=not transcoder and bool(settings.get("apply_b_dec_to_input", True)),
-        normalisation=_normalisation(settings, stored, site),
+        normalisation=attrs.evolve(normalisation, one_way=transcoder and normalisation.kind in BY_TOKEN),
         rescale_by_decoder_norm=bool(settings.get("rescale_acts_by_decoder_norm", False)),
         site=site,
-        site_out=neutral(settings.get("hook_name_out"), model=model) if transcoder else None,
+        site_out=(neutral(out, model=model) if out else written_by_default(site)) if transcoder else None,
         hook=hook,
         model=model,
         name=weights.parent.name if weights.name == _WEIGHTS else weights.stem,
@@ -147,7 +154,7 @@ def _build(settings: Mapping[str, Any], stored: Stored, weights: Path) -> Dictio
             "version": settings.get("sae_lens_version"),
             "context_size": settings.get("context_size"),
             "dataset": settings.get("dataset_path"),
-            "hook_out": settings.get("hook_name_out"),
+            "hook_out": out,
             "afterburn": ours,
             "notes": tuple(stored.notes),
         },
@@ -215,8 +222,11 @@ def _normalisation(settings: Mapping[str, Any], stored: Stored, site: str | None
 
 def _centred(settings: Mapping[str, Any], site: str | None) -> bool:
     """Whether the activations that it was trained on had their mean taken out."""
-    if site is None or not in_stream(site):
-        return False
+    return site is not None and in_stream(site) and _processed(settings)
+
+
+def _processed(settings: Mapping[str, Any]) -> bool:
+    """Whether TransformerLens had centred what the model writes, and folded its value biases away."""
     asked = settings.get("model_from_pretrained_kwargs")
     if isinstance(asked, Mapping) and asked:
         return bool(asked.get("center_writing_weights", False))

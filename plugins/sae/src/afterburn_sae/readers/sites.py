@@ -14,33 +14,38 @@ _LENS = {
     "hook_resid_post": "out",
     "attn.hook_z": "attn.heads",
     "hook_attn_out": "attn.out",
-    "ln2.hook_normalized": "mlp.in",
+    "ln2.hook_normalized": "mlp.normed",
+    "mlp.hook_in": "mlp.in",
     "hook_mlp_out": "mlp.out",
 }
 """TransformerLens: what is added to the residual is named after a post-norm there too (Gemma 2 and 3). Not
 `hook_mlp_in`: the stream before the norm there, and what lies behind it in SAELens's names for Gemma Scope 2."""
 _BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks|layer)[._](\d+)(?:\.(.+))?$")
-_PARTS = {
+_PARTS: dict[str | None, str] = {
     None: "out",
     "output": "out",
     "input": "in",
-    "self_attn": "attn.out",
-    "self_attn.output": "attn.out",
-    "self_attn.o_proj.input": "attn.heads",
-    "attn.c_proj.input": "attn.heads",
-    "attention.dense.input": "attn.heads",
-    "attn": "attn.out",
-    "attn.output": "attn.out",
-    "attention": "attn.out",
-    "mlp": "mlp.out",
+    **dict.fromkeys(
+        ("self_attn.o_proj.input", "self_attn.dense.input", "self_attn.out_proj.input", "self_attention.dense.input",
+         "attention.dense.input", "attn.c_proj.input"),
+        "attn.heads",
+    ),
     "mlp.input": "mlp.in",
-    "mlp.output": "mlp.out",
     "pre_feedforward_layernorm.output": "mlp.in",
     "post_feedforward_layernorm.output": "mlp.out",
+    "post_self_attn_layernorm.output": "attn.out",
+    "post_mlp_layernorm.output": "mlp.out",
+}  # fmt: skip
+"""Modules of transformers, by their path inside a block."""
+_ADDED = {
+    **dict.fromkeys(("self_attn", "attn", "attention", "self_attn.o_proj", "attention.dense"), "attn.out"),
+    **dict.fromkeys(("mlp", "mlp.down_proj"), "mlp.out"),
 }
-"""Modules of transformers, by their path inside a block; in post-norm families the norm's output is what is added."""
-_POST_NORM = re.compile(r"gemma-?[23](?!b)|olmo-?2|glm-?4", re.IGNORECASE)
-"""Models that add a norm of the module's output, not the output itself."""
+"""Modules whose output is what is added, unless the family adds a norm of it."""
+_NORMS_BOTH = re.compile(r"gemma-?[234](?!b)|shieldgemma|olmo-?[23]|exaone-?4", re.IGNORECASE)
+"""Models that add norms of the modules' outputs: `post_attention_layernorm` and `post_feedforward_layernorm`."""
+_NORMS_BESIDE = re.compile(r"glm-?4.*-0414", re.IGNORECASE)
+"""Models that do so, and whose `post_attention_layernorm` is what the MLP reads all the same."""
 
 
 def neutral(name: str | None, *, model: str | None = None) -> str | None:
@@ -59,22 +64,30 @@ def neutral(name: str | None, *, model: str | None = None) -> str | None:
         part = _LENS.get(found[2])
         return None if part is None else f"blocks.{found[1]}.{part}"
     found = _BLOCK.search(name)
-    adds_a_norm = model is not None and _POST_NORM.search(model) is not None
-    if found is not None and found[2] == "post_attention_layernorm.output":  # what the MLP reads, or what is added
-        return None if model is None else f"blocks.{found[1]}.{'attn.out' if adds_a_norm else 'mlp.in'}"
-    if found is None or found[2] not in _PARTS:
+    if found is None:
         return None
-    part = _PARTS[found[2]]
-    if part in ("attn.out", "mlp.out") and adds_a_norm and "layernorm" not in str(found[2]):
+    part = _within(found[2], model)
+    return None if part is None else f"blocks.{found[1]}.{part}"
+
+
+def _within(place: str | None, model: str | None) -> str | None:
+    """The site inside a block, by the path of a module."""
+    both = model is not None and _NORMS_BOTH.search(model) is not None
+    beside = model is not None and _NORMS_BESIDE.search(model) is not None
+    if place == "post_attention_layernorm.output":  # what the MLP reads, or what is added
+        return None if model is None else "attn.out" if both else "mlp.in"
+    if place == "post_feedforward_layernorm.output" and model is not None and not both:
         return None
-    if found[2] == "post_feedforward_layernorm.output" and not adds_a_norm and model is not None:
-        return None
-    return f"blocks.{found[1]}.{part}"
+    added = _ADDED.get((place or "").removesuffix(".output"))
+    if added is not None:
+        return None if both or beside else added
+    return _PARTS.get(place)
 
 
 def in_stream(site: str) -> bool:
     """Whether activations at a site are states of the residual stream or added to it.
 
-    Directions there can be read through the unembedding; those of the heads' outputs and of what an MLP reads cannot.
+    Directions there can be read through the final norm and the unembedding; those of the heads' outputs, of what an MLP
+    reads and of what lies behind the final norm cannot.
     """
-    return not site.endswith((".attn.heads", ".mlp.in"))
+    return site != "final_norm" and not site.endswith((".attn.heads", ".mlp.in", ".mlp.normed"))
