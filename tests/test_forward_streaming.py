@@ -109,7 +109,7 @@ def test_what_cannot_be_read_is_refused(pair: tuple[Path, Path], tmp_path: Path)
     with open_models(str(pair[0]), str(pair[0])) as models:
         assert models.same
         stretch = Stretch(passages=passages_of(WORDS), seed=0, block=9)
-        with pytest.raises(SubjectError, match="has no site"):
+        with pytest.raises(SubjectError, match="no site"):
             models.read(stretch, Kept(), sites=("blocks.9",), device="cpu")
     corpus = tmp_path / "two.txt"
     corpus.write_text("One text.<|endoftext|>Another text.", encoding="utf-8")
