@@ -13,6 +13,7 @@ from afterburn_core.forward.packing import pack
 from afterburn_core.forward.reading import Wanted
 from afterburn_core.generation.model import Serving
 from afterburn_core.run.progress import Silent
+from afterburn_mlx.sites import read_by
 
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
 VOCABULARY = 259
@@ -78,3 +79,14 @@ def test_logits_and_activations_are_those_of_transformers(family: str, models: A
     base, trained = (found[0][name][1] for name in ("base", "trained"))
     assert float((base - trained).abs().max()) > 0.1
     assert properties["arrangement"] == "side_by_side" and properties["engine"].startswith("mlx 0.")
+
+
+def test_what_a_projection_reads_is_as_wide_whether_it_is_quantised_or_adapted() -> None:
+    import mlx.nn as nn
+    from mlx_lm.tuner.lora import LoRALinear
+
+    for bits in (2, 4, 8):
+        plain = nn.Linear(96, 32)
+        quantised = nn.QuantizedLinear.from_linear(plain, group_size=32, bits=bits)
+        adapted = (LoRALinear.from_base(one, r=2) for one in (plain, quantised))
+        assert {read_by(one) for one in (plain, quantised, *adapted)} == {96}

@@ -29,6 +29,8 @@ class Tap:
     side: Literal["in", "out"]
     eps: float | None = None
     """Of a norm without gain, whose output is what is seen."""
+    width: int | None = None
+    """d of what is seen there, where it may be another than that of the residual stream."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -40,6 +42,10 @@ class Sites:
     layers: int
     width: int
     """d of the residual stream."""
+
+    def width_at(self, site: str) -> int:
+        """d of the activations at a site."""
+        return self.taps[site].width or self.width
 
     def named(self, patterns: Sequence[str]) -> tuple[str, ...]:
         """The sites that match, in the network's order; `*` is the number of any block, `last` that of the last one.
@@ -70,7 +76,8 @@ def sites_of(owner: Any, width: int) -> Sites:
     for number, block in enumerate(owner.layers):
         normed = "post_feedforward_layernorm" in block
         taps[f"blocks.{number}.in"] = Tap(module=block, side="in")
-        taps[f"blocks.{number}.attn.heads"] = Tap(module=block.self_attn.o_proj, side="in")
+        projection = block.self_attn.o_proj
+        taps[f"blocks.{number}.attn.heads"] = Tap(module=projection, side="in", width=read_by(projection))
         attention = block.post_attention_layernorm if normed else block.self_attn
         taps[f"blocks.{number}.attn.out"] = Tap(module=attention, side="out")
         before = block.pre_feedforward_layernorm if normed else block.post_attention_layernorm
@@ -82,6 +89,13 @@ def sites_of(owner: Any, width: int) -> Sites:
         taps[f"blocks.{number}.out"] = Tap(module=block, side="out")
     taps["final_norm"] = Tap(module=owner.norm, side="out")
     return Sites(taps=taps, layers=len(owner.layers), width=width)
+
+
+def read_by(linear: Any) -> int:
+    """d that a linear map reads, quantised or with an adapter's factors beside it too."""
+    plain = getattr(linear, "linear", linear)
+    columns, bits = int(plain.weight.shape[-1]), getattr(plain, "bits", None)
+    return columns if bits is None else columns * 32 // int(bits)  # so many codes lie in a word
 
 
 @contextmanager
