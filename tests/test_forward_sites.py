@@ -274,7 +274,7 @@ def test_patterns_name_sites_in_the_order_of_the_network() -> None:
     )  # fmt: skip
     assert sites.named(("blocks.1.attn.out",)) == ("blocks.1.attn.out",)
     with pytest.raises(
-        SubjectError, match=r"has 3 blocks, from blocks\.0, and no site 'blocks\.\*\.middle'; known: embed, blocks"
+        SubjectError, match=r"has blocks\.0 to blocks\.2 and no site 'blocks\.\*\.middle'; known: embed, blocks"
     ):
         sites.named(("blocks.*.middle",))
 

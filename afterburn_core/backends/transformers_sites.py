@@ -94,7 +94,7 @@ class Sites:
         for text, pattern in zip(patterns, wanted, strict=True):
             if self.blocks and not any(pattern.fullmatch(site) for site in self.taps):
                 raise SubjectError(
-                    f"{type(self.network).__name__} has {len(self.blocks)} blocks, from blocks.0, and no site "
+                    f"{type(self.network).__name__} has blocks.0 to blocks.{len(self.blocks) - 1} and no site "
                     f"{text!r}; known: {self._known()}"
                 )
         return found

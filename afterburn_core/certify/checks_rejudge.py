@@ -33,7 +33,7 @@ def rejudged(document: bytes, pack: Path, predicate: Mapping[str, Any]) -> Outco
     from afterburn_core.certify.predicate_tests import rule_tests, threshold_tests
     from afterburn_core.errors import AfterburnError
     from afterburn_core.judge.policy import structured
-    from afterburn_core.judge.rejudge import rejudge
+    from afterburn_core.judge.rejudge import rejudge, unread
     from afterburn_core.plugin.registry import Registry
     from afterburn_core.result import codec
     from afterburn_core.result.view import ResultView
@@ -49,6 +49,8 @@ def rejudged(document: bytes, pack: Path, predicate: Mapping[str, Any]) -> Outco
         policy = structured(json.loads(predicate["protocol"]["policy"]["text"]), "policy")
     except AfterburnError as error:
         raise Invalid("rejudged.policy", f"the certificate's policy cannot be read: {error}") from error
+    for name, artifact in unread(result, pack, registry).items():
+        raise Invalid("rejudged.table", f"{name} judges by {artifact}, which the pack lacks or has otherwise")
     day = date.fromisoformat(predicate["issuedAt"][:10])
     judged = ResultView(rejudge(result, pack, registry, policy, day), pack)
     again = [*threshold_tests(judged, policy), *rule_tests(judged, policy.canonical())]

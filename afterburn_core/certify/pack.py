@@ -125,7 +125,7 @@ def certify(
         DRAFT_NAME if signer is None else BUNDLE_NAME: bundle,
         TRAINED_SUMS: sums,
         RESULT_NAME: document,
-        **_tables(stored, directory),
+        **_tables(stored, directory, registry),
     }
     if base is not None:
         files[BASE_SUMS] = to_sums(base.files.manifest)
@@ -238,11 +238,13 @@ def _pages(bundle: bytes, signer: Signer | None, chain: Chain | None, timestamp_
     return sign_pdf(pdf, signer, chain, timestamp_url=timestamp_url)
 
 
-def _tables(result: Result, directory: Path) -> dict[str, bytes]:
-    """Measurements kept beside the document, without which it could not be judged again."""
+def _tables(result: Result, directory: Path, registry: Registry) -> dict[str, bytes]:
+    """Measurements and numbers kept beside the document, without which it could not be judged again."""
     found = {}
+    present = {rule.detector for rule in result.descriptors.rules}
+    named = {name for r in registry.specs("detector") if r.spec.name in present for name in r.spec.reads}
     for artifact in result.artifacts:
-        if artifact.media_type == TABLE_MEDIA_TYPE:
+        if artifact.media_type == TABLE_MEDIA_TYPE or artifact.id in named:
             try:
                 found[artifact.path] = (directory / artifact.path).read_bytes()
             except OSError as error:

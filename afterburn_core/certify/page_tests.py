@@ -66,10 +66,15 @@ def groups(tests: Sequence[Mapping[str, Any]], bar: str) -> tuple[Group, ...]:
     return tuple(Group(name=name, rows=rows([test for test in run if _category(test) == name], bar)) for name in names)
 
 
+_CATEGORIES = {"sae": "Sparse dictionaries"}
+"""Headings of categories whose name is no word."""
+
+
 def _category(test: Mapping[str, Any]) -> str:
     if test["kind"] == "threshold":
         return "Thresholds of the policy"
-    return str(test.get("category") or "Other").replace("_", " ").capitalize()
+    category = str(test.get("category") or "Other")
+    return _CATEGORIES.get(category) or category.replace("_", " ").capitalize()
 
 
 def _row(test: Mapping[str, Any], bar: str) -> Tested:
@@ -109,7 +114,8 @@ def _held_against(test: Mapping[str, Any], bar: str) -> str:
     threshold = test.get("threshold")
     if threshold:
         end = _ENDS.get(threshold["on"], threshold["on"])
-        return f"{_SIGNS.get(threshold['op'], threshold['op'])} {exact(threshold['value'])}, {end}"
+        asked = f"coverage of at least {exact(threshold['coverage'])}"
+        return f"{_SIGNS.get(threshold['op'], threshold['op'])} {exact(threshold['value'])}, {end}, {asked}"
     finding = test.get("finding")
     if not finding or finding["level"] == "none":
         return f"bar: {bar}"

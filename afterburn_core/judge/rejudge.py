@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date
 from pathlib import Path
@@ -43,7 +43,8 @@ def rejudge(
     refuse_unknown_options(policy.options, registry, f"policy {policy.name}")
     refuse_unknown_names(policy, registry, result)
     present = {rule.detector for rule in result.descriptors.rules}
-    detectors = tuple(r for r in registry.specs("detector") if r.spec.name in present)
+    blind = unread(result, directory, registry)
+    detectors = tuple(r for r in registry.specs("detector") if r.spec.name in present - blind.keys())
     again = {registered.spec.name for registered in detectors}
     view = ResultView(result, directory)
     stale = {m.id for m in result.descriptors.metrics if m.detector in again}
@@ -83,7 +84,30 @@ def rejudge(
         findings=tuple(sorted(findings, key=lambda f: (f.rule, f.fingerprint, f.message))),
     )
     tabled = view.measurements()[len(result.measurements) :]
-    return settle(judged, policy, today=today, tabled=tabled, doubts=_doubts(result, policy, present - again))
+    doubts = (*_doubts(result, policy, present - again - blind.keys()), *_blind(blind))
+    return settle(judged, policy, today=today, tabled=tabled, doubts=doubts)
+
+
+def unread(result: Result, directory: Path | None, registry: Registry) -> dict[str, str]:
+    """Installed detectors that made findings of the result and cannot judge again, each with the id of an artifact.
+
+    The document lists it, the detector judges by its numbers, and it is not beside the document or not the one listed.
+    """
+    read = artifact_reader(directory, result.artifacts)
+    gone = {artifact.id for artifact in result.artifacts if artifact.media_type == "application/json"}
+    present = {rule.detector for rule in result.descriptors.rules}
+    named = {r.spec.name: gone.intersection(r.spec.reads) for r in registry.specs("detector") if r.spec.name in present}
+    missing = {name: sorted(one for one in ids if read(one) is None) for name, ids in named.items()}
+    return {name: ids[0] for name, ids in sorted(missing.items()) if ids}
+
+
+def _blind(blind: Mapping[str, str]) -> Iterator[Reason]:
+    for name, artifact in blind.items():
+        yield Reason(
+            effect="incomplete",
+            message=f"{name} judges by the artifact {artifact}, which is not beside the document or not the one it "
+            "lists; what was found stands, and was not judged again",
+        )
 
 
 def started_under(result: Result) -> Input | None:

@@ -99,7 +99,8 @@ def afterburn_backends() -> Iterable[BackendSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def afterburn_readers() -> Iterable[ReaderSpec]:  # type: ignore[empty-body]
-    """Readers of weight file formats for the checkpoint backend, picked by suffix. Collected and sorted by name.
+    """Readers of file formats: of weights for the checkpoint backend, picked by suffix, or with `of="dictionary"` of
+    sparse dictionaries for `afterburn-sae`, each asked in turn. Collected and sorted by name.
 
     Example::
 

@@ -88,6 +88,9 @@ class DetectorSpec:
     them, and none may speak of a single tensor or head."""
     last: bool = False
     """Whether it judges after all detectors that are not last, and sees what they derived and found."""
+    reads: tuple[str, ...] = ()
+    """Ids of JSON artifacts whose numbers its findings rest on, not those that it takes examples from. Certificates
+    carry them, so they must hold no text of the models; without one that the document lists it does not judge again."""
     version: int = 1
 
 

@@ -140,7 +140,9 @@ def full_name(name: str, registry: Registry) -> str:
         raise ConfigError(f"probe set {name!r} could be {' or '.join(map(repr, found))}; write the full name")
     if not found:
         hint = suggestion(name, {*known, *short.values()})
-        listed = ", ".join(known) or "none; a plugin such as afterburn-behaviour brings them"
+        told = {"questions": "", "passages": " (texts to be read, not asked)"}
+        listed = ", ".join(f"{spec.name}{told[spec.use]}" for spec in specs)
+        listed = listed or "none; a plugin such as afterburn-behaviour brings them"
         path = f"; for a file use --prompts {name}" if Path(name).suffix or "/" in name else ""
         raise ConfigError(f"no probe set is named {name!r}{hint}{path}; there are: {listed}")
     return found[0]

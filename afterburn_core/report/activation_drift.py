@@ -135,6 +135,7 @@ _PLACES = {
     "attn.heads": "Heads of block {}",
     "attn.out": "Attention of block {}",
     "mid": "Middle of block {}",
+    "mlp.normed": "MLP input of block {} before the norm's gain",
     "mlp.in": "MLP input of block {}",
     "mlp.out": "MLP of block {}",
     "out": "Block {}",
@@ -151,9 +152,12 @@ def site_name(site: str) -> str:
 
 
 def beside_site(site: str) -> str:
-    """`after block 3`, `at input of block 3`."""
-    how = "at" if site.endswith((".in", ".mid")) else "after"
-    return f"{how} {site_name(site)[:1].lower()}{site_name(site)[1:]}"
+    """`after block 3`, `at the MLP input of block 3`."""
+    name = site_name(site)
+    name = name if name[1:2].isupper() else name[:1].lower() + name[1:]
+    inside = site.startswith("blocks.") and site.count(".") > 1
+    how = "in the" if site.endswith(".mid") else "at the" if inside and site.endswith((".in", ".normed")) else "after"
+    return f"{how} {name}"
 
 
 @attrs.frozen(kw_only=True)

@@ -191,7 +191,7 @@ def _card(one: Dictionary) -> Card:
         *([("Writes", beside_site(one.site_out))] if one.site_out else []),
         ("Latents", f"{one.latents:,} of width {one.width:,}"),
         ("Made for", one.model or "not stated"),
-        ("SHA-256", one.sha256[:16]),
+        ("SHA-256", f"{one.sha256[:16]}…"),
         ("Compared on", f"{numbers.count(one.prompts, 'prompt')}, {numbers.count(one.tokens, 'token')}"),
     ]
     changed = ""

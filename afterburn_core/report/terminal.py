@@ -79,16 +79,13 @@ def summary(view: ResultView, console: Console, *, findings: int = 12, top: int 
 
 def _verdict(result: Result) -> Group:
     status = result.verdict.status
+    headline = one_line(presentation.verdict_text(result))
     badge = Text(f" {presentation.VERDICT_WORDS[status].upper()} ", style=_VERDICT_STYLES[status])
-    lines = [
-        badge.append_text(
-            Text(f" {one_line(presentation.verdict_text(result))}", style="bold not reverse default on default")
-        )
-    ]
+    lines = [badge.append_text(Text(f" {headline}", style="bold not reverse default on default"))]
     if any(subject.role != "control" for subject in result.subjects):
         lines.append(Text(one_line(presentation.title(result)), style="dim"))
     lines.append(Text(presentation.concerns(result)))
-    reasons = result.verdict.reasons
+    reasons = [reason for reason in result.verdict.reasons if one_line(reason.message) != headline]
     lines.extend(Text(f"• {reason.effect}: {one_line(reason.message)}") for reason in reasons[:_REASONS])
     if len(reasons) > _REASONS:
         lines.append(Text(f"• and {len(reasons) - _REASONS} more reasons, all in the document and its reports"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import subprocess
@@ -21,6 +22,7 @@ from afterburn_core.judge.evidence import Evidence
 from afterburn_core.result import codec
 from afterburn_core.result.identity import finding, measure
 from afterburn_core.result.model import (
+    Artifact,
     Execution,
     Finding,
     Interval,
@@ -301,8 +303,20 @@ def stored_run(folder: Path) -> Path:
         metrics=tuple(sorted((*result.descriptors.metrics, *metrics), key=lambda metric: metric.id)),
     )
     run = attrs.evolve(result.run, components=(*result.run.components, "activation.traits", "behaviour.refusal"))
+    place = folder / "run" / "artifacts" / "sae.risk.json"
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(b'{"packs": []}')
+    listed = Artifact(
+        id="sae.risk", path="artifacts/sae.risk.json", media_type="application/json", producer="sae.risk",
+        summary="made", sha256=hashlib.sha256(place.read_bytes()).hexdigest(), size=place.stat().st_size,
+    )  # fmt: skip
     changed: Result = attrs.evolve(
-        result, run=run, measurements=(*result.measurements, *added), executions=executions, descriptors=described
+        result,
+        artifacts=tuple(sorted((*result.artifacts, listed), key=lambda one: one.id)),
+        run=run,
+        measurements=(*result.measurements, *added),
+        executions=executions,
+        descriptors=described,
     )
     codec.write(path, changed)
     return folder / "run"
@@ -335,6 +349,11 @@ def test_a_stored_run_is_judged_and_certified_by_its_score_without_torch(tmp_pat
         "--base", str(tmp_path / "pair" / "base"), "--trained", str(tmp_path / "pair" / "trained"),
     )  # fmt: skip
     assert (tmp_path / "pack").is_dir(), certified.stderr
+    assert (tmp_path / "pack" / "artifacts" / "sae.risk.json").is_file()  # its nulls: whoever judges again needs them
+    alone = tmp_path / "alone.json"
+    alone.write_bytes((run / "result.json").read_bytes())
+    without = json.loads(afterburn("judge", str(alone), "--policy", str(policy), "--json").stdout)
+    assert "sae.misalignment judges by the artifact sae.risk" in json.dumps(without.get("verdict", without)["reasons"])
     statements = [json.loads(path.read_text()) for path in (tmp_path / "pack").glob("*.json")]
     tests = next(one["predicate"]["tests"] for one in statements if "tests" in one.get("predicate", {}))
     entries = {one["id"]: one for one in tests}

@@ -113,7 +113,7 @@ def test_it_runs_only_along_named_features(dictionary: Path, model: Path) -> Non
             SteerOptions(**wrong)
     analyzer = SteerAnalyzer(SteerOptions(dictionaries=(str(dictionary),), features=(2,)))
     analyzer.begin(AnalyzerContext(seed=0, subjects=("base", "trained"), excerpts=True))
-    with live_pair(model, model) as live, pytest.raises(ConfigError, match="has 2 latents and no 2"):
+    with live_pair(model, model) as live, pytest.raises(ConfigError, match="has features 0 to 1 and no 2"):
         analyzer.observe(live)
 
 

@@ -60,7 +60,7 @@ class Sites:
             if not any(pattern.fullmatch(site) for site in self.taps):
                 known = ", ".join(dict.fromkeys(re.sub(r"\d+", "*", site, count=1) for site in self.taps))
                 raise SubjectError(
-                    f"the model has {self.layers} blocks, from blocks.0, and no site {text!r}; known: {known}"
+                    f"the model has blocks.0 to blocks.{self.layers - 1} and no site {text!r}; known: {known}"
                 )
         return tuple(site for site in self.taps if any(pattern.fullmatch(site) for pattern in wanted))
 

@@ -61,6 +61,8 @@ class FeaturesOptions:
     """Passages that it shows of each feature and side."""
 
     def __attrs_post_init__(self) -> None:
+        if self.site is not None and "*" in self.site:
+            raise ValueError(f"'site' must be one site, such as blocks.3.out: {self.site!r}")
         if len(set(self.contrast)) not in (0, 2) or len(self.contrast) != len(set(self.contrast)):
             raise ValueError(f"'contrast' must name two variants: {list(self.contrast)}")
         if len(self.outlier) not in (0, 2) or not all(self.outlier):

@@ -65,7 +65,12 @@ def require(paths: Sequence[str]) -> None:
         ConfigError: nothing is there, or nothing that is read as labels.
     """
     for path in paths:
-        _files(Path(path).expanduser())
+        files = _files(Path(path).expanduser())
+        if not any(_labels(row) is not None for file in files for row in _rows(file)):
+            raise ConfigError(
+                f"labels {path}: no row has a feature's number ({_FEATURE[0]}) and a text ({_TEXT[0]}); "
+                "docs/sae.md lists the names that are known"
+            )
 
 
 def read_labels(
@@ -87,9 +92,10 @@ def read_labels(
     for path in paths:
         for file in _files(Path(path).expanduser()):
             for row in _rows(file):
-                feature, text = _whole(_first(row, _FEATURE)), _first(row, _TEXT)
-                if feature is None or not isinstance(text, str) or not text.strip():
+                found = _labels(row)
+                if found is None:
                     continue
+                feature, text = found
                 owner = _owner(row)
                 if lookup is not None and owner is not None and not _same(owner, lookup):
                     passed += 1
@@ -108,6 +114,12 @@ def read_labels(
     if passed:
         notes.append(f"{passed} labels speak of other dictionaries than {lookup} and were passed over")
     return {feature: label for feature, (_, label) in best.items()}, notes
+
+
+def _labels(row: Mapping[str, Any]) -> tuple[int, str] | None:
+    """Feature and text of a row; `None` where it lacks one."""
+    feature, text = _whole(_first(row, _FEATURE)), _first(row, _TEXT)
+    return None if feature is None or not isinstance(text, str) or not text.strip() else (feature, text)
 
 
 def _files(path: Path) -> list[Path]:

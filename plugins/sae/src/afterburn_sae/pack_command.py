@@ -18,9 +18,16 @@ def pack() -> None:
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def check(file: Path, dictionary: str | None) -> None:
     """Say what the risk pack FILE holds, or what is wrong with it; with --sae, whether it is that dictionary's."""
+    from afterburn_core.errors import ConfigError
+    from afterburn_core.plugin.registry import Registry
     from afterburn_sae.pack import read_directions, read_pack
 
     found = read_pack(file)
+    sets = sorted(r.spec.name for r in Registry.discover().specs("probe_set") if r.spec.use == "passages")
+    short = {name.partition(".")[2] for name in sets}
+    unknown = [name for name in found.probe_sets if name not in sets and name not in short]
+    if unknown:
+        raise ConfigError(f"risk pack {found.name}: {unknown[0]!r} is no set of passages; there are: {', '.join(sets)}")
     directions = read_directions(found) if found.directions is not None else {}
     click.echo(f"{found.name} {found.version}, {found.licence}, from {found.source}")
     if not found.verified:

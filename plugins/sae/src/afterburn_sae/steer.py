@@ -209,7 +209,7 @@ def _site(dictionary: Dictionary, live: Live, features: Sequence[int]) -> str:
         raise ConfigError(f"{dictionary.name}: writes width {dictionary.d_out}, and {site} has {width}")
     beyond = [feature for feature in features if feature >= dictionary.latents]
     if beyond:
-        raise ConfigError(f"{dictionary.name}: has {dictionary.latents} latents and no {beyond[0]}; see `sae.steer`")
+        raise ConfigError(f"{dictionary.name}: has features 0 to {dictionary.latents - 1} and no {beyond[0]}")
     return site
 
 

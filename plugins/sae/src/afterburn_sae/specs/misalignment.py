@@ -65,5 +65,6 @@ DETECTORS: tuple[DetectorSpec, ...] = (
         options=MisalignmentOptions,
         metrics=METRICS,
         last=True,
+        reads=("sae.risk", "activation.trait_shifts", "core.controls"),
     ),
 )
