@@ -24,6 +24,8 @@ FLOOR = "weight.rounding.floor"
 FLOOR_RATIO = "weight.rounding.ratio"
 SERIES = ("weight.trajectory.", "weight.candidates.")
 """Metrics over several models beside one base, which have a section of their own."""
+_MAPPED = ("sae.",)
+"""Metrics by layer that have a map of their own, and say nothing of weights."""
 _TALLIED = ("weight.delta.identical", "weight.delta.changed_fraction", "weight.delta.norm", RELATIVE)
 _DETAIL = ("tensor", "head", "token", "input", "layer", "module", "site")
 
@@ -118,6 +120,8 @@ def collect(view: ResultView, *, top: int = 15) -> Evidence:
                 evidence.whole[item.metric] = item
         if scope.head is not None and scope.layer is not None and scope.token is None and scope.input is None:
             collect_head(heads, item)
+        elif item.metric.startswith(_MAPPED):
+            continue
         elif scope.layer is not None or scope.module is not None or scope.site is not None:
             key = (item.metric, item.subjects)
             grids.setdefault(key, Grid(metric=item.metric, subjects=item.subjects)).add(item)

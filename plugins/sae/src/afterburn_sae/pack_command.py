@@ -12,7 +12,7 @@ def pack() -> None:
     """Lists of features and directions that somebody asks to be watched."""
 
 
-@pack.command()
+@pack.command(short_help="Say what a risk pack holds, or what is wrong with it.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--sae", "dictionary", metavar="PATH", help="The dictionary that the pack is to be used with.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
