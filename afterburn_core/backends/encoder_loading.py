@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import torch
 from transformers import AutoModel
 
 from afterburn_core.backends.encoder_folder import Dense, EncoderPlan, Normalise
-from afterburn_core.backends.transformers_loading import Origin, load_model, load_tokenizer
+from afterburn_core.backends.transformers_loading import Origin, load_model, load_tokenizer, quiet
 from afterburn_core.errors import SubjectError
 
 _UNREAD = ("pooler.", "lm_head.", "cls.", "classifier.")
@@ -66,7 +64,11 @@ def load_encoder(origin: Origin, plan: EncoderPlan, *, device: str, dtype: str) 
         SubjectError: the files cannot be loaded, or lack weights that would otherwise be random.
     """
     tokenizer = load_tokenizer(origin)
-    with _silent(), torch.random.fork_rng(devices=[]):  # a head that nothing is read from is filled at random
+    # the library would list the heads that the bare network has not; absent weights are checked by us
+    with (
+        quiet("transformers"),
+        torch.random.fork_rng(devices=[]),
+    ):  # a head that nothing is read from is filled at random
         network = load_model(origin, device=device, dtype=dtype, kind=AutoModel, unread=_UNREAD)
     tokenizer.padding_side = "right"
     if tokenizer.pad_token_id is None:
@@ -79,18 +81,6 @@ def load_encoder(origin: Origin, plan: EncoderPlan, *, device: str, dtype: str) 
         longest=longest_text(plan, tokenizer, network.config),
         device=device,
     )
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Keeps the library from listing the heads that the bare network has not; absent weights are checked by us."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def longest_text(plan: EncoderPlan, tokenizer: Any, config: Any) -> int:

@@ -87,7 +87,7 @@ def load_model(
 
 
 @contextmanager
-def _quiet(name: str) -> Iterator[None]:
+def quiet(name: str) -> Iterator[None]:
     """Keeps warnings of a library's logger from people who cannot do anything about them."""
     logger = logging.getLogger(name)
     level = logger.level
@@ -99,7 +99,7 @@ def _quiet(name: str) -> Iterator[None]:
 
 
 def _with_adapter(model: Any, origin: Origin) -> Any:
-    with _quiet("bitsandbytes"):  # which peft imports where it is there; what it has to say is of its own kernels
+    with quiet("bitsandbytes"):  # which peft imports where it is there; what it has to say is of its own kernels
         from peft import PeftModel
 
     if origin.rows is not None and origin.rows != model.get_input_embeddings().weight.shape[0]:

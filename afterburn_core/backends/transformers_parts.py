@@ -114,7 +114,7 @@ def _parts(block: nn.Module, kind: str) -> tuple[Tap | None, Tap | None]:
 
 
 def _heads(block: nn.Module, kind: str) -> Tap | None:
-    if kind in _PARTS and _PARTS[kind] is _BERT:
+    if _PARTS.get(kind) is _BERT:
         projection = _descend(block, _BERT[0])
     else:
         attention = child(block, _HEADED)
@@ -129,7 +129,7 @@ def _heads(block: nn.Module, kind: str) -> Tap | None:
 
 
 def _entrance(block: nn.Module, kind: str) -> Tap | None:
-    if kind in _PARTS and _PARTS[kind] is _BERT:
+    if _PARTS.get(kind) is _BERT:
         module = _descend(block, "intermediate.dense")
     elif kind in _ENTRANCES:
         module = _descend(block, _ENTRANCES[kind])
@@ -189,7 +189,7 @@ def _of_unit_rms(eps: float, x: torch.Tensor) -> torch.Tensor:
 
 def norms_after(block: nn.Module, kind: str) -> bool:
     """Whether the block norms or scales what it has added, so that its output is no sum."""
-    if kind in _PARTS and _PARTS[kind] is _BERT:
+    if _PARTS.get(kind) is _BERT:
         return kind not in {"roberta-prelayernorm", "xlm-roberta-xl", "megatron-bert", "esm"}
     if kind in _ADD_THEN_NORM:
         return True

@@ -25,6 +25,7 @@ from afterburn_core.certify.predicate_format import read as read_predicate
 from afterburn_core.certify.recompute import problems
 from afterburn_core.certify.statement import BASE_SUMS, TRAINED_SUMS, statement, test_result
 from afterburn_core.errors import ConfigError
+from afterburn_core.judge.rejudge import tables_read
 from afterburn_core.result.consistency import TABLE_MEDIA_TYPE
 from afterburn_core.result.model import Result
 from afterburn_core.run.progress import Progress, Silent
@@ -241,8 +242,7 @@ def _pages(bundle: bytes, signer: Signer | None, chain: Chain | None, timestamp_
 def _tables(result: Result, directory: Path, registry: Registry) -> dict[str, bytes]:
     """Measurements and numbers kept beside the document, without which it could not be judged again."""
     found = {}
-    present = {rule.detector for rule in result.descriptors.rules}
-    named = {name for r in registry.specs("detector") if r.spec.name in present for name in r.spec.reads}
+    named = {name for names in tables_read(result, registry).values() for name in names}
     for artifact in result.artifacts:
         if artifact.media_type == TABLE_MEDIA_TYPE or artifact.id in named:
             try:

@@ -94,11 +94,18 @@ def unread(result: Result, directory: Path | None, registry: Registry) -> dict[s
     The document lists it, the detector judges by its numbers, and it is not beside the document or not the one listed.
     """
     read = artifact_reader(directory, result.artifacts)
-    gone = {artifact.id for artifact in result.artifacts if artifact.media_type == "application/json"}
-    present = {rule.detector for rule in result.descriptors.rules}
-    named = {r.spec.name: gone.intersection(r.spec.reads) for r in registry.specs("detector") if r.spec.name in present}
-    missing = {name: sorted(one for one in ids if read(one) is None) for name, ids in named.items()}
+    listed = {artifact.id for artifact in result.artifacts if artifact.media_type == "application/json"}
+    missing = {
+        name: sorted(one for one in listed.intersection(ids) if read(one) is None)
+        for name, ids in tables_read(result, registry).items()
+    }
     return {name: ids[0] for name, ids in sorted(missing.items()) if ids}
+
+
+def tables_read(result: Result, registry: Registry) -> dict[str, tuple[str, ...]]:
+    """By installed detector that made findings of the result, the ids of the artifacts that it judges by."""
+    present = {rule.detector for rule in result.descriptors.rules}
+    return {r.spec.name: r.spec.reads for r in registry.specs("detector") if r.spec.name in present}
 
 
 def _blind(blind: Mapping[str, str]) -> Iterator[Reason]:

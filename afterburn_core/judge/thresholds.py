@@ -178,11 +178,11 @@ def _told(threshold: Threshold, measurement: Measurement, status: Status) -> Out
         return _plain(threshold, status, place=place, measurement=measurement.id, n=measurement.n, why=why)
     seen = _plain(threshold, status, place=place, measurement=measurement.id, estimate=value, n=measurement.n)
     if interval is not None:
-        if not covers(interval, threshold.coverage):
-            why = f"an interval that covers {interval.level:.4g}, where {threshold.coverage:.4g} is needed"
-            seen = attrs.evolve(seen, why=why)
-        seen = attrs.evolve(seen, on="interval_bound")
-        return attrs.evolve(seen, low=interval.low, high=interval.high, level=interval.level)
+        seen = attrs.evolve(seen, on="interval_bound", low=interval.low, high=interval.high, level=interval.level)
+        if covers(interval, threshold.coverage):
+            return seen
+        why = f"an interval that covers {interval.level:.4g}, where {threshold.coverage:.4g} is needed"
+        return attrs.evolve(seen, why=why)
     if measurement.approximate:
         return attrs.evolve(seen, why="approximate, without an interval")
     return attrs.evolve(seen, on="exact_value")

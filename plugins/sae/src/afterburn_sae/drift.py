@@ -65,6 +65,8 @@ class Drift:
         self._options = options
         self._read: dict[str, _Read] = {}
         self._dictionaries: dict[str, Dictionary] = {}
+        self._rebuilt: dict[str, str] = {}
+        """Where what each of them rebuilds lies, by the site that it reads."""
         self._unfit: dict[str, str] = {}
         """Why a dictionary cannot be put to the activations at a site at all."""
         self._notes: list[str] = []
@@ -81,14 +83,14 @@ class Drift:
             site, name = self._options.site or dictionary.site, dictionary.name or path
             if site is None:
                 self._notes.append(f"{name} reads {dictionary.hook or 'an unknown site'}, which is no site of ours")
-            elif rebuilt_at(dictionary, site) is None:
+            elif (rebuilt := rebuilt_at(dictionary, site)) is None:
                 self._notes.append(f"{name} is a transcoder, and its file names no site that it writes")
             elif of_differences(dictionary):
                 self._notes.append(f"{name} was trained on differences of activations and does not encode activations")
             elif site in self._dictionaries:
                 self._notes.append(f"{name} reads {site} as well; the first one named is used there")
             else:
-                self._dictionaries[site] = dictionary
+                self._dictionaries[site], self._rebuilt[site] = dictionary, rebuilt
 
     def observe(self, item: object) -> None:
         """Takes in one batch."""
@@ -108,11 +110,7 @@ class Drift:
             for site, dictionary in self._dictionaries.items()
             if self._measurable(item, site, dictionary)
         }
-        gone = {
-            site: broken(here.index, here.passage, *self._activations(item, site, dictionary))
-            for site, dictionary in self._dictionaries.items()
-            if site in found
-        }
+        gone = {site: broken(here.index, here.passage, *self._activations(item, site)) for site in found}
         rebuilt = {site: self._fits(item, site, here, gone[site]) for site in found}
         for i in here.chosen:
             passage = here.passages[i]
@@ -123,14 +121,14 @@ class Drift:
                 fits={site: own[passage.id] for site, own in rebuilt.items() if passage.id in own},
             )
 
-    def _activations(self, item: ForwardBatch, site: str, dictionary: Dictionary) -> list[torch.Tensor]:
+    def _activations(self, item: ForwardBatch, site: str) -> list[torch.Tensor]:
         """Those that it reads and those that it rebuilds, of both sides."""
-        places = {site, rebuilt_at(dictionary, site) or site}
-        return [side.sites[place] for side in (item.base, item.trained) for place in sorted(places)]
+        places = sorted({site, self._rebuilt[site]})
+        return [side.sites[place] for side in (item.base, item.trained) for place in places]
 
     def _measurable(self, item: ForwardBatch, site: str, dictionary: Dictionary) -> bool:
         """Whether activations were taken where it reads and writes, as wide as it has them."""
-        for place, own in ((site, dictionary.d_in), (rebuilt_at(dictionary, site) or site, dictionary.d_out)):
+        for place, own in ((site, dictionary.d_in), (self._rebuilt[site], dictionary.d_out)):
             if place not in item.base.sites:
                 return False
             width = item.base.sites[place].shape[1]
@@ -145,7 +143,7 @@ class Drift:
             passages=here.passages, index=here.index, passage=here.passage, tokens=tuple(here.tokens.tolist())
         )
         found = codes(item, dictionary, "base", site=site)
-        target = item.base.sites[rebuilt_at(dictionary, site) or site]
+        target = item.base.sites[self._rebuilt[site]]
         return fits(target, reconstruct(x, found, dictionary), found.counts(), without(own, gone))
 
     def merge(self, other: Drift) -> None:
